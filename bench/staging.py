@@ -1,10 +1,14 @@
-"""(b) Rules a second while staging, and what a neighbour notices of it."""
+"""(b) Rules a second while staging, and what a neighbour notices of it.
+
+The yardstick for the neighbour is the same flow-mods in the same pieces, without a read-back.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +21,7 @@ from bench.station import BenchStation, vsi
 from bench.stream import Listener, udp
 from ryu_apps.evb.events import Apply, Confirmed, Event, Mode
 from ryu_apps.evb.flow.rule import CookieMask, Rule, RuleBlock, RuleChange
+from ryu_apps.evb.pipeline.tables import PAGE_OF_BODY
 from ryu_apps.evb.wire.vdp import DeAssociate, PreAssociateRR
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import flow_add, flow_sweep
@@ -29,6 +34,7 @@ _EVERYTHING = CookieMask(0, 0)
 _NEIGHBOUR_PORT = 5000
 _IDLE = 0.15
 _VSI = 0x300
+_PLAIN = "driver, in pieces"
 
 
 class Driven:
@@ -107,7 +113,10 @@ def measure(ovs: PrivateOvs, station: BenchStation, rounds: int, log: Path) -> l
     with server:
         ovs.add_bridge("raw", 3, f"tcp:127.0.0.1:{port}")
         switch = Switch(server)
-    rules = policy_rules(_COUNT)
+    # In pages, as the bodies of types are.
+    rules = [
+        replace(rule, cookie=rule.cookie + number // PAGE_OF_BODY) for number, rule in enumerate(policy_rules(_COUNT))
+    ]
     prepared = b"".join(map(flow_add, rules))
     driven = Driven(switch, rules)
 
@@ -121,7 +130,7 @@ def measure(ovs: PrivateOvs, station: BenchStation, rounds: int, log: Path) -> l
     ways: dict[str, Callable[[], float]] = {
         "idle": _timed(lambda: time.sleep(_IDLE)),
         "raw socket, serialised beforehand, at once": _timed(raw),
-        "driver, in pieces": _timed(lambda: driven.stage(Mode.BULK)),
+        _PLAIN: _timed(lambda: driven.stage(Mode.BULK)),
         "driver, in pieces, read back": _timed(lambda: driven.stage(Mode.STAGE)),
         "evbridge, Pre-Associate frame to response": preassociate,
     }
@@ -152,7 +161,7 @@ def _timed(act: Callable[[], None]) -> Callable[[], float]:
 
 
 def _figures(taken: dict[str, list[Taken]]) -> list[Figure]:
-    rate = Figure(f"(b) Staging {_COUNT:,} rules", "thousand rules a second", aims=["ratio 0.6 or more"])
+    rate = Figure(f"(b) Staging {_COUNT:,} rules", "thousand rules a second", aims=["ratio 0.7 or more"])
     busy = {
         name: Spread.of(_COUNT / 1e3 / run.whole for run in sample) for name, sample in taken.items() if name != "idle"
     }
@@ -172,6 +181,6 @@ def _stalls(title: str, which: Callable[[Taken], float], taken: dict[str, list[T
     figure = Figure(title, "ms", aims=["ratio 1.5 or less"])
     spreads = {name: Spread.of(1e3 * which(run) for run in sample) for name, sample in taken.items()}
     for name, spread in spreads.items():
-        ratio = None if name == "idle" else spread.p50 / spreads["idle"].p50
+        ratio = None if name == _PLAIN else spread.p50 / spreads[_PLAIN].p50
         figure.lines.append(Line(name, spread, ratio))
     return figure

@@ -137,5 +137,5 @@ def _owner_json(cookie: int) -> JsonValue:
     if parsed.kind in _OWNERS:
         owner[_OWNERS[parsed.kind]] = parsed.owner
     if parsed.generation:
-        owner["generation"] = parsed.generation
+        owner["page" if parsed.kind is CookieKind.TYPE_BODY else "generation"] = parsed.generation
     return owner

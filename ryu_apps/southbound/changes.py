@@ -44,8 +44,7 @@ class BulkJob(Job):
         self.all_sent = self._next is None
         self._unanswered += 1
         if isinstance(step, Query):
-            # The whole window: the switch builds an answer in one go, and forwards frames only between two answers.
-            self.ask(partial(flow_stats_request, step), weight=WINDOW)
+            self.ask(partial(flow_stats_request, step), weight=1)
         elif isinstance(step, MeterQuery):
             self.ask(partial(meter_config_request, step), weight=1)
         else:

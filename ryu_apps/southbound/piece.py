@@ -28,6 +28,8 @@ from ryu_apps.southbound.messages import XID_OFFSET, MeterQuery, Query
 from ryu_apps.southbound.slices import Slice, cut
 
 PIECE = 100
+#: Deletions by cookie in a piece: each may delete a page of a body, which takes the switch 0.1 ms, or more.
+SWEEPS = 5
 
 _XID = struct.Struct("!I")
 
@@ -112,7 +114,7 @@ class PieceCache:
     def slices(self, block: RuleBlock) -> list[_Prepared]:
         """A block cut for reading back."""
         if block not in self._known:
-            self._known[block] = [_Prepared(rules) for rules in cut(block.rules)]
+            self._known[block] = list(map(_Prepared, cut(block.rules)))
         return self._known[block]
 
 
@@ -122,7 +124,7 @@ class _Prepared:
     def __init__(self, slice_: Slice) -> None:
         self._rules = slice_.rules
         self._pieces: dict[int, Batch] = {}
-        self.queries = slice_.queries
+        self.query = slice_.query
 
     def pieces(self) -> Iterator[Batch]:
         """Serialise each message when it is taken, so that other work runs in between."""
@@ -170,7 +172,8 @@ def other_messages(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMe
     yield from group_messages(change, known)
     for block in change.blocks:
         yield from map(addition, block)
-    yield from _tail_messages(change, known)
+    yield from _rule_messages(change)
+    yield from sweeps(change, known)
 
 
 def group_messages(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMessage]:
@@ -184,10 +187,9 @@ def group_messages(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMe
         yield octets, Subject(group, added=True)
 
 
-def _tail_messages(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMessage]:
+def _rule_messages(change: RuleChange) -> Iterator[QueuedMessage]:
     yield from map(addition, change.add)
     yield from map(removal, change.remove)
-    yield from sweeps(change, known)
 
 
 def sweeps(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMessage]:
@@ -212,15 +214,16 @@ def steps(change: RuleChange, cache: PieceCache, known: KnownObjects) -> Iterato
     for block in change.blocks:
         for prepared in cache.slices(block):
             yield from prepared.pieces()
-            yield from prepared.queries
-    yield from _cut(_tail_messages(change, known))
+            yield prepared.query
+    yield from _cut(_rule_messages(change))
+    yield from _cut(sweeps(change, known), SWEEPS)
     yield from _cut([*meter_deletions(change, known.meters), *openings(change, known.meters)])
-    yield from Slice(change.add).queries
+    yield from dict.fromkeys(part.query for part in cut(change.add))
 
 
-def _cut(messages: Iterable[QueuedMessage]) -> Iterator[Batch]:
+def _cut(messages: Iterable[QueuedMessage], size: int = PIECE) -> Iterator[Batch]:
     left = iter(messages)
-    while some := tuple(islice(left, PIECE)):
+    while some := tuple(islice(left, size)):
         yield _piece(some)
 
 

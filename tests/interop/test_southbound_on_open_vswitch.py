@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ryu_apps.evb.events import Confirmed, Mode, Rejected
@@ -192,10 +194,14 @@ def test_timeouts_are_shown_as_they_were_sent(controller: Controller, mode: Mode
     assert controller.rules(MINE) == {written, other}
 
 
+def read_back_at_the_end(idle_timeout: int = 0) -> RuleBlock:
+    """Rules that are one slice, since no bit of their matches tells them apart."""
+    return RuleBlock(tuple(replace(rule(5, idle_timeout=idle_timeout), priority=1 + at) for at in range(9 * PIECE)))
+
+
 def test_another_timeout_is_another_rule(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
-    block = RuleBlock(tuple(rule(number, idle_timeout=60) for number in range(9 * PIECE)))
-    token = controller.submit(RuleChange(blocks=(block,)), Mode.STAGE)
-    private_ovs.ofctl("add-flow", bridge, f"table=30,priority=100,cookie={COOKIE:#x},metadata=0x5,actions=drop")
+    token = controller.submit(RuleChange(blocks=(read_back_at_the_end(idle_timeout=60),)), Mode.STAGE)
+    private_ovs.ofctl("add-flow", bridge, f"table=30,priority=1,cookie={COOKIE:#x},metadata=0x5,actions=drop")
     refused = controller.ends(token)
     assert isinstance(refused, Rejected)
     assert "another cookie or timeout" in refused.reason
@@ -338,8 +344,7 @@ def test_a_sweep_takes_one_generation_out_of_all_tables(controller: Controller) 
 def test_a_rule_that_somebody_changed_meanwhile_is_found(
     controller: Controller, private_ovs: PrivateOvs, bridge: str
 ) -> None:
-    block = RuleBlock(tuple(rule(number) for number in range(9 * PIECE)))
-    token = controller.submit(RuleChange(blocks=(block,)), Mode.STAGE)
+    token = controller.submit(RuleChange(blocks=(read_back_at_the_end(),)), Mode.STAGE)
     private_ovs.ofctl("del-flows", bridge, "table=30,metadata=0x5")
     refused = controller.ends(token)
     assert isinstance(refused, Rejected)

@@ -253,7 +253,7 @@ class CookieKind(IntEnum):
 
     INFRASTRUCTURE = 1
     TYPE_BODY = 2
-    """``owner`` is the policy epoch."""
+    """``owner`` is the policy epoch; ``generation`` is the number of the page."""
     VSI_BODY = 3
     """``owner`` is the VSI index."""
     GATE = 4
@@ -276,6 +276,10 @@ COOKIE_MAGIC = 0xEB47
 _MAGIC_SHIFT, _KIND_SHIFT, _OWNER_SHIFT = 48, 44, 24
 OWNER_BITS = 20
 GENERATION_BITS = 24
+
+#: Rules of a page of a type body.  A switch finds the rules of one whole cookie without a look at any other, and shows
+#: so many in 0.2 ms.
+PAGE_OF_BODY = 100
 
 #: All rules of evbridge.
 OURS = CookieMask(COOKIE_MAGIC << _MAGIC_SHIFT, 0xFFFF << _MAGIC_SHIFT)

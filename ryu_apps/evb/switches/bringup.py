@@ -81,8 +81,9 @@ class DesiredState:
         """Take rules out: gates before the bodies that they lead to, and behind each body what it has taught.
 
         A body teaches until it is gone: of what was learnt since the switch was read no rule is known, only the cookie.
+        Lower priorities go first: where the highest one of a table goes, Open vSwitch looks at all rules for the next.
         """
-        gone = sorted(rules, key=lambda rule: _kind(rule) is not CookieKind.GATE)
+        gone = sorted(rules, key=lambda rule: (_kind(rule) is not CookieKind.GATE, rule.priority))
         taught = dict.fromkeys(
             owned_by(CookieKind.STATE, owner.owner, owner.generation)
             for rule in gone

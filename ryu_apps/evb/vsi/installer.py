@@ -13,7 +13,7 @@ from ryu_apps.evb.event_catalogue.vsis import BodyStaging, GroupsStaged
 from ryu_apps.evb.events import GATE_LANE, Mode
 from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Rule, RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase, VsiBinding
-from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, owned_by
+from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, of_kind, owned_by
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.address_sets import set_tests
 from ryu_apps.evb.services.body import (
@@ -23,6 +23,7 @@ from ryu_apps.evb.services.body import (
     meters_of_vsi,
     minimum_of,
     multicast_of,
+    pages,
 )
 from ryu_apps.evb.snooping.subscriptions import carried_groups
 from ryu_apps.evb.topology.fabric import PortId
@@ -299,8 +300,7 @@ class Installer:
         if not shared.users:
             del self.bodies[dpid, program.epoch]
             self._ledger.release(dpid, ("type", program.epoch))
-            change = RuleChange(delete_by_cookie=(owned_by(CookieKind.TYPE_BODY, program.epoch),))
-            self._send_sweep(attachment, change, type_lane(program.epoch))
+            self._send_sweep(attachment, RuleChange(delete_by_cookie=pages(shared.block)), type_lane(program.epoch))
 
     def _dismiss_members(self, dpid: int, program: Installation) -> None:
         """Release what a program has of sets, as a member and as the last user at its switch."""
@@ -317,7 +317,8 @@ class Installer:
                 self.indices.give_back(index)
             return
         # Atomic: between two deletions, a learn action that is still there could learn a rule that is never deleted.
-        mode = Mode.BULK if len(change.delete_by_cookie) == 1 else Mode.ATOMIC
+        learns = any(of_kind(CookieKind.STATE).covers(mask.cookie) for mask in change.delete_by_cookie)
+        mode = Mode.ATOMIC if learns else Mode.BULK
         token = self._pending.send(dpid, change, mode, lane)
         attachment.holding.sweeping.add(token)
         self._pending.steps[token] = DeleteByCookie(attachment, index)

@@ -52,17 +52,28 @@ from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.driver import MAX_OPEN, SwitchDriver
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_delete, group_write, message, meter_entry
 from ryu_apps.southbound.messages import numbered
-from ryu_apps.southbound.piece import PIECE, PieceCache
+from ryu_apps.southbound.piece import PIECE, SWEEPS, PieceCache
 
 COOKIE = cookie(CookieKind.TYPE_BODY, 1, 1)
 
 
-def rule(number: int) -> Rule:
-    return Rule(30, 100, match(metadata=number), COOKIE)
+def rule(number: int, page: int = 0) -> Rule:
+    return Rule(30, 100, match(metadata=number), COOKIE + page)
 
 
 def block(pieces: int) -> RuleBlock:
-    return RuleBlock(tuple(rule(number) for number in range(pieces * PIECE)))
+    """A body of a type, of which each page is a piece."""
+    return RuleBlock(tuple(rule(number, number // PIECE) for number in range(pieces * PIECE)))
+
+
+def flow_stats(*rules: Rule) -> bytes:
+    """Body of a reply that shows rules."""
+    body = struct.pack("!HH4x", ofp.OFPMP_FLOW, 0)
+    for shown in rules:
+        tail = flow_add(shown)[FLOW_MOD_FIXED:]
+        head = (FLOW_MOD_FIXED + len(tail), shown.table, 0, 0, shown.priority, 0, 0, 0, shown.cookie, 1, 60)
+        body += struct.pack("!HBxIIHHHHxxxxQQQ", *head) + tail
+    return body
 
 
 class Sent:
@@ -151,6 +162,44 @@ def test_no_more_than_a_window_of_pieces_is_under_way(bench: Bench) -> None:
         bench.answer(barriers[0])
     assert max(seen) == WINDOW
     assert bench.events == [Confirmed(1, 7)]
+
+
+def test_each_page_of_a_body_is_read_back_behind_its_piece_and_a_gate_goes_between(bench: Bench) -> None:
+    bench.submit(1, RuleChange(blocks=(block(4),)), Mode.STAGE, lane=1)
+    asked, under_way = [], []
+    while not bench.events:
+        questions = bench.waiting(ofp.OFPT_MULTIPART_REQUEST)
+        under_way.append(len(questions) + len(bench.waiting()))
+        if len(asked) == 2:
+            # Half of the pages are read: what is urgent is sent at once, before the other half.
+            bench.submit(2, RuleChange(add=(rule(1, 99),)), Mode.ATOMIC, lane=0)
+            assert len(bench.waiting(ofp.OFPT_FLOW_MOD)) <= WINDOW * PIECE + 1
+            bench.answer(bench.waiting()[-1])
+            assert bench.events == [Confirmed(1, 2)]
+            break
+        if questions and (not bench.waiting() or questions[0].xid < bench.waiting()[0].xid):
+            _table, cookie_asked, mask = struct.unpack_from("!B15xQQ", questions[0].octets, 16)
+            asked.append((cookie_asked, mask))
+            page = cookie_asked - COOKIE
+            shown = [rule(number, page) for number in range(page * PIECE, (page + 1) * PIECE)]
+            bench.answer(questions[0], ofp.OFPT_MULTIPART_REPLY, flow_stats(*shown))
+        else:
+            bench.answer(bench.waiting()[0])
+    assert asked == [(COOKIE, (1 << 64) - 1), (COOKIE + 1, (1 << 64) - 1)]
+    assert max(under_way) <= WINDOW
+
+
+def test_few_deletions_by_cookie_are_sent_at_a_time(bench: Bench) -> None:
+    masks = tuple(CookieMask(COOKIE + page, (1 << 64) - 1) for page in range(4 * SWEEPS))
+    bench.submit(1, RuleChange(delete_by_cookie=masks))
+    deleted = 0
+    while sent := bench.waiting(ofp.OFPT_FLOW_MOD):
+        assert len(sent) <= WINDOW * SWEEPS
+        barrier = bench.waiting()[0]
+        deleted += sum(message.xid < barrier.xid for message in sent)
+        bench.answer(barrier)
+    assert deleted == len(masks)
+    assert bench.events == [Confirmed(1, 1)]
 
 
 def test_bulk_changes_of_two_lanes_take_turns(bench: Bench) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.flow.rule import FieldMatch, Match, Rule, match
-from ryu_apps.southbound.messages import ALL_TABLES
-from ryu_apps.southbound.slices import SLICE, Slice, cut
+from ryu_apps.evb.flow.rule import CookieMask, FieldMatch, Match, Rule, match
+from ryu_apps.southbound.encode import ALL_ONES
+from ryu_apps.southbound.messages import ALL_TABLES, Query
+from ryu_apps.southbound.slices import MOST_SLICES, SLICE, Slice, cut
 
 COUNT = 8 * SLICE
 
 
 def brought_back(part: Slice, rules: Iterable[Rule]) -> list[Rule]:
-    """The rules that the requests of a slice return (OpenFlow 1.3.5, 7.3.5.2)."""
-    masks = [query.mask for query in part.queries]
+    """The rules that the request of a slice returns (OpenFlow 1.3.5, 7.3.5.2)."""
+    asked, table, wanted_fields = part.query
 
     def agrees(rule: Rule, wanted: FieldMatch) -> bool:
         value, mask = next(((has.value, has.mask) for has in rule.match if has.name == wanted.name), (0, 0))
@@ -28,9 +30,9 @@ def brought_back(part: Slice, rules: Iterable[Rule]) -> list[Rule]:
     return [
         rule
         for rule in rules
-        if part.table in (ALL_TABLES, rule.table)
-        and all(agrees(rule, wanted) for wanted in part.match)
-        and any(mask.covers(rule.cookie) for mask in masks)
+        if table in (ALL_TABLES, rule.table)
+        and all(agrees(rule, wanted) for wanted in wanted_fields)
+        and asked.covers(rule.cookie)
     ]
 
 
@@ -55,14 +57,28 @@ def ports(count: int = COUNT) -> list[Match]:
 
 @pytest.mark.parametrize("matches", [hosts(), networks(), ports()], ids=["hosts", "networks", "ports"])
 def test_rules_that_differ_in_one_field_are_cut_evenly(matches: list[Match]) -> None:
-    slices = cut(rules(*matches))
+    slices = list(cut(rules(*matches)))
     assert len(slices) >= COUNT // SLICE
     assert max(len(part.rules) for part in slices) <= 1.5 * SLICE
 
 
+def test_one_cookie_is_cut_into_a_bounded_number_of_slices() -> None:
+    slices = list(cut(rules(*hosts(4 * MOST_SLICES * SLICE))))
+    assert len(slices) == MOST_SLICES
+    assert max(len(part.rules) for part in slices) <= 8 * SLICE
+
+
+def test_pages_of_a_body_are_slices_of_their_own_in_their_order() -> None:
+    paged = [replace(rule, cookie=7 + number // SLICE) for number, rule in enumerate(rules(*hosts()))]
+    slices = list(cut(paged))
+    assert [rule for part in slices for rule in part.rules] == paged
+    assert [part.query for part in slices] == [Query(CookieMask(7 + page, ALL_ONES)) for page in range(len(slices))]
+    assert len(slices) == COUNT // SLICE
+
+
 def test_few_rules_are_read_by_cookie_alone() -> None:
     few = rules(*hosts(SLICE))
-    assert cut(few) == [Slice(tuple(few))]
+    assert list(cut(few)) == [Slice(tuple(few))]
 
 
 def test_rules_that_fit_no_slice_come_first() -> None:
@@ -74,7 +90,7 @@ def test_rules_that_fit_no_slice_come_first() -> None:
 
 def test_rules_that_cannot_be_told_apart_stay_together() -> None:
     alike = [Rule(30, number, (), 7) for number in range(2 * SLICE)]
-    assert cut(alike) == [Slice(tuple(alike))]
+    assert list(cut(alike)) == [Slice(tuple(alike))]
 
 
 def test_a_request_brings_back_hardly_more_than_its_slice() -> None:
@@ -105,7 +121,7 @@ mixed = st.lists(
 @given(mixed)
 def test_every_rule_is_in_one_slice_that_brings_it_back(some: list[Rule]) -> None:
     many = some * (2 * SLICE // len(some) + 1)
-    slices = cut(many)
+    slices = list(cut(many))
     assert sorted(map(repr, (rule for part in slices for rule in part.rules))) == sorted(map(repr, many))
     for part in slices:
         assert len(brought_back(part, part.rules)) == len(part.rules)

@@ -9,7 +9,7 @@ import pytest
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import CookieKind, Direction, cookie, vsi_metadata
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, cookie, of_kind, vsi_metadata
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.topology.fabric import PortId
@@ -265,5 +265,7 @@ def test_rules_that_teach_go_together_with_what_they_have_taught(world: World) -
     learn(world, vm, 1000)
     world.applied.clear()
     world.ask(HV1, vm, VdpMode.DEASSOCIATE)
-    (swept,) = [apply for apply in world.applied if len(apply.change.delete_by_cookie) > 1]
+    taught = of_kind(CookieKind.STATE)
+    (swept,) = [apply for apply in world.applied if any(taught.covers(m.cookie) for m in apply.change.delete_by_cookie)]
+    assert len(swept.change.delete_by_cookie) == 2
     assert swept.mode is Mode.ATOMIC
