@@ -343,6 +343,13 @@ def test_the_switch_answers_for_the_virtual_address(world: World, port: PortId, 
     }
 
 
+def test_who_claims_the_virtual_address_is_not_answered(world: World) -> None:
+    virtual = int(ip_address(WEB[6]))
+    asked = {"eth_src": CLIENT_MAC, "eth_dst": 0x3333FF0000C8, "eth_type": 0x86DD, "ip_proto": 58, "vlan_vid": 0}
+    asked |= {"ipv6_src": virtual, "ipv6_dst": 0xFF02 << 112 | 0x1FF0000C8, "icmpv6_type": 135, "icmpv6_code": 0}
+    assert world.carry(CLIENT, {**asked, "ipv6_nd_target": virtual, "ipv6_nd_sll": CLIENT_MAC, "nd_reserved": 0}) == []
+
+
 # --- rotation -------------------------------------------------------------------------------------
 def test_a_back_end_is_in_rotation_from_its_associate_to_its_de_associate_on_every_switch(world: World) -> None:
     for dpid in (S1, S2):
