@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import floods, gate, groups, response, services, staging, starting, triggers
+from bench import floods, gate, groups, response, services, staging, starting, stores, triggers
 from bench.figures import Figure, write_json
 from bench.rig import evbridge, private_ovs, reference
 
-_PARTS = ("response", "staging", "gate", "services", "floods", "groups", "triggers", "starting")
+_PARTS = ("response", "staging", "gate", "services", "floods", "groups", "triggers", "starting", "stores")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,6 +76,9 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
             "ryu": version("ryu"),
             "openvswitch": ovs.run("ovs-vswitchd", "--version").split("\n")[0],
         }
+    if "stores" in parts:
+        figures.append(stores.measure(rounds))
+        figures[-1].show(console)
     write_json(path, figures, circumstances)
     console.print(f"As JSON: {path}")
 

@@ -138,11 +138,15 @@ def reference(ovs: PrivateOvs) -> Iterator[Reference]:
 
 
 @contextmanager
-def evbridge(ovs: PrivateOvs) -> Iterator[tuple[BenchStation, Ends]]:
-    """evbridge with the types of :data:`TYPES`, and a station that has agreed with it."""
+def evbridge(ovs: PrivateOvs, store: str = "") -> Iterator[tuple[BenchStation, Ends]]:
+    """evbridge with the types of :data:`TYPES`, and a station that has agreed with it.
+
+    Args:
+        store: lines of evbridge.yaml that say where the state is.
+    """
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "evbridge.yaml")
-        config.write_text(_config())
+        config.write_text(store + _config())
         for type_id, count in TYPES.items():
             Path(folder, f"type{type_id}.yaml").write_text(_policy(type_id, count))
         everything = "\n".join((_policy(ALL_SERVICES, TYPES[PLAIN]), *_SECTIONS, ""))

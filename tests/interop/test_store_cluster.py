@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -276,3 +278,60 @@ def test_clients_of_tls_need_a_certificate_of_the_authority(tmp_path: Path) -> N
             stranger = Certificates(key, certificate, tmp_path / "pki/controllerca/cacert.pem")
             with pytest.raises(StoreError):
                 OvsdbStore(remotes, None, stranger, SHORT)
+
+
+class Line:
+    """A way to a server that can be cut off in one direction, and broken.
+
+    Attributes:
+        deaf: what the server says is lost.
+    """
+
+    def __init__(self, server: Path, here: Path) -> None:
+        self.deaf = False
+        self._server = server
+        self._ends: list[socket.socket] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(here))
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(str(self._server))
+            self._ends += [client, server]
+            threading.Thread(target=self._carry, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._carry, args=(server, client, True), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, answers: bool = False) -> None:
+        with suppress(OSError):
+            while octets := source.recv(65536):
+                if not (answers and self.deaf):
+                    sink.sendall(octets)
+
+    def restore(self) -> None:
+        """Break all connections; new ones carry everything."""
+        self.deaf = False
+        ends, self._ends = self._ends, []
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_commit_whose_answer_is_lost_is_not_carried_out_again() -> None:
+    with tempfile.TemporaryDirectory(prefix="ovsdb-") as folder, OvsdbCluster(Path(folder), 1) as cluster:
+        line = Line(Path(folder, "0.sock"), Path(folder, "line"))
+        store, other = (OvsdbStore([remote], patience=PATIENCE) for remote in (f"unix:{folder}/line", *cluster.remotes))
+        store.commit({"a": b"1"})
+        line.deaf = True
+        ends: list[StoreError | None] = []
+        store.begin({"a": b"2"}, ends.append, {"a": 1})
+        wait_for(lambda: other.get("a") == Versioned(b"2", 2), "commit")
+        other.commit({"b": b"behind it"})
+        line.restore()
+        wait_for(lambda: ends, "end")
+        assert ends == [None] and store.get("a") == Versioned(b"2", 2)
+        store.close()
+        other.close()
