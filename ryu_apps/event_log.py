@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 
 from ryu_apps.evb.event_catalogue.base import LogEvent, LogLevel, Repetitions, line
 from ryu_apps.evb.topology.fabric import PortId
@@ -56,4 +57,15 @@ class EventLog:
         self.kept += 1
         level = LEVELS[happened.level]
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", line(happened))
+            self._logger.log(level, "%s", line(happened), extra={"event": partial(_fields, happened)})
+
+
+def _fields(happened: LogEvent) -> dict[str, object]:
+    """Return the fields of an event, for logs of fields."""
+    return {
+        "kind": happened.kind,
+        "dpid": None if happened.dpid is None else f"{happened.dpid:016x}",
+        "port": str(happened.port) if happened.port else None,
+        "vsi": happened.vsi,
+        "detail": happened.detail,
+    }

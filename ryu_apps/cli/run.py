@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from ryu_apps.process.interrupts import ENDING, hold_back
+from ryu_apps.process.logs import FORMAT, JSON, TEXT
 
 #: Loaded before the apps named on the command line.
 APPS = ("ryu_apps.evb_bridge", "ryu_apps.evb_rest")
@@ -43,14 +44,23 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
     show_envvar=True,
     help="Log nothing below this level.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice((TEXT, JSON)),
+    envvar=FORMAT,
+    default=TEXT,
+    show_default=True,
+    show_envvar=True,
+    help="Lines of text, or of JSON with the fields of each event.",
+)
 @click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[RYU-MANAGER OPTION]... [APP]...")
-def run(config: Path, log: str | None, log_level: str, more: tuple[str, ...]) -> None:
+def run(config: Path, log: str | None, log_level: str, log_format: str, more: tuple[str, ...]) -> None:
     """Start ryu-manager with evbridge's apps.
 
     Everything else on the command line goes to ryu-manager: its options (see ryu-manager --help)
     and more apps to load, such as ryu.app.ofctl_rest.
     """
-    os.environ["EVBRIDGE_CONFIG"] = str(config)
+    os.environ |= {"EVBRIDGE_CONFIG": str(config), FORMAT: log_format}
     # Until the new program can say what it does: an interpreter that is interrupted while it starts writes a traceback.
     hold_back(*ENDING)
     os.execv(sys.executable, [sys.executable, "-P", "-m", "ryu_apps.process.launch", *arguments(log, log_level, more)])

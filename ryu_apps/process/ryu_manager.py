@@ -1,4 +1,4 @@
-"""``ryu-manager`` with a line for what it meets with a traceback, and with times in its log.
+"""``ryu-manager`` with a line for what it meets with a traceback, and with our format in its log.
 
 Looks at the command line before Ryu does: Ryu answers a misspelt option with the names of all, and a misspelt app with
 the stack of its importer.
@@ -24,11 +24,11 @@ from ryu import log, version
 from ryu.cfg import CONF
 from ryu.cmd import manager
 
-from ryu_apps.process.logs import stamp
+from ryu_apps.process.logs import FormatError, format_lines
 
 _PROGRAM = "evbridge run"
 #: What the program takes itself; the rest is Ryu's to list.
-_OURS = ("--config", "--log", "--log-level")
+_OURS = ("--config", "--log", "--log-format", "--log-level")
 #: As Ryu has it, which takes it if it is there.
 _CONFIGURATION = Path("/usr/local/etc/ryu/ryu.conf")
 _begin_logging = log.init_log
@@ -53,14 +53,17 @@ def manage(arguments: Sequence[str]) -> None:
 
 
 def _log() -> None:
-    """Begin logging as Ryu does, with times."""
+    """Begin logging as Ryu does, in our format."""
     if CONF.log_config_file and not os.path.isfile(CONF.log_config_file):
         _give_up(f"--log-config-file {CONF.log_config_file}: there is no such file")
     try:
         _begin_logging()
     except (OSError, ValueError) as error:
         _give_up(f"the log cannot be written: {_words(error)}")
-    stamp(logging.getLogger())
+    try:
+        format_lines(logging.getLogger())
+    except FormatError as error:
+        _give_up(str(error))
 
 
 def _words(error: Exception) -> str:

@@ -143,6 +143,13 @@ class Surroundings:
     report: Callable[[LogEvent], None] = lambda _: None
 
 
+class _Requests:
+    """Log of eventlet's server: a line for each request, of which Prometheus alone causes two in 15 seconds."""
+
+    def write(self, message: str) -> None:
+        LOG.debug(message.rstrip("\n"))
+
+
 class RestServer:
     """A server that listens from its construction on, and serves when it is called.
 
@@ -170,7 +177,7 @@ class RestServer:
             self.listener.server,
             self.listener.server.getsockname(),
             application,
-            hub.LoggingWrapper(),
+            _Requests(),
             debug=False,
             socket_timeout=STUCK,
         )

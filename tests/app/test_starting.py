@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -156,7 +158,7 @@ def test_switches_connect_on_the_loopback_and_the_log_says_so(
     one.await_line(f"OpenFlow over TCP on 127.0.0.1:{one.openflow}\n")
     one.await_line(f"REST on 127.0.0.1:{one.rest}\n")
     text = one.log.read_text()
-    assert "WARNING" not in text.replace("no state_dir", "") and "TLS" not in text
+    assert "WARNING" not in text.replace("WARNING no state_dir", "") and "TLS" not in text
     # Linux routes all of 127.0.0.0/8 to this host; a server on every address would answer here too.
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", one.openflow), timeout=120)
@@ -239,15 +241,53 @@ def test_what_keeps_it_from_starting_is_one_line(
     assert one.fails().startswith(f"evbridge cannot start: {complaint}")
 
 
-def test_each_line_has_its_time_and_nothing_else_is_said(tmp_path: Path, starts: ExitStack) -> None:
+#: Time, component and level of a line.
+HEAD = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d [A-Za-z_.]+ (DEBUG|INFO|WARNING) "
+
+
+def test_each_line_has_time_component_and_level_and_nothing_else_is_said(
+    tmp_path: Path, starts: ExitStack, launcher: list[str]
+) -> None:
     log = tmp_path / "a.log"
-    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), "--log", str(log))
+    one = started(starts, launcher, configure(tmp_path), "--log-file", str(log))
     one.await_serving()
     one.await_line("REST on")
+    one.await_line(r"switch\.awaited")
     lines = one.log.read_text().splitlines()
     for line in lines:
-        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d \w", line), line
+        assert re.match(HEAD + r"\w", line), line
     assert set(log.read_text().splitlines()) >= set(lines)
+    assert re.search(r" EvbBridge INFO switch\.awaited 0000000000000001$", "\n".join(lines), re.MULTILINE)
+
+
+def test_a_log_of_json_has_the_fields_of_each_event(tmp_path: Path, starts: ExitStack, launcher: list[str]) -> None:
+    one = started(starts, launcher, configure(tmp_path), EVBRIDGE_LOG_FORMAT="json")
+    one.await_serving()
+    one.await_line("REST on")
+    one.await_line(r"switch\.awaited")
+    lines = [json.loads(line) for line in one.log.read_text().splitlines()]
+    assert all(line.keys() >= {"time", "component", "level", "message"} for line in lines)
+    events = [line["event"] for line in lines if "event" in line]
+    awaited = {"kind": "switch.awaited", "dpid": "0000000000000001", "port": None, "vsi": None, "detail": {}}
+    assert awaited in events
+
+
+def test_a_format_that_does_not_exist_is_refused(tmp_path: Path, starts: ExitStack) -> None:
+    one = started(starts, LAUNCHERS["ryu-manager"], configure(tmp_path), EVBRIDGE_LOG_FORMAT="xml")
+    assert one.fails().startswith("evbridge cannot start: EVBRIDGE_LOG_FORMAT=xml: text or json was expected")
+
+
+@pytest.mark.parametrize(("level", "told"), [("info", False), ("debug", True)])
+def test_requests_are_logged_for_those_who_debug(tmp_path: Path, starts: ExitStack, level: str, told: bool) -> None:
+    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), "--log-level", level)
+    one.await_serving()
+    one.await_line("REST on")
+    with urllib.request.urlopen(f"http://127.0.0.1:{one.rest}/evb/status", timeout=DEADLINE) as answer:
+        assert answer.status == 200
+    # What is logged of it is logged before the process ends.
+    one.process.terminate()
+    one.process.wait(DEADLINE)
+    assert ("GET /evb/status" in one.log.read_text()) is told
 
 
 def test_the_journal_writes_the_times_itself(tmp_path: Path, starts: ExitStack) -> None:
@@ -255,7 +295,7 @@ def test_the_journal_writes_the_times_itself(tmp_path: Path, starts: ExitStack) 
     status = (tmp_path / "journal").stat()
     stream = f"{status.st_dev}:{status.st_ino}"
     one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), log="journal", JOURNAL_STREAM=stream)
-    assert re.fullmatch("loading app .*", one.await_line("^.+"))
+    assert re.fullmatch(r"[a-z_.]+ INFO loading app .*", one.await_line("^.+"))
 
 
 @pytest.mark.parametrize("name", ["notify", "@evbridge-test-{pid}"])
