@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -37,6 +37,7 @@ _WIDE = 160
 _LADDERS = [ladder.value for ladder in LIVE_LADDERS]
 
 _INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _GOAL = click.argument("goal", type=click.Choice([kind.value for kind in GoalKind]))
 _SUBJECT = click.argument("subject", required=False, default="")
 _PARALLEL = click.option(
@@ -206,14 +207,19 @@ def run(
     help="File that requests are recorded in, and read from after a restart.",
 )
 @click.option("--name", "names", multiple=True, help="Host name that requests may use besides the addresses.")
-def serve(inventory: Path, host: str, port: int, journal: Path | None, names: tuple[str, ...]) -> None:
+@click.option("--tokens", type=_FILE, help="File of the tokens that clients need (evbridge token).")
+@click.option("--certificate", type=_FILE, help="Certificate for TLS, in PEM.")
+@click.option("--private-key", type=_FILE, help="Its private key, in PEM.")
+def serve(inventory: Path, host: str, port: int, journal: Path | None, **access: Any) -> None:
     """Serve the cluster manager's REST API; an external agent carries out the steps.
 
-    The agent posts goals, carries out the steps in the answers, and reports the result of each.
+    The agent posts goals, carries out the steps in the answers, and reports the result of each.  Its token needs the
+    role operate; read does for questions.  Beyond the loopback address tokens and TLS are needed.
     """
-    from ryu_apps.vcm_server import serve_inventory
+    from ryu_apps.vcm_server import ManagerAccess, serve_inventory
 
-    serve_inventory(read(inventory), inventory.read_text(encoding="utf-8"), host, port, journal, names)
+    text = inventory.read_text(encoding="utf-8")
+    serve_inventory(read(inventory), text, host, port, journal, ManagerAccess(**access))
 
 
 def read(path: Path) -> Loaded:

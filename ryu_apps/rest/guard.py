@@ -11,8 +11,7 @@ from webob import Request
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import RestChanged, RestRefused
 from ryu_apps.rest.callers import abandon, status_line
-from ryu_apps.rest.resources import required_role
-from ryu_apps.rest.tokens import Token, TokenFile
+from ryu_apps.rest.tokens import Role, Token, TokenFile
 
 #: Member of the environment: a function that returns False when the request would be refused by now.
 ADMITTED = "evbridge.admitted"
@@ -47,6 +46,7 @@ class Guard:
     Args:
         application: serves what is let through.
         tokens: those that are accepted; None: no request needs one.
+        role_of: the role that a method and a path need.
         wall: Unix time in seconds.
         report: records the events of changes and refusals.
     """
@@ -55,11 +55,13 @@ class Guard:
         self,
         application: Wsgi,
         tokens: TokenFile | None,
+        role_of: Callable[[str, str], Role],
         wall: Callable[[], float],
         report: Callable[[LogEvent], None],
     ) -> None:
         self._application = application
         self._tokens = tokens
+        self._role_of = role_of
         self._wall = wall
         self._report = report
 
@@ -97,20 +99,19 @@ class Guard:
         token = self._tokens.find(text, self._wall())
         if token is None:
             raise RefusedError(401, self._unknown())
-        return _permitted(token, request)
+        return self._permitted(token, request)
+
+    def _permitted(self, token: Token, request: Request) -> str:
+        needed = self._role_of(request.method, _path(request))
+        if token.role < needed:
+            raise RefusedError(403, f"the role {needed} is needed; the token {token.name} has {token.role}", token.name)
+        return token.name
 
     def _unknown(self) -> str:
         assert self._tokens is not None
         if self._tokens.fault is not None:
             return "no token is accepted: the file of tokens cannot be used"
         return "the token is unknown or has expired"
-
-
-def _permitted(token: Token, request: Request) -> str:
-    needed = required_role(request.method, _path(request))
-    if token.role < needed:
-        raise RefusedError(403, f"the role {needed} is needed; the token {token.name} has {token.role}", token.name)
-    return token.name
 
 
 def _bearer(request: Request) -> str | None:

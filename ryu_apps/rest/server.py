@@ -26,6 +26,7 @@ from ryu_apps.listening.listener import AcceptedConnection, TcpListener
 from ryu_apps.listening.sockets import CannotListen, hang_up
 from ryu_apps.listening.tls import encrypt, server_context
 from ryu_apps.rest.guard import Guard
+from ryu_apps.rest.resources import required_role
 from ryu_apps.rest.tokens import TokenFile, TokensError
 
 LOG = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ class RestServer:
                 "and rest.private_key in evbridge.yaml"
             )
         LOG.info("REST on %s%s", self.listener.place, " over TLS" if self._tls else "")
-        application = Guard(application, tokens, time.time, around.report)
+        application = Guard(application, tokens, required_role, time.time, around.report)
         self._server = eventlet.wsgi.Server(
             self.listener.server,
             self.listener.server.getsockname(),

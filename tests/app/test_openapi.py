@@ -76,7 +76,7 @@ def exercise(site: Site, method: str, path: str, mode: GenerationMode) -> None:
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Case) -> None:
         headers = {"Authorization": f"Bearer {site.tokens[Role.ADMIN]}"}
-        # The text "304" is a forbidden integer, and is the same in a URL; test_refusals has what URLs may not have.
+        # A request without its token is forbidden, and gets one here; test_refusals has what URLs may not have.
         left_out = [negative_data_rejection] if method == "GET" else []
         case.call_and_validate(base_url=site.url, headers=headers, excluded_checks=left_out)
 

@@ -7,12 +7,16 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from tests.app.test_rest_access import certify, token
 
 EVBRIDGE = Path(sys.executable).with_name("evbridge")
 INVENTORY = Path(__file__).parents[2] / "mininet_tests" / "inventories" / "two-switch.yaml"
@@ -69,3 +73,82 @@ def test_nothing_was_begun_by_them_and_a_program_can(port: int) -> None:
 
     assert ask("GET", "/vcm/goals") == (200, [])
     assert ask("POST", "/vcm/goals", BODY)[0] == 201
+
+
+# --- tokens and TLS ---------------------------------------------------------------------------------
+def manager(folder: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [EVBRIDGE, "vcm", "serve", INVENTORY, "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=(folder / "log").open("w"),
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        cwd=folder,
+    )
+
+
+TLS = ("--certificate", "rest.pem", "--private-key", "rest.key")
+
+
+def test_tokens_and_tls_are_those_of_the_bridge(tmp_path: Path) -> None:
+    certify(tmp_path)
+    texts = {role: token(tmp_path, "create", f"a-{role}", "--role", role) for role in ("read", "operate")}
+    context = ssl.create_default_context(cafile=str(tmp_path / "rest.pem"))
+    with manager(tmp_path, "--host", "0.0.0.0", "--tokens", "tokens", *TLS) as process:
+        try:
+            assert process.stdout is not None
+            found = re.match(r"https://0\.0\.0\.0:(\d+)/vcm", process.stdout.readline())
+            assert found
+            port = int(found[1])
+
+            def ask(method: str, text: str | None, body: bytes | None = None) -> int:
+                client = http.client.HTTPSConnection("localhost", port, timeout=120, context=context)
+                headers = {"Content-Type": "application/json"}
+                client.request(method, "/vcm/goals", body, headers | authorization(text))
+                response = client.getresponse()
+                response.read()
+                client.close()
+                return response.status
+
+            # What does not speak TLS, and what says nothing, keeps nobody.
+            with ExitStack() as stack:
+                for octets in (b"", b"GET /vcm/goals HTTP/1.1\r\n\r\n"):
+                    silent = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=120))
+                    silent.sendall(octets)
+                assert [ask("GET", text) for text in (None, "evb_guess", *texts.values())] == [401, 401, 200, 200]
+            assert ask("POST", texts["read"], BODY) == 403
+            assert ask("GET", texts["read"]) == 200
+            assert ask("POST", texts["operate"], BODY) == 201
+        finally:
+            process.terminate()
+            process.wait(60)
+    log = (tmp_path / "log").read_text()
+    facts = "address=127.0.0.1 method=POST path=/vcm/goals"
+    assert f"rest.changed caller=a-operate {facts} status=201" in log
+    assert f"rest.refused caller=a-read {facts} status=403" in log
+    assert "Traceback" not in log and texts["operate"] not in log
+
+
+def authorization(text: str | None) -> dict[str, str]:
+    return {} if text is None else {"Authorization": f"Bearer {text}"}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--host", "0.0.0.0"), "it needs --tokens, --certificate and --private-key"),
+        (("--host", "0.0.0.0", "--tokens", "tokens"), "it needs --tokens, --certificate and --private-key"),
+        (("--host", "0.0.0.0", *TLS), "it needs --tokens, --certificate and --private-key"),
+        (TLS[:2], "--certificate and --private-key go together"),
+        (("--tokens", "rest.pem"), "rest.pem:1: name:role:expires:hash was expected"),
+        (("--certificate", "tokens", "--private-key", "tokens"), "tokens"),
+    ],
+)
+def test_a_manager_that_would_let_strangers_in_does_not_start(
+    tmp_path: Path, options: tuple[str, ...], reason: str
+) -> None:
+    certify(tmp_path)
+    token(tmp_path, "create", "a", "--role", "read")
+    with manager(tmp_path, *options) as process:
+        assert process.wait(60) in (1, 2)
+    assert reason in (tmp_path / "log").read_text() and "Traceback" not in (tmp_path / "log").read_text()

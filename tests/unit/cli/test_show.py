@@ -18,6 +18,7 @@ from ryu_apps.cli.show_tables import printable
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
 from ryu_apps.rest.guard import Guard
+from ryu_apps.rest.resources import required_role
 from ryu_apps.rest.tokens import Role, TokenFile, new_token
 from tests.worlds.bridge import HV1, HV2, HV3, Vm
 from tests.worlds.rest import RestWorld, unhurried
@@ -46,7 +47,7 @@ class Site:
         (folder / "tokens").write_text(f"{token}\n")
         self.token = folder / "token"
         self.token.write_text(text)
-        guard = Guard(self._serve, TokenFile(folder / "tokens"), lambda: 0.0, lambda _: None)
+        guard = Guard(self._serve, TokenFile(folder / "tokens"), required_role, lambda: 0.0, lambda _: None)
         self.server = make_server("127.0.0.1", 0, guard, handler_class=_Silent)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 

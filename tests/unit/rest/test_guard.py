@@ -13,7 +13,7 @@ from webob import Request, Response
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import RestChanged, RestRefused
 from ryu_apps.rest.guard import Guard
-from ryu_apps.rest.resources import RESOURCES
+from ryu_apps.rest.resources import RESOURCES, required_role
 from ryu_apps.rest.tokens import Role, TokenFile, new_token
 from tests.worlds.bridge import Vm
 
@@ -40,7 +40,8 @@ class Site:
         self.texts = {role: text for role, (text, _) in made.items()}
         path = self.folder / "tokens"
         path.write_text("".join(f"{token}\n" for _, token in made.values()))
-        self.guard = Guard(self._serve, TokenFile(path) if self.tokens else None, lambda: 0.0, self.told.append)
+        known = TokenFile(path) if self.tokens else None
+        self.guard = Guard(self._serve, known, required_role, lambda: 0.0, self.told.append)
 
     def _serve(self, _environ: Any, start_response: Any) -> Iterator[bytes]:
         self.served += 1
