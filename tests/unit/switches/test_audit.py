@@ -14,9 +14,9 @@ from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie, of_kind
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_vsi
-from ryu_apps.evb.switches import desired
 from ryu_apps.evb.switches.audit import INTERVAL
 from ryu_apps.evb.topology.fabric import Profile, Timers
+from ryu_apps.evb.vsi import installer
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds import learnt
 from tests.worlds.bridge import HV1, HV2, S1, Vm, World, two_switches
@@ -136,7 +136,7 @@ def test_audit_handles_few_rules_a_turn(large: World, monkeypatch: pytest.Monkey
         composed[-1] += len(rules)
         return rules
 
-    monkeypatch.setattr(desired, "body_of_vsi", counted)
+    monkeypatch.setattr(installer, "body_of_vsi", counted)
     composed.extend(0 for _ in turns(large))
     assert sum(composed) >= len(AUDITED)
     assert max(composed) <= 2 * PORTION
