@@ -12,16 +12,19 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import floods, gate, groups, response, services, staging, starting, stores, triggers
+from bench import floods, gate, groups, meters, response, services, staging, starting, stores, triggers
 from bench.figures import Figure, write_json
 from bench.rig import evbridge, private_ovs, reference
 
-_PARTS = ("response", "staging", "gate", "services", "floods", "groups", "triggers", "starting", "stores")
+_PARTS = ("response", "staging", "gate", "services", "floods", "groups", "triggers", "starting", "stores", "meters")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--rounds", default=200, show_default=True, help="Of (a), (d); a quarter in (e), a tenth in (b), (c), (f), (g)."
+    "--rounds",
+    default=200,
+    show_default=True,
+    help="Of (a), (d); a quarter in (e), a tenth in (b), (c), (f), (g), (j).",
 )
 @click.option("--only", type=click.Choice(_PARTS), multiple=True, help="Measure only this part; may be repeated.")
 @click.option("--json", "path", default="reports/bench.json", show_default=True, type=click.Path(path_type=Path))
@@ -67,6 +70,10 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
         if "starting" in parts:
             # A start takes seconds.
             figures += starting.measure(max(few // 5, 3))
+            for figure in figures[-2:]:
+                figure.show(console)
+        if "meters" in parts:
+            figures += meters.measure(few, log)
             for figure in figures[-2:]:
                 figure.show(console)
         circumstances = {

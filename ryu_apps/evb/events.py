@@ -107,6 +107,8 @@ class SwitchUp:
         features: features of a switch without extensions, as it reports them.
         live: ports that it uses in groups, as in :class:`PortChanged`.
         names: port number -> name.
+        unproven: the reason for which its gates must not open by meters, if that was to be proven; None: it was
+            proven, or was not asked for.
     """
 
     dpid: int
@@ -118,6 +120,7 @@ class SwitchUp:
     features: SwitchFeatures = SwitchFeatures()
     live: frozenset[int] = frozenset()
     names: Mapping[int, str] = field(default_factory=dict)
+    unproven: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,9 +385,14 @@ class RequestRole:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Serve a switch from now on: ask what it is and has, then feed :class:`SwitchUp`."""
+    """Serve a switch from now on: ask what it is and has, then feed :class:`SwitchUp`.
+
+    Attributes:
+        proof: have it prove first that gates may open by meters.
+    """
 
     dpid: int
+    proof: bool = False
 
 
 @dataclass(frozen=True, slots=True)

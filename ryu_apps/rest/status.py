@@ -129,6 +129,7 @@ def _switch_json(status: SwitchStatus, rules: int) -> JsonValue:
         "name": switch.name,
         "readiness": _readiness(status),
         "mastership": status.mastership.value,
+        "gate": status.gate.value,
         "fragments": "hidden" if status.fragments_hidden else "shown",
         "ports": [_port_json(interface, status.links) for _, interface in sorted(switch.interfaces.items())],
         "vsi_ports": [

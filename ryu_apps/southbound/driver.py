@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
@@ -15,6 +16,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu_apps.evb.events import (
     GATE_LANE,
     Apply,
+    Confirmed,
     EndRead,
     Event,
     FrameReceived,
@@ -26,6 +28,7 @@ from ryu_apps.evb.events import (
     RequestRole,
     RoleLost,
     SendFrame,
+    SwitchUp,
 )
 from ryu_apps.evb.flow.rule import Group, Meter, Output, OutputGroup, Rule, RuleChange
 from ryu_apps.evb.pipeline.tables import OURS
@@ -33,11 +36,13 @@ from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.bundles import Bundle, PreparedBundles, RehearsalJob
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob
+from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import FRAGMENTS_SHOWN, packet_out
 from ryu_apps.southbound.ordered import OrderedJob, stages
 from ryu_apps.southbound.piece import KnownObjects, PieceCache, meter_messages, openings, other_messages, pieces, steps
 from ryu_apps.southbound.portions import PortionedReadJob, PortionedReads
+from ryu_apps.southbound.proof import ProofJob
 from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, ReadJob
 from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
 from ryu_apps.southbound.roles import RoleJob, demotes
@@ -96,6 +101,7 @@ class SwitchDriver:
         self._bundles = PreparedBundles()
         self._altered: AlteredJob | None = None
         self._role: RoleJob | None = None
+        self._proof: ProofJob | None = None
         self._shown = _as_shown if self._extended else decode.in_order
         self._reads = PortionedReads()
 
@@ -108,8 +114,19 @@ class SwitchDriver:
         self._role = RoleJob(self._wire, asked)
         self._begin(self._role)
 
-    def query_features(self) -> None:
-        """Query ports, table sizes and meters; ends with SwitchUp."""
+    def query_features(self, proof: bool = False) -> None:
+        """Query ports, table sizes and meters; ends with SwitchUp.
+
+        Args:
+            proof: have the switch prove first that gates may open by meters.
+        """
+        if proof and self._extended:
+            self._proof = ProofJob(self._wire, self.dpid)
+            self._begin(self._proof)
+        else:
+            self._survey()
+
+    def _survey(self) -> None:
         survey = SurveyJob if self._extended else PlainSurveyJob
         self._begin(survey(self._wire, self.dpid, self._ports, self._known))
 
@@ -299,7 +316,9 @@ class SwitchDriver:
 
     def _frame(self, octets: bytes) -> None:
         frame = decode.packet_in(octets)
-        if self._surveyed and OURS.covers(frame.cookie):
+        if self._proof is not None and frame.cookie == ALL_ONES and self._proof.came_back(frame.data):
+            self._review(self._proof)
+        elif self._surveyed and OURS.covers(frame.cookie):
             self._emit(FrameReceived(PortId(self.dpid, frame.in_port), frame.data))
 
     def _port(self, octets: bytes) -> None:
@@ -357,6 +376,11 @@ class SwitchDriver:
         assert job.outcome is not None
         del self._open[job]
         self._reads.take(job.token)
+        if isinstance(job, ProofJob) and isinstance(job.outcome, Confirmed):
+            self._survey()
+            return
+        if isinstance(job.outcome, SwitchUp) and self._proof is not None:
+            job.outcome = replace(job.outcome, unproven=self._proof.fault)
         self._surveyed |= isinstance(job, SurveyJob)
         self._emit(job.outcome)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import CookieMask, Match, Output, OutputGroup
+from ryu_apps.evb.flow.rule import Action, CookieMask, Match, Output, OutputGroup
 from ryu_apps.southbound.encode import actions, message
 from ryu_apps.southbound.oxm import encode_match
 
@@ -37,7 +37,12 @@ def barrier(xid: int) -> bytes:
 
 def packet_out(output: Output | OutputGroup, data: bytes, xid: int) -> bytes:
     """Send a frame out of a port, or by a group."""
-    listed = actions((output,))
+    return packet_out_by((output,), data, xid)
+
+
+def packet_out_by(how: tuple[Action, ...], data: bytes, xid: int) -> bytes:
+    """Carry out actions on a frame."""
+    listed = actions(how)
     head = _PACKET_OUT.pack(ofp.OFP_NO_BUFFER, ofp.OFPP_CONTROLLER, len(listed))
     return numbered(message(ofp.OFPT_PACKET_OUT, head + listed + data), xid)
 

@@ -103,10 +103,10 @@ class _Connection:
         self.datapath.xid = first + count - 1
         return range(first, first + count)
 
-    def serve(self) -> None:
-        """Ask the switch what it is and has."""
+    def serve(self, proof: bool) -> None:
+        """Ask the switch what it is and has; ``proof``: and have it prove first that gates may open by meters."""
         self.serves = True
-        self.driver.query_features()
+        self.driver.query_features(proof)
 
     def stand_aside(self) -> None:
         """Reject what is open, and begin anew with a driver that takes no frames."""
@@ -222,7 +222,7 @@ class Southbound:
             case RequestRole() if connected:
                 connected.driver.request_role(effect)
             case Survey() if connected:
-                connected.serve()
+                connected.serve(effect.proof)
             case StandAside() if connected:
                 connected.stand_aside()
             case SendFrame() if connection and connection.channel.backlog < MAX_BACKLOG:

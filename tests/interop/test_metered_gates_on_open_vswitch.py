@@ -9,6 +9,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from ryu_apps.evb.events import SwitchUp
+from ryu_apps.evb.flow.rule import CONTROLLER, Output, Resubmit
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.metered_gate import gate_meter_id, shut
 from ryu_apps.evb.pipeline.tables import OURS, Table
@@ -16,6 +18,7 @@ from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, VsiType
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.topology.fabric import GateMode, PortId
 from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.southbound import proof
 from tests.interop.controller import Controller
 from tests.interop.private_ovs import PrivateOvs, wait_for
 from tests.worlds.bridge import OPEN, POLICIES, Vm, open_type
@@ -265,6 +268,30 @@ def test_a_shut_gate_learns_nothing(site: Site) -> None:
     site.ask(site.hv1, walled_vm, VdpMode.ASSOCIATE)
     site.passes(from_vm(walled_vm, 64), 1, out=3)
     assert site.learnt() == {Table.CONNECTIONS}
+
+
+# --- proof ----------------------------------------------------------------------------------------
+def proven(controller: Controller) -> str | None:
+    controller.start_over()
+    controller.driver.query_features(proof=True)
+    return controller.until(SwitchUp).unproven
+
+
+def test_open_vswitch_proves_its_meters_again_and_again(controller: Controller) -> None:
+    for _ in range(3):
+        assert proven(controller) is None
+    assert not any(rule.table == Table.GATE_METER for rule in controller.rules(OURS))
+
+
+def test_a_meter_that_a_frame_passes_once_is_no_gate(controller: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    once = Resubmit(Table.GATE_METER), Output(CONTROLLER)
+    monkeypatch.setattr(proof, "_THROUGH", once)
+    assert proven(controller) == "a frame has passed a meter that is shut"
+
+
+def test_a_meter_that_does_not_open_is_no_gate(controller: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "opened", shut)
+    assert proven(controller) == "no frame has passed a meter that is open"
 
 
 def test_the_open_type_lets_everything_pass() -> None:

@@ -234,6 +234,7 @@ class World:
         exceeded: meters whose rate is exceeded, per datapath.
         capacity: of every switch.
         quiet: no frame meets the rules that the bridge writes, so those with an idle timeout end.
+        unproven: reasons for which gates must not open by meters, per datapath.
         life: of the engine; a switch here asks nobody for a role, :mod:`tests.worlds.fenced` has those that do.
     """
 
@@ -260,6 +261,7 @@ class World:
     exceeded: dict[int, set[int]] = field(default_factory=dict)
     capacity: SwitchCapacity = SwitchCapacity()
     quiet: bool = False
+    unproven: dict[int, str] = field(default_factory=dict)
     life: Life = Life(1, True, {})
 
     def __post_init__(self) -> None:
@@ -290,7 +292,8 @@ class World:
             relaying = frozenset(port for port in ports if _relays(table.groups.get(TAGGED_GROUP + port)))
             live = frozenset(port for port, up in ports.items() if up)
             meters, names = frozenset(table.meters), self.names_at(dpid)
-            self.feed(SwitchUp(dpid, ports, self.capacity, meters, relaying, live=live, names=names))
+            up = SwitchUp(dpid, ports, self.capacity, meters, relaying, live=live, names=names)
+            self.feed(replace(up, unproven=self.unproven.get(dpid)))
 
     def restart_switch(self, dpid: int) -> None:
         """Empty a switch and connect it again."""

@@ -242,7 +242,8 @@ class Engine:
             effects,
             agenda,
         )
-        self.fencing = Fencing(life, partial(self._switches.down, channel=False), tokens, effects, agenda)
+        proving = self.lifecycle.installer.gate_meters.to_prove
+        self.fencing = Fencing(life, partial(self._switches.down, channel=False), tokens, effects, agenda, proving)
         self._balancers = BalancerEvents(self.pools, up, tokens, effects)
         self._store = StoreEvents(self.types, self.lifecycle, self.associations, tokens, effects, agenda)
         self._timers = Timers(

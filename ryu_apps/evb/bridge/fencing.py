@@ -42,11 +42,13 @@ class Fencing:
         tokens: TokenTable,
         effects: EffectSink,
         agenda: Agenda,
+        proving: frozenset[int] = frozenset(),
     ) -> None:
         """
         Args:
             life: this one.
             retreat: takes note that a switch is not served any more.
+            proving: switches that have to prove that gates may open by meters.
         """
         self.generation = life.generation
         self.superseded = False
@@ -58,6 +60,7 @@ class Fencing:
         self._tokens = tokens
         self._effects = effects
         self._agenda = agenda
+        self._proving = proving
         self._left: list[int] = []
         self._told: set[int] = set()
 
@@ -116,7 +119,7 @@ class Fencing:
                     self._ask(dpid, role)
                 case Do.SERVE:
                     self._may_take_over = False
-                    self._effects.put(Survey(dpid))
+                    self._effects.put(Survey(dpid, proof=dpid in self._proving))
                 case Do.RETREAT:
                     self._effects.put(StandAside(dpid))
                     self._left.append(dpid)

@@ -29,7 +29,7 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.switches.bringup import SwitchState
 from ryu_apps.evb.switches.mastership import MastershipState
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric, GateMode, Interface, PortId, Role, Switch
 from ryu_apps.evb.vsi.bandwidth import PortBandwidth
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment
@@ -52,6 +52,7 @@ class SwitchStatus(NamedTuple):
         vsi_ports: those that are there.
         foreign: name of a VSI port -> frames of its VM that spoke as a station does, and were dropped.
         mastership: role of this bridge there.
+        gate: what opens the gates of VSIs that are staged now.
     """
 
     switch: Switch
@@ -64,6 +65,7 @@ class SwitchStatus(NamedTuple):
     vsi_ports: tuple[Interface, ...]
     foreign: Mapping[str, int]
     mastership: MastershipState
+    gate: GateMode
 
 
 class FencingStatus(NamedTuple):
@@ -222,6 +224,7 @@ class BridgeQueries:
             tuple(engine.vsi_ports.interfaces(dpid)),
             {name: frames for (where, name), frames in engine.foreign_frames.items() if where == dpid},
             at.state if (at := engine.fencing.switches.get(dpid)) else MastershipState.ABSENT,
+            GateMode.METER if engine.lifecycle.installer.gate_meters.used_at(dpid) else GateMode.RULES,
         )
 
     @property

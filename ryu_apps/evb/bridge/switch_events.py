@@ -16,6 +16,7 @@ from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.bridge.snooper import Snooper
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.switches import (
+    GatesUnproven,
     RulesUnclaimed,
     SwitchConnected,
     SwitchDisconnected,
@@ -107,6 +108,9 @@ class SwitchEvents(TokenOwner):
         if not switch.extended and (reason := self._wanted.unsuitable(dpid, event.features)):
             self._effects.put(SwitchUnsuitable(dpid, reason))
             return
+        self._lifecycle.installer.gate_meters.prove(dpid, event.unproven is None)
+        if event.unproven is not None:
+            self._effects.put(GatesUnproven(dpid, event.unproven))
         self._comparisons.audit.reset(dpid)
         ports = self._ports.states(event)
         self._links.changed(dpid, ports)

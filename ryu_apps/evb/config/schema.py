@@ -28,7 +28,7 @@ StationText = Literal["evb", "libvirt", "auto"]
 RelayText = Literal["agreed", "always", "never"]
 ReaderText = Literal["evbridge", "ryu"]
 ProfileText = Literal["openvswitch", "openflow13"]
-GateText = Literal["rules", "meter"]
+GateText = Literal["rules", "meter", "auto"]
 BondModeText = Literal["active_backup", "lacp"]
 #: Port numbers have 16 bits in metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF

@@ -134,6 +134,17 @@ class SwitchUnwatched(SwitchEvent):
     """The switch does not report changes of its rules by others; audits find them."""
 
 
+@event("switch.gates_unproven")
+class GatesUnproven(SwitchEvent):
+    """The switch has not proven that gates may open by meters; they open by rules.
+
+    Attributes:
+        reason: what has failed.
+    """
+
+    reason: str
+
+
 @event("switch.drift")
 class RulesDrifted(SwitchEvent):
     """Rules or meters of the switch differed from its desired state.

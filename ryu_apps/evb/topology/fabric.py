@@ -59,6 +59,8 @@ class GateMode(Enum):
     """By rules alone."""
     METER = "meter"
     """By a meter as well, which acts on cached flows at once."""
+    AUTO = "auto"
+    """By a meter as well if the switch has proven its meters when it connected."""
 
 
 class ReflectiveRelay(Enum):

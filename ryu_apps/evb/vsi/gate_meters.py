@@ -50,8 +50,12 @@ class GateMeters:
     """Numbers of the meters of all switches."""
 
     def __init__(self, fabric: Fabric) -> None:
-        self._modes = {dpid: switch.gate for dpid, switch in fabric.switches.items()}
+        # Without the extensions there are rules alone.
+        self._modes = {
+            dpid: switch.gate if switch.extended else GateMode.RULES for dpid, switch in fabric.switches.items()
+        }
         self._pools = {dpid: _Pool() for dpid in fabric.switches}
+        self._proven: set[int] = set()
         self._away = set(fabric.switches)
         self._agenda: DeadlineQueue[tuple[int, int]] = DeadlineQueue()
         self._resting: set[tuple[int, int]] = set()
@@ -61,9 +65,21 @@ class GateMeters:
         """Time at which to call :meth:`tick`, monotonic seconds; None: nothing rests."""
         return self._agenda.deadline
 
+    @property
+    def to_prove(self) -> frozenset[int]:
+        """The switches that have to prove their meters each time they connect."""
+        return frozenset(dpid for dpid, mode in self._modes.items() if mode is GateMode.AUTO)
+
+    def prove(self, dpid: int, proven: bool) -> None:
+        """Note if a switch that has to prove its meters has done so."""
+        if proven and dpid in self.to_prove:
+            self._proven.add(dpid)
+        else:
+            self._proven.discard(dpid)
+
     def used_at(self, dpid: int) -> bool:
         """True if gates of a switch are staged as meters."""
-        return self._modes[dpid] is GateMode.METER
+        return self._modes[dpid] is GateMode.METER or dpid in self._proven
 
     def size(self, dpid: int) -> int:
         """Return how many meters a switch has, or is to have, for gates."""

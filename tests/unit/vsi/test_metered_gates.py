@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.event_catalogue.switches import GatesUnproven
 from ryu_apps.evb.event_catalogue.vsis import VdpRefused
 from ryu_apps.evb.events import Mode, SwitchCapacity
 from ryu_apps.evb.flow.rule import Action, Bucket, Clone, FinTimeout, Learn, OutputGroup, Resubmit, Rule
@@ -18,8 +20,8 @@ from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS, body_of_type, body_of_vsi
-from ryu_apps.evb.topology.fabric import GateMode, PortId
-from ryu_apps.evb.vsi.gate_meters import REST
+from ryu_apps.evb.topology.fabric import GateMode, PortId, Profile
+from ryu_apps.evb.vsi.gate_meters import REST, GateMeters
 from ryu_apps.evb.vsi.reservation import METERS
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from ryu_apps.sources import read_sources
@@ -343,3 +345,58 @@ def test_a_request_without_room_for_a_meter_is_refused_and_takes_no_number() -> 
     world.advance(REST + 0.1)
     stage(world, Vm(3))
     assert world.answer(HV1).success
+
+
+# --- gates of switches that prove their meters ----------------------------------------------------
+def automatic() -> World:
+    return World(with_gates(two_switches(), GateMode.AUTO))
+
+
+def test_a_switch_that_has_proven_its_meters_has_them_used() -> None:
+    world = automatic()
+    world.connect()
+    stage(world, VM)
+    assert numbers(world) == {1}
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert passes(world)
+
+
+def test_a_switch_that_has_not_opens_its_gates_by_rules_and_that_is_told() -> None:
+    world = automatic()
+    world.unproven[S1] = "a frame has passed"
+    world.connect()
+    stage(world, VM)
+    assert numbers(world) == set()
+    assert [(event.dpid, event.reason) for event in world.happened if isinstance(event, GatesUnproven)] == [
+        (S1, "a frame has passed")
+    ]
+    gates = {status.switch.dpid: status.gate for status in BridgeQueries(world.engine).switches()}
+    assert gates == {S1: GateMode.RULES, S2: GateMode.METER}
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert passes(world)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_staged_gate_loses_its_meter_when_the_proof_fails_the_next_time(restarts: bool) -> None:
+    world = automatic()
+    world.connect()
+    stage(world, VM)
+    world.unproven[S1] = "a frame has passed"
+    if restarts:
+        world.restart_controller()
+    else:
+        world.disconnect(S1)
+        world.connect(S1)
+    assert numbers(world) == set()
+    assert not passes(world)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert passes(world)
+
+
+def test_only_such_a_switch_is_asked_for_a_proof() -> None:
+    fabric = two_switches()
+    fabric.switches[S1] = replace(fabric.switches[S1], gate=GateMode.AUTO)
+    fabric.switches[S2] = replace(fabric.switches[S2], gate=GateMode.METER)
+    assert GateMeters(fabric).to_prove == {S1}
+    plain = {dpid: switch.with_profile(Profile.OPENFLOW13) for dpid, switch in fabric.switches.items()}
+    assert GateMeters(replace(fabric, switches=plain)).to_prove == set()
