@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "token": _Subcommand("ryu_apps.cli.token:token", "Create, list and revoke the tokens of REST clients."),
     "cluster": _Subcommand("ryu_apps.cli.cluster:cluster", "Set up and look after the servers of a shared store."),
     "check": _Subcommand("ryu_apps.cli.check:check", "Check VSI types and configuration, listing every mistake."),
+    "explain": _Subcommand("ryu_apps.cli.explain:explain", "Say what happens to a frame, table by table."),
     "status": _Subcommand("ryu_apps.cli.show:status", "Show a running bridge: alarms, switches, numbers."),
     "vsis": _Subcommand("ryu_apps.cli.show:vsis", "List the VSIs of a running bridge."),
     "vsi": _Subcommand("ryu_apps.cli.show:vsi", "Show one VSI: its ports, rules, addresses and deadlines."),

@@ -13,6 +13,7 @@ from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics import CONTENT_TYPE
 from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, RestError
 from ryu_apps.rest.flows import flows
+from ryu_apps.rest.groups import foreseen, groups, meters
 from ryu_apps.rest.history import event_stream, events, migration, migrations
 from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
 from ryu_apps.rest.multicast import multicast
@@ -73,8 +74,11 @@ RESOURCES = (
     Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_type=POLICY_TYPE),
     Resource("GET", "/evb/vsis", vsis, filters=("phase", "port", "type", "vlan", "switch"), listing=_BY_VSI),
     Resource("GET", "/evb/vsis/{vsi}", vsi),
+    Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen),
     Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE, statuses=(200, 202)),
     Resource("GET", "/evb/flows/{dpid}", flows, filters=("state", "vsi"), listing=Listing("id", "rule")),
+    Resource("GET", "/evb/groups/{dpid}", groups),
+    Resource("GET", "/evb/meters/{dpid}", meters),
     Resource("GET", "/evb/reservations", reservations, filters=("switch",), listing=Listing("dpid", "dpid")),
     Resource("GET", "/evb/stations", stations, filters=("port", "switch"), listing=Listing("port", "port")),
     Resource("GET", "/evb/multicast", multicast, filters=("vlan",)),

@@ -16,7 +16,10 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.rule import (
     Action,
+    Bucket,
     ClearInPort,
+    Group,
+    GroupType,
     MatchFields,
     Meter,
     MeterCount,
@@ -41,6 +44,8 @@ ENTRY_FIXED = 48
 #: Number, address, name, config, state, current speed.
 _PORT = struct.Struct("!I4x6s2x16sII16xI4x")
 _GROUP_DESC = struct.Struct("!HBxI")
+#: Length, weight, watched port and group of a bucket.
+_BUCKET = struct.Struct("!HHII4x")
 _METER_CONFIG = struct.Struct("!HHI")
 _METER_STATS = struct.Struct("!IH6xIQQII")
 #: Frames and octets that a band has dropped.
@@ -137,6 +142,28 @@ def group_ids(octets: bytes) -> Iterator[int]:
     while at < len(octets):
         length, _kind, group_id = _GROUP_DESC.unpack_from(octets, at)
         yield group_id
+        at += length
+
+
+def groups(octets: bytes) -> Iterator[Group]:
+    """The groups of a group description reply; buckets of actions that evbridge cannot express have none."""
+    at = _PART_HEADER
+    while at < len(octets):
+        length, kind, group_id = _GROUP_DESC.unpack_from(octets, at)
+        yield Group(group_id, GroupType(kind), tuple(_buckets(octets[at + _GROUP_DESC.size : at + length])))
+        at += length
+
+
+def _buckets(octets: bytes) -> Iterator[Bucket]:
+    at = 0
+    while at < len(octets):
+        length, weight, port, group = _BUCKET.unpack_from(octets, at)
+        yield Bucket(
+            _actions(octets[at + _BUCKET.size : at + length]) or (),
+            None if port == ofp.OFPP_ANY else port,
+            weight,
+            None if group == ofp.OFPG_ANY else group,
+        )
         at += length
 
 
@@ -253,9 +280,8 @@ def _instructions(octets: bytes) -> _Instructions | None:
             case ofp.OFPIT_METER:
                 (found.meter,) = struct.unpack_from("!I", instruction, 4)
             case ofp.OFPIT_APPLY_ACTIONS:
-                listed = [_action(*piece) for piece in _pieces(instruction[8:])]
-                known = tuple(action for action in listed if action is not None)
-                if actions(known) != instruction[8:]:
+                known = _actions(instruction[8:])
+                if known is None:
                     return None
                 found.apply = known
             case ofp.OFPIT_WRITE_METADATA:
@@ -265,6 +291,18 @@ def _instructions(octets: bytes) -> _Instructions | None:
             case _:
                 return None
     return found
+
+
+def _actions(octets: bytes) -> tuple[Action, ...] | None:
+    """The actions of a list; None if evbridge cannot express one of them."""
+    listed = [_action(*piece) for piece in _pieces(octets)]
+    known = tuple(action for action in listed if action is not None)
+    return known if actions(known) == octets else None
+
+
+def is_known(entry: FlowStatsEntry) -> bool:
+    """True if evbridge can express the instructions of a rule."""
+    return _instructions(entry.instructions) is not None
 
 
 def _pieces(octets: bytes) -> Iterator[tuple[int, bytes]]:

@@ -28,6 +28,7 @@ DESCRIBED = [
     "evb/bridge",
     "evb/config",
     "evb/event_catalogue",
+    "evb/explanation",
     "evb/flow",
     "evb/pipeline",
     "evb/policy",

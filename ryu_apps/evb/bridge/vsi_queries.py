@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.migrations import Migration, MigrationPart, MigrationState
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.flow.rule import Group, Meter, Rule, RuleChange
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
@@ -122,6 +122,17 @@ class VsiStatus:
     attachments: tuple[AttachmentStatus, ...]
 
 
+class ForeseenFlip(NamedTuple):
+    """Changes that an Associate of a VSI at a port would make now.
+
+    Attributes:
+        changes: by datapath id; None: they cannot be known beforehand.
+    """
+
+    port: PortId
+    changes: Mapping[int, RuleChange] | None
+
+
 class RuleUse(NamedTuple):
     """A VSI that needs a rule, and whether its gate leads there."""
 
@@ -214,6 +225,23 @@ class VsiQueries:
     def rules(self, dpid: int) -> tuple[Rule, ...]:
         """Return the rules that a switch should hold."""
         return tuple(self._engine.wanted(dpid).rules.values())
+
+    def groups(self, dpid: int) -> tuple[Group, ...]:
+        """Return the groups that a switch should hold."""
+        return self._engine.wanted.groups(dpid)
+
+    def meters(self, dpid: int) -> tuple[Meter, ...]:
+        """Return the meters of a switch that may drop a frame."""
+        return self._engine.wanted.meters(dpid)
+
+    def foreseen(self, text: str) -> list[ForeseenFlip]:
+        """Return what an Associate of a VSI would change, at each port at which its gate is not open."""
+        vsi, preparation = self._engine.registry.named(text), self._engine.lifecycle.preparation
+        return [
+            ForeseenFlip(attachment.port, preparation.foresee(attachment))
+            for attachment in (vsi.attachments.values() if vsi is not None else ())
+            if attachment.holding.program not in (None, attachment.vsi.gate_program)
+        ]
 
     def rule_uses(self, dpid: int) -> dict[CookieOwner, tuple[RuleUse, ...]]:
         """Return the VSIs that need the rules of a switch, by kind and owner of the cookie."""

@@ -123,7 +123,7 @@ def passage(
 
 
 def steps(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> Trace:
-    """Send one frame through the tables as :func:`passage` does; no meter drops it.
+    """Send one frame through the tables as :func:`passage` does; no rate is exceeded.
 
     An error of the switch ends the steps instead of being raised.
     """

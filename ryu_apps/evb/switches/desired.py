@@ -94,8 +94,7 @@ class DesiredRules:
         for attachment, program in held:
             own = self._lifecycle.installer.own_rules(attachment.port, program)
             rules.update((rule.key, rule) for rule in own)
-            meters += self._gatekeeper.staged_meters(attachment, program)
-            meters += meters_of_vsi(program.vsi_type, program.binding)
+            meters += self._meters_of(attachment, program)
             counters += counters_of_vsi(program.vsi_type, program.binding)
             yield len(own)
         for vsi in list(self._registry):
@@ -103,15 +102,31 @@ class DesiredRules:
             rules.update(gates)
             yield len(gates)
         rules.update(self._gatekeeper.flood_rules(dpid))
-        groups = {group.group_id: group for group in (*base.groups, *self._relay_groups(dpid))}
         return DesiredState(
             rules,
-            (*groups.values(), *self._gatekeeper.pools.groups(), *self._gatekeeper.floods.groups(dpid)),
+            self._groups(dpid, base),
             tuple(meters),
             frozenset(self._state_cookies(dpid, (program for _, program in held))),
             tuple(counters),
             self._lifecycle.counters.kept(dpid) | self._lifecycle.installer.idle_meters.kept(dpid),
         )
+
+    def meters(self, dpid: int) -> tuple[Meter, ...]:
+        """Return the desired meters of a switch that may drop a frame, without composing its rules."""
+        of_vsis = (self._meters_of(attachment, program) for attachment, program in self._held(dpid))
+        return *self.base(dpid).meters, *(meter for meters in of_vsis for meter in meters)
+
+    def _meters_of(self, attachment: Attachment, program: Installation) -> tuple[Meter, ...]:
+        of_gate = self._gatekeeper.staged_meters(attachment, program)
+        return *of_gate, *meters_of_vsi(program.vsi_type, program.binding)
+
+    def groups(self, dpid: int) -> tuple[Group, ...]:
+        """Return the desired groups of a switch, without composing its rules."""
+        return self._groups(dpid, self.base(dpid))
+
+    def _groups(self, dpid: int, base: RuleChange) -> tuple[Group, ...]:
+        groups = {group.group_id: group for group in (*base.groups, *self._relay_groups(dpid))}
+        return *groups.values(), *self._gatekeeper.pools.groups(), *self._gatekeeper.floods.groups(dpid)
 
     def learns(self, dpid: int) -> frozenset[int]:
         """Return the cookies of rules that a switch may write by itself now."""

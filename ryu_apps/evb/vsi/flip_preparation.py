@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.events import Prepare
+from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.prepared_flips import ROOM
@@ -63,6 +64,14 @@ class FlipPreparation:
                 self.deadline = now + PAUSE
                 return
             prepared += self._prepare(attachment)
+
+    def foresee(self, attachment: Attachment) -> Mapping[int, RuleChange] | None:
+        """Return the changes of the flip of an attachment by datapath id, for a question.
+
+        None: they cannot be known beforehand, or there is no program to flip to.
+        """
+        program = attachment.holding.program
+        return None if program is None else self._gatekeeper.foresee(attachment, program)
 
     def _prepare(self, attachment: Attachment) -> bool:
         """Prepare the flip of an attachment; returns False if there is nothing to do for it."""

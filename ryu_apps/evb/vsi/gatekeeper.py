@@ -113,15 +113,25 @@ class Gatekeeper:
         Returns:
             What is to be sent to each switch unless something else has to change with it; None: it cannot be known.
         """
-        vsi, place = owner.vsi, self.place(owner, program)
-        members = _members(owner, program, place, self.floods.plain)
+        place = self.place(owner, program)
+        flip = self._foreseen(owner, program, place)
+        if place is None or flip is None:
+            return None
+        inputs = self._inputs(owner, program, place, flip.members)
+        self._prepared.put(program, PreparedFlip(inputs, owner.vsi.gates, flip))
+        return {dpid: change for dpid, change in flip.changes.items() if change}
+
+    def foresee(self, owner: Attachment, program: Installation) -> dict[int, RuleChange] | None:
+        """Compute the same changes, and keep nothing."""
+        flip = self._foreseen(owner, program, self.place(owner, program))
+        return None if flip is None else {dpid: change for dpid, change in flip.changes.items() if change}
+
+    def _foreseen(self, owner: Attachment, program: Installation, place: Interface | None) -> Flip | None:
+        vsi, members = owner.vsi, _members(owner, program, place, self.floods.plain)
         shared = self.floods.preview(vsi.members, members)
         if place is None or shared is None:
             return None
-        gates = self._gates(owner, program, place)
-        flip = self._composed(vsi, owner, program, gates, members, shared)
-        self._prepared.put(program, PreparedFlip(self._inputs(owner, program, place, members), vsi.gates, flip))
-        return {dpid: change for dpid, change in flip.changes.items() if change}
+        return self._composed(vsi, owner, program, self._gates(owner, program, place), members, shared)
 
     @property
     def version(self) -> int:
