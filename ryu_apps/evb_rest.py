@@ -38,7 +38,9 @@ def _surroundings() -> server.Surroundings:
 server.install(_surroundings)
 
 #: Roots of all resources of evbridge; ``rest.resources`` has the table of the paths below.
-_PATHS = ("/evb", "/evb/{path:.*}", "/metrics")
+#: With line ends: a path may have any octet, and Ryu answers those that it knows of no app in HTML.
+_ANY = r"{path:[\s\S]*}"
+_PATHS = ("/evb", f"/evb/{_ANY}", "/metrics")
 
 _TURNS = RestTurns()
 
@@ -71,5 +73,5 @@ class EvbRest(app_manager.RyuApp):
 
     def start(self) -> None:
         """Answer all other paths as well; Ryu calls this when every app has mounted its own."""
-        self._mapper.connect("evb", "/{path:.*}", controller=EvbController, action="answer")
+        self._mapper.connect("evb", f"/{_ANY}", controller=EvbController, action="answer")
         super().start()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -288,9 +289,9 @@ def test_an_answer_ends_its_line(server: Server, path: str) -> None:
     assert body.endswith(b"\n") and b"\n" not in body[:-1]
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/metrics/nothing", "/evb/nothing", "/evb/"])
+@pytest.mark.parametrize("path", ["/nothing", "/metrics/nothing", "/evb/nothing", "/evb/", "/evb/%0A", "/%0A/%0A"])
 def test_what_no_app_serves_is_one_shape_of_error(server: Server, path: str) -> None:
-    assert server.json(path) == (404, {"error": f"no resource {path}"})
+    assert server.json(path) == (404, {"error": f"no resource {unquote(path)}"})
 
 
 def test_the_reason_phrase_of_another_host_is_that_of_rfc_9110(server: Server) -> None:
