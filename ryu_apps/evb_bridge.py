@@ -8,10 +8,12 @@ one green thread feeds the engine when a deadline has come.  It decides nothing.
 
 from __future__ import annotations
 
-import random
 import signal
+import socket
 import time
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from eventlet import tpool
@@ -22,9 +24,13 @@ from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
+from ryu_apps.cluster_member import ClusterMember
+from ryu_apps.cluster_metrics import ClusterMetrics
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.cluster.election import Election
+from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import PoliciesRefused
 from ryu_apps.evb.event_catalogue.switches import SwitchAwaited
@@ -43,23 +49,22 @@ from ryu_apps.evb.events import (
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.policy.offer import FetchedDocument
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.store import Store, StoreError
-from ryu_apps.evb.switches.recovery import UNKNOWN
+from ryu_apps.evb.store import StoreError
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.event_log import EventLog
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics import Metrics
 from ryu_apps.observers import Observers
-from ryu_apps.process.heap import freeze_gc, uncollected
+from ryu_apps.process.heap import freeze_gc, reclaim, set_aside, uncollected
 from ryu_apps.process.interrupts import ENDING, end_at_once
 from ryu_apps.process.signals import end_upon, on_signals
 from ryu_apps.process.supervisor import Supervisor
 from ryu_apps.process.turns import short_turns
-from ryu_apps.process.waiting import Watch
-from ryu_apps.settings import BridgeSettings, SettingsError, load_policy_set, load_settings
+from ryu_apps.process.waiting import TOLERANCE, Watch
+from ryu_apps.settings import SettingsError, load_policy_set
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
-from ryu_apps.stores.generations import begun
-from ryu_apps.stores.opening import open_shared, open_store
+from ryu_apps.starting import STANDBY, build_engine, settings_or_exit, state_or_exit
+from ryu_apps.version import VERSION
 from ryu_apps.vsi_manager_client import VsiManagerClient
 
 #: Seconds to wait after a deadline that could not be served, so that the retries leave time for other work.
@@ -73,33 +78,13 @@ def _due(deadline: float | None, late: float = 0.0) -> bool:
     return deadline is not None and deadline + late <= time.monotonic()
 
 
-def _settings() -> BridgeSettings:
-    """Load the configuration; mistakes end the program with their lines, and without a traceback."""
-    try:
-        with uncollected():
-            return load_settings()
-    except SettingsError as error:
-        raise SystemExit(f"evbridge cannot start:\n{error}") from None
-
-
-def _state(settings: BridgeSettings) -> tuple[Store, dict[str, bytes], Life]:
-    """Open the store, begin a life and read it; an unusable store ends the program with one line of what to do."""
-    try:
-        if (shared := settings.config.store) is not None:
-            store = open_shared(shared.remotes, settings.certificates, UNKNOWN)
-        else:
-            store = open_store(settings.state_dir, UNKNOWN)
-        return store, *begun(store, time.time(), UNKNOWN)
-    except StoreError as error:
-        raise SystemExit(f"evbridge cannot start: {error}") from None
-
-
 class EvbBridge(app_manager.RyuApp):
     """The bridge.
 
     Attributes:
         settings: the configuration.
-        engine: the pure core.
+        engine: the pure core; of a standby: one that serves no switch.
+        member: this bridge in its cluster; None: it is alone.
         queries: the read access of REST and metrics to the engine.
         store: state that outlives this process.
         started: time of the start, monotonic seconds.
@@ -115,24 +100,12 @@ class EvbBridge(app_manager.RyuApp):
         # Only until the apps run: a KeyboardInterrupt that is raised in a green thread of another app is lost.
         end_at_once(*ENDING)
         short_turns()
-        self.settings = settings = _settings()
+        self.settings = settings = settings_or_exit()
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
         self.rest = settings.config.rest
-        self.store, records, life = _state(settings)
-        self.engine = Engine(
-            settings.config.fabric,
-            settings.policies,
-            records,
-            self.started,
-            first_sequence=random.randrange(1, 0x10000),
-            snooping=settings.config.multicast,
-            statistics_interval=settings.config.statistics_interval,
-            statistics_retention=settings.config.statistics_retention,
-            managers=settings.config.vsi_managers,
-            forward_in_flight=settings.config.forward_in_flight,
-            life=life,
-        )
+        self.store, records, life = state_or_exit(settings)
+        self.engine = build_engine(settings.config, settings.policies, records, life, self.started)
         self._fetcher = VsiManagerClient(settings.path.parent)
         self.queries, alarms = BridgeQueries(self.engine), Alarms()
         self._observers = Observers(EventLog(self.logger), Metrics(self.queries, alarms), alarms)
@@ -147,10 +120,43 @@ class EvbBridge(app_manager.RyuApp):
             profile=lambda dpid: switches[dpid].profile,
         )
         self._inbox: deque[Event] = deque()
+        self._life = life
+        self._next: Engine | None = None
         self._feeding = False
         self._reloading = Semaphore()
         self._watch = Watch()
         self._supervisor = Supervisor()
+        self.member = self._member()
+
+    def _member(self) -> ClusterMember | None:
+        cluster = self.settings.config.cluster
+        if cluster is None:
+            return None
+        election = Election(cluster.name or socket.gethostname(), cluster.address, cluster.patience)
+        member = ClusterMember(
+            self.store,
+            election,
+            self._lead,
+            self._stand_aside,
+            self.report,
+            VERSION,
+            lambda: self.southbound.connected,
+        )
+        self._observers.metrics.add(ClusterMetrics(member.status))
+        return member
+
+    def cluster(self, now: float) -> ClusterStatus | None:
+        """The cluster as this bridge knows it; None: it is alone."""
+        if self.member is None:
+            return None
+        status = self.member.status(now)
+        # Who has just begun to lead knows no VSI before its engine is there.
+        return replace(status, leads=status.leads and not self.engine.fencing.standby)
+
+    def transfer(self, successor: str) -> None:
+        """Give the lead of the cluster up, to one member or (empty) to any."""
+        if self.member is not None:
+            self.member.transfer(successor)
 
     @property
     def alarms(self) -> Alarms:
@@ -171,10 +177,15 @@ class EvbBridge(app_manager.RyuApp):
         """Start the clock; Ryu calls this when all apps are loaded."""
         super().start()
         freeze_gc()
-        for dpid in self.engine.fabric.switches:
-            self._observers.note([SwitchAwaited(dpid)], time.monotonic())
+        if self.member is None:
+            self._await_switches()
+        else:
+            self.member.begin()
         self.threads += [hub.spawn(self._watch_the_clock), hub.spawn(self._prepare)]
         on_signals({signal.SIGHUP: self.reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
+
+    def _await_switches(self) -> None:
+        self._observers.note([SwitchAwaited(dpid) for dpid in self.engine.fabric.switches], time.monotonic())
 
     def stop(self) -> None:
         """Stop the clock; Ryu calls this when the program ends."""
@@ -185,6 +196,8 @@ class EvbBridge(app_manager.RyuApp):
 
     def close(self) -> None:
         """Write the remaining log lines and close the store; Ryu calls this last."""
+        if self.member is not None:
+            self.member.close()
         self._observers.tell_all()
         self.store.close()
 
@@ -228,25 +241,75 @@ class EvbBridge(app_manager.RyuApp):
     def deliver(self, event: Event) -> None:
         """Feed the engine and carry out its effects; events that these cause are queued behind this one."""
         self._inbox.append(event)
-        if self._feeding:
-            return
+        if not self._feeding:
+            self._go_on()
+
+    def _go_on(self) -> None:
         self._feeding = True
         try:
-            while self._inbox:
-                self._feed(self._inbox.popleft())
+            while self._inbox or self._next:
+                self._change_engines() if self._next else self._feed(self._inbox.popleft())
         finally:
             self._feeding = False
         self._watch.ring() if self.engine.has_more else self._watch.ring_soon()
 
+    def _lead(self, records: Mapping[str, bytes], life: Life) -> None:
+        """Begin to lead, as soon as the engine is built: in a thread, since thousands of VSIs take seconds."""
+        self._life = life
+        hub.spawn(self._build, records, life)
+
+    def _build(self, records: Mapping[str, bytes], life: Life) -> None:
+        begun, before = time.monotonic(), self.engine
+        with uncollected():
+            made = tpool.execute(
+                build_engine, self.settings.config, before.policies, records, life, begun, before.epochs.compiled
+            )
+        if self._life is life:
+            self._exchange(made)
+            if (late := time.monotonic() - begun) > TOLERANCE:
+                self.deliver(Missed(late))
+
+    def _stand_aside(self) -> None:
+        """Lead no more, at once."""
+        self._life = STANDBY
+        if not self.engine.fencing.standby or self._next is not None:
+            policies, ready = self.engine.policies, self.engine.epochs.compiled
+            self._exchange(build_engine(self.settings.config, policies, {}, STANDBY, time.monotonic(), ready))
+
+    def _exchange(self, engine: Engine) -> None:
+        """Go on with another engine: what the present one still wants, and what is there for it, counts no more."""
+        self._inbox.clear()
+        self._next = engine
+        if not self._feeding:
+            self._go_on()
+
+    def _change_engines(self) -> None:
+        """Put another engine in the place of the present one, and introduce it to all connected switches."""
+        assert self._next is not None
+        self.engine, self._next = self._next, None
+        standby = self.engine.fencing.standby
+        reclaim() if standby else set_aside()
+        self.queries = BridgeQueries(self.engine)
+        self._observers.metrics.show(self.queries)
+        self._observers.forget_alarms()
+        if not standby:
+            self._await_switches()
+        self.southbound.introduce(self.engine.is_busy)
+
     def _feed(self, event: Event) -> None:
         # Before the event, whose timers begin now: after a stop, frames are often read before the clock's thread runs.
-        if missed := self._watch.missed():
+        missed = self._watch.missed()
+        if self.member is not None:
+            self.member.look(time.monotonic())
+        if missed:
             self._take(Missed(missed))
         self._take(event)
 
     def _take(self, event: Event) -> None:
         now = time.monotonic()
         occurred: list[LogEvent] = []
+        if self._next is not None:
+            return
         for effect in self.engine.feed(event, now):
             self._perform(effect, occurred)
         self._observers.note(occurred, now)
@@ -267,19 +330,28 @@ class EvbBridge(app_manager.RyuApp):
             self.southbound.perform(effect)
 
     def _save(self, save: Save) -> None:
-        self.store.begin(save.changes, partial(self._saved, save.token))
+        ended = partial(self._saved, self.engine, save.token)
+        if self.member is None:
+            self.store.begin(save.changes, ended)
+        elif not self.engine.fencing.standby:
+            self.member.save(save.changes, ended)
 
-    def _saved(self, token: int, error: StoreError | None) -> None:
-        if self.is_active:
-            self.deliver(Saved(token) if error is None else NotSaved(token, str(error)))
+    def _saved(self, engine: Engine, token: int, error: StoreError | None) -> None:
+        self._deliver_to(engine, Saved(token) if error is None else NotSaved(token, str(error)))
+
+    def _deliver_to(self, engine: Engine, event: Event) -> None:
+        """Feed an engine with an answer, unless there is another one in its place."""
+        if self.is_active and engine is self.engine and self._next is None:
+            self.deliver(event)
 
     def _fetch(self, wanted: FetchType) -> None:
         """Ask a VSI manager, in a green thread of its own."""
+        engine = self.engine
         offer = self._fetcher.fetch(wanted)
         if isinstance(offer, FetchedDocument):
-            epochs = self.engine.epochs
+            epochs = engine.epochs
             epochs.adopt(tpool.execute(compiled, epochs.missing([offer.vsi_type])))
-        self.deliver(TypeFetched(wanted.token, offer))
+        self._deliver_to(engine, TypeFetched(wanted.token, offer))
 
     def _tick(self) -> None:
         try:
@@ -290,7 +362,15 @@ class EvbBridge(app_manager.RyuApp):
             hub.sleep(_AFTER_A_BUG)
 
     def _deadline(self) -> float | None:
-        return earliest(self.engine.deadline, self._observers.deadline)
+        own = None if self.member is None else self.member.deadline
+        return earliest(self.engine.deadline, self._observers.deadline, own)
+
+    def _tick_member(self, member: ClusterMember) -> None:
+        now = time.monotonic()
+        engine = self.engine
+        ready = not engine.fencing.standby and all(map(engine.bringup.ready, engine.fencing.switches))
+        member.settle(ready, now)
+        member.tick(now)
 
     def _watch_the_clock(self) -> None:
         self._supervisor.tell("READY=1")
@@ -298,6 +378,8 @@ class EvbBridge(app_manager.RyuApp):
             self._supervisor.alive(time.monotonic())
             missed = self._watch.wait(self._deadline())
             self._observers.tick(time.monotonic())
+            if self.member is not None:
+                self._tick_member(self.member)
             if missed:
                 self.deliver(Missed(missed))
             # A frame that arrived before its deadline counts, although it was not read before it.

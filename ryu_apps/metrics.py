@@ -87,11 +87,22 @@ class Metrics:
             self._alarms.labels(row.kind, row.severity.value)
         self._staging = self._stopwatch("evb_stage_secs", "From the first rule staged to all of them confirmed")
         self._activation = self._stopwatch("evb_activation_secs", "From an Associate to its answer")
-        self._registry.register(_State(queries))
+        self._state = _State(queries)
+        self._registry.register(self._state)
         self._registry.register(_Alarms(alarms, self._switches))
         self._registry.register(_Descriptors())
         for switch in self._switches.values():
             self._begin_at_zero(_labels(switch))
+
+    def add(self, collector: Collector) -> None:
+        """Show the families of a further collector, too."""
+        self._registry.register(collector)
+
+    def show(self, queries: BridgeQueries) -> None:
+        """Read gauges from another engine; what was under way in the one before is not completed."""
+        self._state.queries = queries
+        for stopwatch in (self._staging, self._activation):
+            stopwatch.forget_all()
 
     def observe(self, happened: LogEvent, now: float) -> None:
         """Count a log event of ``now``, monotonic seconds."""
@@ -167,6 +178,10 @@ class _Stopwatch:
         """Drop the start: the operation will not be completed."""
         self._began.pop(place, None)
 
+    def forget_all(self) -> None:
+        """Drop all starts."""
+        self._began.clear()
+
 
 class _Descriptors(Collector):
     """File descriptors of the process, and connections that have not identified themselves yet."""
@@ -209,11 +224,11 @@ class _State(Collector):
     """Gauges and counters that are read from the engine when Prometheus asks."""
 
     def __init__(self, queries: BridgeQueries) -> None:
-        self._queries = queries
+        self.queries = queries
 
     def collect(self) -> Iterator[Metric]:
         """The families, freshly read."""
-        queries = self._queries
+        queries = self.queries
         phases, stations = queries.phases(), queries.stations()
         agreed = Tally(station.port.dpid for station in stations if station.station is not None)
         vsis = GaugeMetricFamily("evb_vsi_state", "Attachments of VSIs to ports by phase", labels=(*_DP, "state"))
@@ -240,9 +255,9 @@ class _State(Collector):
 
     def _of_bonds(self) -> Metric:
         family = GaugeMetricFamily("evb_bond_link_up", "A link of a bond is up", labels=(*_DP, "port", "link"))
-        known = {status.switch.dpid: status.links for status in self._queries.switches()}
-        for port, interface in self._queries.fabric.bonds():
-            labels = (*_labels(self._queries.fabric.switches[port.dpid]), str(port.port_no))
+        known = {status.switch.dpid: status.links for status in self.queries.switches()}
+        for port, interface in self.queries.fabric.bonds():
+            labels = (*_labels(self.queries.fabric.switches[port.dpid]), str(port.port_no))
             for link in interface.links:
                 family.add_metric((*labels, str(link)), known[port.dpid].get(link, False))
         return family
@@ -253,8 +268,8 @@ class _State(Collector):
             "ICMP errors about balanced connections, by outcome",
             labels=(*_DP, "outcome"),
         )
-        for dpid, switch in self._queries.fabric.switches.items():
-            for outcome, errors in self._queries.icmp_errors(dpid).items():
+        for dpid, switch in self.queries.fabric.switches.items():
+            for outcome, errors in self.queries.icmp_errors(dpid).items():
                 family.add_metric((*_labels(switch), outcome), errors)
         return family
 
@@ -262,19 +277,19 @@ class _State(Collector):
         fetches = CounterMetricFamily(
             "evb_vsitype_fetches", "Requests to VSI managers, by outcome", labels=("url", "outcome")
         )
-        for url, outcome, requests in self._queries.type_fetches():
+        for url, outcome, requests in self.queries.type_fetches():
             fetches.add_metric((url, outcome), requests)
         return fetches
 
     def _of_multicast(self) -> Iterator[Metric]:
-        held = self._queries.memberships()
+        held = self.queries.memberships()
         members = GaugeMetricFamily("evb_multicast_memberships", "Groups that VSIs receive", labels=_DP)
-        for dpid, switch in self._queries.fabric.switches.items():
+        for dpid, switch in self.queries.fabric.switches.items():
             members.add_metric(_labels(switch), held[dpid])
         messages = CounterMetricFamily(
             "evb_multicast_messages", "Membership messages, received and ignored, by kind", labels=("what",)
         )
-        for name, count in self._queries.membership_messages().items():
+        for name, count in self.queries.membership_messages().items():
             messages.add_metric((name,), count)
         yield from (members, messages)
 
@@ -291,7 +306,7 @@ class _State(Collector):
                 ("guarded_octets", ", dropped by guards"),
             )
         ]
-        for vsi, totals in self._queries.statistics.counted():
+        for vsi, totals in self.queries.statistics.counted():
             for direction, counts in totals.items():
                 for family, value in zip(families, (value for count in counts for value in count), strict=True):
                     family.add_metric((vsi, direction.name.lower()), value)
@@ -303,7 +318,7 @@ class _State(Collector):
         )
         ecp = CounterMetricFamily("evb_ecp_errors", "Errors on ECP channels", labels=(*_DP, "port", "reason"))
         for station in stations:
-            labels = (*_labels(self._queries.fabric.switches[station.port.dpid]), str(station.port.port_no))
+            labels = (*_labels(self.queries.fabric.switches[station.port.dpid]), str(station.port.port_no))
             for reason in _DROPS:
                 dropped.add_metric((*labels, reason), station.dropped[reason])
             for reason, count in station.ecp.items():

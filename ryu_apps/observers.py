@@ -80,6 +80,11 @@ class Observers:
             self._record(self._alarms.tick(now), now)
             self._journal.tick(now)
 
+    def forget_alarms(self) -> None:
+        """Tell all events that are kept, then drop all alarms, as of a bridge that serves no switch any more."""
+        self.tell_all()
+        self._alarms.forget()
+
     def tell_all(self) -> None:
         """Tell all events that are kept."""
         self._tell(len(self._untold))

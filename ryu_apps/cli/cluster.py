@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ryu_apps.cli.cluster_status import ClusterStatus, read_status
+from ryu_apps.cli.cluster_transfer import transfer
 
 DATABASE = "Evbridge"
 SCHEMA = Path(__file__).parents[1] / "stores/ovsdb/evbridge.ovsschema"
@@ -63,6 +64,9 @@ def cluster() -> None:
 
     Each server is an ovsdb-server; init and join make its database, before it is started.
     """
+
+
+cluster.add_command(transfer)
 
 
 @cluster.command()

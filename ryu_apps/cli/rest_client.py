@@ -95,13 +95,26 @@ class RestClient:
                     yield PushedEvent(fields.get("event", ""), fields.get("id", ""), json.loads(fields["data"]))
                     fields = {}
 
-    def _open(self, path: str, patience: float, headers: dict[str, str]) -> Any:
+    def post(self, path: str, body: Any) -> Any:
+        """Return the answer to a JSON value that is sent to a path.
+
+        Raises:
+            ClickException: no answer, an error, or no JSON.
+        """
+        try:
+            octets = json.dumps(body).encode()
+            with self._open(path, _PATIENCE, {"Content-Type": "application/json"}, octets) as answer:
+                return json.load(answer)
+        except (OSError, HTTPException, ValueError) as error:
+            raise click.ClickException(f"{self.base}{path}: {_reason(error)}") from None
+
+    def _open(self, path: str, patience: float, headers: dict[str, str], body: bytes | None = None) -> Any:
         if self.token is not None:
             headers = {**headers, "Authorization": f"Bearer {self.token}"}
         trust = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
         # Not by way of a proxy that the environment names: controllers are on the loopback or nearby.
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trust))
-        return opener.open(Request(self.base + path, headers=headers), timeout=patience)
+        return opener.open(Request(self.base + path, body, headers), timeout=patience)
 
 
 def _reason(error: Exception) -> str:

@@ -25,6 +25,7 @@ from ryu_apps.evb.event_catalogue.bridge import (
     VsiTypeFetched,
     VsiTypeWithdrawn,
 )
+from ryu_apps.evb.event_catalogue.cluster import LeadBegun, LeaderFollowed, LeaderMissing
 from ryu_apps.evb.event_catalogue.ports import (
     BondDegraded,
     BondWhole,
@@ -110,6 +111,12 @@ _DPID, _PORT, _TYPE = ("dpid",), ("dpid", "port"), ("type", "url")
 
 TABLE = (
     Row(StoreFailed, "state cannot be saved", AlarmSeverity.CRITICAL, cleared_by=(StoreWorks,)),
+    Row(
+        LeaderMissing,
+        "no member of the cluster leads, as far as this one knows: no VM can associate",
+        AlarmSeverity.CRITICAL,
+        cleared_by=(LeadBegun, LeaderFollowed),
+    ),
     Row(
         SwitchAwaited,
         "the switch does not connect",
@@ -332,6 +339,11 @@ class Alarms:
             changes += self._cleared(row, happened, now)
         cause = self._rows.get(type(happened))
         return changes if cause is None else changes + self._caused(cause, happened, now)
+
+    def forget(self) -> None:
+        """Drop all alarms, raised or not: a bridge that serves no switch any more does not learn when they are over."""
+        for of_a_kind in self._present.values():
+            of_a_kind.clear()
 
     def tick(self, now: float) -> list[LogEvent]:
         """Raise alarms that have lasted long enough, clear those whose cause has been absent long enough."""

@@ -45,11 +45,13 @@ class Life:
         generation: 64 bits.
         remembers: the store knew the generation of an earlier life.  A store that does not was lost, or is new.
         changes: of the store, to be written before the generation is used.
+        standby: another bridge with the same store leads; the generation is its own.
     """
 
     generation: int
     remembers: bool
     changes: Mapping[str, bytes | None]
+    standby: bool = False
 
 
 def begin_life(records: Mapping[str, bytes], milliseconds: int, salt: int, unknown: Mapping[str, bytes | None]) -> Life:

@@ -61,11 +61,12 @@ GENERATION = RecordKind(
 )
 LEASE = RecordKind("lease", "", 1, "cluster.lease", "as none: any member of the cluster claims it")
 BEAT = RecordKind("beat", "", 1, "cluster.lease", "as none; members wait for their own patience")
+MEMBER = RecordKind("member/", "name", 1, "cluster.members", "the standby is not listed")
 PROBE = RecordKind("probe", "", 0, "bridge.engine", "never read; written to see whether a store works again")
 
 RECORD_KINDS = (
     *(ATTACHMENT, DEPARTED, STATISTICS, BALANCER, VSI_TYPE, RELAY, STATION, LINKS_DOWN, RECOVERING, GENERATION),
-    *(PROBE, LEASE, BEAT),
+    *(PROBE, LEASE, BEAT, MEMBER),
 )
 
 

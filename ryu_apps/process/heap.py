@@ -22,6 +22,16 @@ def freeze_gc() -> None:
         gc.callbacks.append(_set_aside)
 
 
+def set_aside() -> None:
+    """Set aside what is there, without a look at it."""
+    gc.freeze()
+
+
+def reclaim() -> None:
+    """Have the next full collection look at all that was set aside: much of it is not used any more."""
+    gc.unfreeze()
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Collect nothing inside, where many objects are made and all are kept: looking for garbage took half the time.

@@ -14,6 +14,7 @@ from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.rest.answers import Page, body_of
 from ryu_apps.rest.bridge import Bridge, Later, PlainText, Reply, RestError
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
+from ryu_apps.rest.cluster import refer_to_leader
 from ryu_apps.rest.event_ids import event_id
 from ryu_apps.rest.guard import ADMITTED
 from ryu_apps.rest.resources import allowed, find
@@ -67,6 +68,9 @@ def _served(
         raise RestError(400, "the URL is not UTF-8") from None
     if running is None:
         raise RestError(503, "evb_bridge is not loaded")
+    cluster = None if called.everywhere else running.cluster(clock())
+    if cluster is not None and not cluster.leads:
+        raise refer_to_leader(cluster, request.path_qs)
     more = {} if called.body is None else {"body": _body(octets, called.body)}
     pause(0)
     found = called.view(running, clock(), **called.parameters, **more)

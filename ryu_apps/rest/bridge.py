@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Event
@@ -56,6 +57,12 @@ class Bridge(Protocol):
 
     def deliver(self, event: Event) -> None:
         """Feed the engine and carry out its effects."""
+
+    def cluster(self, now: float) -> ClusterStatus | None:
+        """The cluster as this bridge knows it; None: it is alone."""
+
+    def transfer(self, successor: str) -> None:
+        """Give the lead of the cluster up, to one member or (empty) to any."""
 
     def reload(self) -> list[str]:
         """Read the policies again; returns a line for each mistake that keeps them from being in force."""

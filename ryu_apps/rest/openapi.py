@@ -24,6 +24,7 @@ _STATUSES = {
     200: "the answer",
     202: "accepted; switches still have to confirm",
     304: "not changed since the answer with this ETag",
+    307: "another member of the cluster leads",
     400: "a parameter or the body cannot be read",
     401: "no token, or one that is not accepted",
     403: "the role of the token, or the origin of the page, does not allow it",
@@ -112,6 +113,9 @@ def _responses(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
         }
     if resource.method == "GET":
         answers["304"] = {"description": _STATUSES[304]}
+    if not resource.everywhere:
+        place = {"description": "URL at the leader", "schema": {"type": "string"}}
+        answers["307"] = {"description": _STATUSES[307], "headers": {"Location": place}}
     refusals = (*_EVERY, *(_WITH_BODY if resource.method != "GET" else ()))
     for status in (status for status in refusals if status not in resource.statuses):
         content = _json({"$ref": _COMPONENTS.format(model="Error")})

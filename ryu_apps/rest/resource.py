@@ -37,6 +37,7 @@ class Resource:
         role: what a client's token has to allow, where tokens are needed.
         statuses: those of the view's answers.
         media_type: of an answer that is not JSON.
+        everywhere: each member of a cluster answers for itself; False: only the leader.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Resource:
     role: Role = Role.READ
     statuses: tuple[int, ...] = (200,)
     media_type: str | None = None
+    everywhere: bool = False
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:

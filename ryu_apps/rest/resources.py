@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics import CONTENT_TYPE
 from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, RestError
+from ryu_apps.rest.cluster import Transfer, transfer
 from ryu_apps.rest.flows import flows
 from ryu_apps.rest.groups import foreseen, groups, meters
 from ryu_apps.rest.history import event_stream, events, migration, migrations
@@ -24,11 +25,12 @@ from ryu_apps.rest.resource import Listing, Resource
 from ryu_apps.rest.sets import sets
 from ryu_apps.rest.stations import stations
 from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
-from ryu_apps.rest.status import VERSION, status
+from ryu_apps.rest.status import status
 from ryu_apps.rest.stream import CONTENT_TYPE as EVENT_STREAM
 from ryu_apps.rest.tokens import Role
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
 from ryu_apps.rest.vsitypes import POLICY_TYPE, policy, reload, vsitype, vsitypes
+from ryu_apps.version import VERSION
 
 
 def index(bridge: Bridge, now: float) -> JsonValue:
@@ -60,18 +62,20 @@ def metrics(bridge: Bridge, now: float) -> PlainText:
 
 
 _BY_VSI = Listing("vsi", "vsi")
+_OF_EVENTS, _PUSHED = ("since", "vsi", "port", "switch"), ("vsi", "port", "switch", "after")
 
 RESOURCES = (
-    Resource("GET", "/", index),
-    Resource("GET", "/evb", index),
-    Resource("GET", "/evb/openapi.json", openapi),
-    Resource("GET", "/evb/status", status),
-    Resource("GET", "/evb/vsitypes", vsitypes, listing=Listing("type", "type_key")),
-    Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN, statuses=(200, 409)),
+    Resource("GET", "/", index, everywhere=True),
+    Resource("GET", "/evb", index, everywhere=True),
+    Resource("GET", "/evb/openapi.json", openapi, everywhere=True),
+    Resource("GET", "/evb/status", status, everywhere=True),
+    Resource("POST", "/evb/cluster/transfer", transfer, body=Transfer, role=Role.ADMIN, statuses=(202, 409)),
+    Resource("GET", "/evb/vsitypes", vsitypes, listing=Listing("type", "type_key"), everywhere=True),
+    Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN, statuses=(200, 409), everywhere=True),
     # Before the next row, which would take the suffix for a part of the version.
-    Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy, media_type=POLICY_TYPE),
-    Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, filters=("manager",)),
-    Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_type=POLICY_TYPE),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy, media_type=POLICY_TYPE, everywhere=True),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, filters=("manager",), everywhere=True),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_type=POLICY_TYPE, everywhere=True),
     Resource("GET", "/evb/vsis", vsis, filters=("phase", "port", "type", "vlan", "switch"), listing=_BY_VSI),
     Resource("GET", "/evb/vsis/{vsi}", vsi),
     Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen),
@@ -91,9 +95,23 @@ RESOURCES = (
     Resource("GET", "/evb/statistics", all_statistics, filters=("fresh", "type"), listing=_BY_VSI),
     Resource("GET", "/evb/statistics/{vsi}", statistics, filters=("fresh",)),
     Resource("PUT", "/evb/statistics/{vsi}", populate, body=Base, role=Role.OPERATE),
-    Resource("GET", "/evb/events", events, ("since", "vsi", "port", "switch"), listing=Listing("id", "event")),
-    Resource("GET", "/evb/events/stream", event_stream, ("vsi", "port", "switch", "after"), media_type=EVENT_STREAM),
-    Resource("GET", "/metrics", metrics, media_type=CONTENT_TYPE),
+    Resource(
+        "GET",
+        "/evb/events",
+        events,
+        ("since", "vsi", "port", "switch"),
+        listing=Listing("id", "event"),
+        everywhere=True,
+    ),
+    Resource(
+        "GET",
+        "/evb/events/stream",
+        event_stream,
+        ("vsi", "port", "switch", "after"),
+        media_type=EVENT_STREAM,
+        everywhere=True,
+    ),
+    Resource("GET", "/metrics", metrics, media_type=CONTENT_TYPE, everywhere=True),
 )
 
 
@@ -117,6 +135,7 @@ class Called(NamedTuple):
     Attributes:
         limit: the most items of a list.
         key: member of an item of a list that names it; None: it is not read in parts.
+        everywhere: each member of a cluster answers for itself.
     """
 
     view: Callable[..., object]
@@ -124,6 +143,7 @@ class Called(NamedTuple):
     body: type[Strict] | None
     limit: int
     key: str | None
+    everywhere: bool
 
 
 def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
@@ -143,7 +163,7 @@ def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
             limit = values.pop("limit", MOST)
             assert isinstance(limit, int)
             key = resource.listing.key if resource.listing else None
-            return Called(resource.view, values, resource.body, limit, key)
+            return Called(resource.view, values, resource.body, limit, key, resource.everywhere)
     methods = ", ".join(allowed(path))
     raise RestError(405, f"{path} takes {methods}, not {method}", Allow=methods)
 

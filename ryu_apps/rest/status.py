@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 
 from ryu_apps.evb.alarms import Alarm
 from ryu_apps.evb.bridge.queries import BridgeQueries, FencingStatus, LinkStatus, SwitchStatus
@@ -14,17 +13,9 @@ from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.rest.bridge import Bridge, JsonValue
+from ryu_apps.rest.cluster import cluster_json
 from ryu_apps.rest.text import dpid_text
-
-
-def _version() -> str:
-    try:
-        return version("evbridge")
-    except PackageNotFoundError:
-        return "not installed"
-
-
-VERSION = _version()
+from ryu_apps.version import VERSION
 
 
 def status(bridge: Bridge, now: float) -> JsonValue:
@@ -38,8 +29,9 @@ def status(bridge: Bridge, now: float) -> JsonValue:
         "version": VERSION,
         "uptime": now - bridge.started,
         "fencing": _fencing_json(queries.fencing),
+        "cluster": cluster_json(bridge.cluster(now)),
         "alarms": [_alarm_json(bridge, alarm, now) for alarm in sorted(bridge.alarms, key=lambda alarm: alarm.since)],
-        "switches": [_switch_json(status, rules[status.switch.dpid]) for status in switches],
+        "switches": [_switch_json(status, rules[status.switch.dpid], queries.fencing.standby) for status in switches],
         "links": [_link_json(link) for link in queries.links()],
         "vsis": {"total": len(queries.vsis), "phases": _phases(queries)},
         "stations": {
@@ -59,9 +51,9 @@ def _fencing_json(status: FencingStatus) -> JsonValue:
     }
 
 
-def _readiness(status: SwitchStatus) -> str:
+def _readiness(status: SwitchStatus, standby: bool) -> str:
     left = status.mastership in (MastershipState.LEARNING, MastershipState.ASIDE)
-    return status.readiness or ("superseded" if left else "disconnected")
+    return status.readiness or (("standby" if standby else "superseded") if left else "disconnected")
 
 
 def _descriptors() -> JsonValue:
@@ -122,12 +114,12 @@ def _bond_json(interface: Interface, links: Mapping[int, bool]) -> JsonValue:
     }
 
 
-def _switch_json(status: SwitchStatus, rules: int) -> JsonValue:
+def _switch_json(status: SwitchStatus, rules: int, standby: bool) -> JsonValue:
     switch = status.switch
     return {
         "dpid": dpid_text(switch.dpid),
         "name": switch.name,
-        "readiness": _readiness(status),
+        "readiness": _readiness(status, standby),
         "mastership": status.mastership.value,
         "gate": status.gate.value,
         "fragments": "hidden" if status.fragments_hidden else "shown",

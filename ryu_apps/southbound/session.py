@@ -181,6 +181,24 @@ class Southbound:
             lambda: (connection.driver for connection in self._connections.values()), lambda: self._settle(serve=False)
         )
 
+    def introduce(self, is_busy: Callable[[PortId], bool]) -> None:
+        """Begin anew for another receiver of events: it gets all connected switches, and no answer to the one before.
+
+        Args:
+            is_busy: as of the constructor.
+        """
+        self._turns = Turns(is_busy)
+        for connection in self._connections.values():
+            connection.stand_aside()
+        self._events.clear()
+        self._events.extend(map(ChannelUp, self._connections))
+        self._settle()
+
+    @property
+    def connected(self) -> int:
+        """Number of connected switches."""
+        return len(self._connections)
+
     def datapath_up(self, datapath: Any) -> None:
         """Make a driver for a switch that has finished Ryu's handshake."""
         self._forget(datapath.id)
@@ -285,11 +303,11 @@ class Southbound:
     def _serve(self) -> None:
         """Deliver some frames; events that they cause come before the next frame."""
         served = 0
-        while served < _SLICE and (turn := self._turns.take(time.monotonic())):
+        while served < _SLICE and (turn := (turns := self._turns).take(time.monotonic())):
             frame, requests = turn
             self._changes = 0
             self._tell(frame)
-            extra = self._turns.charge(frame.port, requests, self._changes, time.monotonic()) if self._changes else 0
+            extra = turns.charge(frame.port, requests, self._changes, time.monotonic()) if self._changes else 0
             served += requests + extra
             self._tell_all()
         if self._turns.dropped and time.monotonic() >= self._reported + _REPORT:

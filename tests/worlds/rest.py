@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from webob import Request, Response
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Effect, Event, FrameReceived, PoliciesLoaded
@@ -36,6 +37,8 @@ class RestWorld(World):
         rest: who may send requests.
         loaded: the bridge app runs.
         offered: policies that a reload loads.
+        in_cluster: what it knows of its cluster.
+        transfers: the successors to which it was asked to give the lead.
     """
 
     wall_offset: float = EPOCH
@@ -43,6 +46,8 @@ class RestWorld(World):
     pauses: int = 0
     loaded: bool = True
     offered: PolicySet = POLICIES
+    in_cluster: ClusterStatus | None = None
+    transfers: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         World.__post_init__(self)
@@ -59,6 +64,14 @@ class RestWorld(World):
     def deliver(self, event: Event) -> None:
         """As the app does."""
         self.feed(event)
+
+    def cluster(self, now: float) -> ClusterStatus | None:
+        """As the app does."""
+        return self.in_cluster
+
+    def transfer(self, successor: str) -> None:
+        """As the app does."""
+        self.transfers.append(successor)
 
     def reload(self) -> list[str]:
         """As the app does, with ``offered`` in place of files."""

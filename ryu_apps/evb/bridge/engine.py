@@ -90,7 +90,7 @@ from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bandwidth import BandwidthReservations
-from ryu_apps.evb.vsi.bodies import Epochs
+from ryu_apps.evb.vsi.bodies import CompiledTypes, Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
@@ -133,6 +133,7 @@ class Engine:
         forward_in_flight: int = 0,
         statistics_retention: Retention = AN_HOUR,
         life: Life = _ONLY,
+        ready: CompiledTypes | None = None,
     ) -> None:
         """
         Args:
@@ -148,13 +149,14 @@ class Engine:
             managers: where the VSI types of VSI managers are.
             forward_in_flight: seconds for which the switch that a VSI has left passes on what was under way to it.
             statistics_retention: how long the counts of VSIs that are gone are kept.
-            life: generation under which it is MASTER of the switches.
+            life: generation under which it is MASTER of the switches, or that of the bridge whose standby it is.
+            ready: VSI types that were compiled before.
         """
         tokens = self._tokens = TokenTable()
         effects = self._effects = EffectSink(self._passing)
         self._agenda: Agenda = Agenda()
         self.fabric = fabric
-        self.registry, self.migrations, self.epochs = Registry(), Migrations(), Epochs()
+        self.registry, self.migrations, self.epochs = Registry(), Migrations(), Epochs(ready)
         self.wiring = TrunkGraph(fabric)
         self.ledger = Reservations(BandwidthReservations(fabric, self.wiring))
         self._in_flight = InFlight(forward_in_flight, self.ledger, partial(detour, fabric, self.wiring))

@@ -1,5 +1,6 @@
 """Fencing: this bridge serves switches only as their MASTER, and none any more when another one is newer.
 
+A standby of a cluster is a bridge that has been superseded from the start: who leads is nothing to be told of.
 A bridge that has been superseded at one switch stands aside at all of them, until it is started anew: the newer one
 opens gates there, which this one could neither see nor shut.
 """
@@ -32,6 +33,7 @@ class Fencing:
         generation: of this bridge.
         superseded: another one is newer; this one stands aside.
         newest: generation of the other one; None: not superseded, or not known yet.
+        standby: the other one is the leader of the cluster, not a stranger.
         switches: those that are connected, by datapath id.
     """
 
@@ -51,8 +53,8 @@ class Fencing:
             proving: switches that have to prove that gates may open by meters.
         """
         self.generation = life.generation
-        self.superseded = False
-        self.newest: int | None = None
+        self.superseded = self.standby = life.standby
+        self.newest = life.generation if life.standby else None
         self.switches: dict[int, Mastership] = {}
         # A store that remembers no life may be a lost one: then a switch may know an earlier life of this bridge.
         self._may_take_over = not life.remembers
@@ -142,7 +144,7 @@ class Fencing:
             self._effects.put(RequestRole(dpid, ControllerRole.NOCHANGE, self.generation))
         else:
             self._effects.put(RequestRole(dpid, role, self.newest))
-            if dpid not in self._told:
+            if dpid not in self._told and not self.standby:
                 self._told.add(dpid)
                 self._effects.put(SwitchSuperseded(dpid, text(self.generation), text(self.newest)))
 
@@ -159,7 +161,8 @@ class Fencing:
             generation = self.generation
         if self.newest is None or newer(generation, self.newest):
             self.newest = generation
-            self._effects.put(Save(self._tokens.take(), left_to(generation)))
+            if not self.standby:
+                self._effects.put(Save(self._tokens.take(), left_to(generation)))
             for other in self.switches:
                 self._input(other, MastershipInput.SUPERSEDED, now)
         elif learning:

@@ -75,11 +75,13 @@ class FencingStatus(NamedTuple):
         generation: of this bridge.
         superseded: another one is newer, and this one stands aside at all switches.
         newest: generation of that one; None: none, or not known.
+        standby: this bridge is a member of a cluster that another one leads; not superseded by a stranger.
     """
 
     generation: int
     superseded: bool
     newest: int | None
+    standby: bool
 
 
 class LinkStatus(NamedTuple):
@@ -231,7 +233,8 @@ class BridgeQueries:
     def fencing(self) -> FencingStatus:
         """This bridge among those that connect to the same switches."""
         fencing = self._engine.fencing
-        return FencingStatus(fencing.generation, fencing.superseded, fencing.newest)
+        superseded = fencing.superseded and not fencing.standby
+        return FencingStatus(fencing.generation, superseded, fencing.newest, fencing.standby)
 
     def desired_rules(self) -> Mapping[int, int]:
         """Return the number of rules that each switch should hold, by datapath id."""

@@ -175,6 +175,11 @@ class Election:
             given = ElectionInput.LAPSED if self.state is ElectionState.LEADING else ElectionInput.OVERTAKEN
         return self._feed(given, sent, now)
 
+    def refused(self, now: float) -> list[ElectionOutput]:
+        """The store has refused another record of this member, because the lease is not its own any more."""
+        leading = self.state is ElectionState.LEADING
+        return self._feed(ElectionInput.OVERTAKEN, now, now) if leading else []
+
     def tick(self, now: float) -> list[ElectionOutput]:
         """A deadline has passed."""
         if self._lapsed(now):

@@ -26,16 +26,19 @@ class Lease:
         generation: under which the leader, or the last one, is MASTER of the switches.
         address: URL of the leader's REST resources; empty: not known.
         successor: name of the member that is to lead next; empty: any.  Counts only without an owner.
+        since: Unix time at which it was claimed, by the clock of the owner; for operators only.
     """
 
     owner: str
     generation: int
     address: str = ""
     successor: str = ""
+    since: float = 0.0
 
     def encoded(self) -> bytes:
         """Return the record."""
-        octets: bytes = msgpack.packb([LEASE.schema, self.owner, self.generation, self.address, self.successor])
+        fields = self.owner, self.generation, self.address, self.successor, self.since
+        octets: bytes = msgpack.packb([LEASE.schema, *fields])
         return octets
 
 
@@ -90,13 +93,13 @@ def read_view(records: Mapping[str, tuple[bytes, int]]) -> LeaseView:
 
 def _lease(record: bytes) -> Lease | None:
     try:
-        schema, owner, generation, address, successor = msgpack.unpackb(record)
+        schema, owner, generation, address, successor, since = msgpack.unpackb(record)
     except (ValueError, TypeError, msgpack.UnpackException):
         return None
     words = (owner, address, successor)
     if schema != LEASE.schema or not isinstance(generation, int) or not all(isinstance(word, str) for word in words):
         return None
-    return Lease(owner, generation, address, successor)
+    return Lease(owner, generation, address, successor, since) if isinstance(since, float) else None
 
 
 def _beat(record: bytes) -> Beat | None:

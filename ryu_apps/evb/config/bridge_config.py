@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL, ReaderText
+from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, PATIENCE, STATISTICS_INTERVAL, ReaderText
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric
@@ -43,6 +43,21 @@ class SharedStore:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterMembership:
+    """This bridge as a member of a cluster: several bridges with one store, of which one leads.
+
+    Attributes:
+        name: of this member, unique in the cluster; empty: the name of the host.
+        address: URL of its REST resources, as clients of other members reach it; empty: not told.
+        patience: seconds without a renewal of the lease after which another member may lead.
+    """
+
+    name: str = ""
+    address: str = ""
+    patience: float = PATIENCE
+
+
+@dataclass(frozen=True, slots=True)
 class BridgeConfig:
     """A checked configuration.
 
@@ -57,6 +72,7 @@ class BridgeConfig:
         statistics_retention: limits on the totals of VSIs without any association.
         forward_in_flight: seconds for which a VM's former switch forwards frames in flight to it.
         rest: who may send REST requests, and how.
+        cluster: the membership of the cluster of all bridges with the same store; None: there is no such store.
         openflow_reader: ``evbridge``, or ``ryu``: every OpenFlow message goes through Ryu's reader and dispatch.
     """
 
@@ -71,3 +87,4 @@ class BridgeConfig:
     statistics_retention: Retention = Retention()
     openflow_reader: ReaderText = "evbridge"
     store: SharedStore | None = None
+    cluster: ClusterMembership | None = None

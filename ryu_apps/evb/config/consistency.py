@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.config.balancers import odd_balancers
+from ryu_apps.evb.config.cluster import odd_cluster
 from ryu_apps.evb.config.groups import odd_groups
 from ryu_apps.evb.config.managers import odd_managers
 from ryu_apps.evb.config.mirrors import odd_mirrors
@@ -30,7 +31,7 @@ MAX_TRUNKS = 63
 
 def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
     found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
-    found += [*odd_groups(parsed), *odd_mirrors(parsed), *odd_rest(parsed), *odd_store(parsed)]
+    found += [*odd_groups(parsed), *odd_mirrors(parsed), *odd_rest(parsed), *odd_store(parsed), *odd_cluster(parsed)]
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MAX_TRUNKS:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.config.bridge_config import BridgeConfig
+from ryu_apps.evb.config.cluster import membership
 from ryu_apps.evb.config.consistency import inconsistencies
 from ryu_apps.evb.config.groups import group_vids, translation
 from ryu_apps.evb.config.managers import vsi_managers
@@ -85,6 +86,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
         Retention(parsed.statistics_retention.secs, parsed.statistics_retention.vsis),
         parsed.openflow_reader,
         shared_store(parsed.store),
+        membership(parsed),
     )
     return config, in_reading_order(found)
 

@@ -36,6 +36,8 @@ MAX_PORT = 0xFEFF
 STATISTICS_INTERVAL = 1.0
 #: Default seconds for which a VSI's former switch forwards frames in flight to it.
 FORWARD_IN_FLIGHT = 2
+#: Default seconds without a renewal of its lease after which the leader of a cluster is replaced, the least, and most.
+PATIENCE, MIN_PATIENCE, MAX_PATIENCE = 0.7, 0.3, 5.0
 
 
 def _mac(written: object) -> int:
@@ -103,6 +105,7 @@ Speed = Annotated[int, Field(ge=1, le=0xFFFFFFFF)]
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ShortName = Annotated[str, Field(min_length=1, max_length=64)]
 #: A name or address by which a client finds this machine, without a port.
+MemberName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
 #: Patterns of what a station may request.
 Limit = Annotated[list[Annotated[str, AfterValidator(limit_pattern)]], Field(min_length=1, max_length=1000)]
@@ -383,6 +386,14 @@ class StoreSection(Strict):
     ca_file: FileName | None = None
 
 
+class ClusterSection(Strict):
+    """Membership of a cluster."""
+
+    name: MemberName | None = None
+    address: Url | None = None
+    patience: Annotated[float, Field(ge=MIN_PATIENCE, le=MAX_PATIENCE)] = PATIENCE
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
@@ -408,5 +419,6 @@ class ConfigFile(Strict):
     vsi_managers: ManagersSection = ManagersSection()
     groups: GroupsWritten = Field(default_factory=dict)
     rest: RestSection = RestSection()
+    cluster: ClusterSection | None = None
     openflow_reader: ReaderText = "evbridge"
     dps: dict[ShortName, DatapathSection]

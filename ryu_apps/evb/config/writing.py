@@ -6,6 +6,7 @@ from typing import Any
 
 from ryu_apps.evb.config.balancers import balancer_lines
 from ryu_apps.evb.config.bridge_config import BridgeConfig
+from ryu_apps.evb.config.cluster import cluster_lines
 from ryu_apps.evb.config.groups import groups_line, local_groups
 from ryu_apps.evb.config.managers import manager_lines
 from ryu_apps.evb.config.rest import rest_lines
@@ -57,6 +58,7 @@ def dump_config(config: BridgeConfig) -> str:
         lines.append(f"openflow_reader: {config.openflow_reader}")
     lines += rest_lines(config.rest)
     lines += store_lines(config.store)
+    lines += cluster_lines(config.cluster)
     if config.fabric.groups:
         lines.append(f"groups: {groups_line(config.fabric.groups)}")
     lines += balancer_lines(config.fabric.balancers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -14,6 +14,8 @@ from ryu_apps.evb.services.body import body_of_type
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.evb.vsi.installation import Installation
 
+#: Content of a type, and its epoch -> its compiled rules.
+CompiledTypes = Mapping[tuple[tuple[VsiTypeKey, str], int], RuleBlock]
 _LAST_EPOCH = (1 << EPOCH_BITS) - 1
 
 
@@ -40,7 +42,12 @@ class Epochs:
     that a switch still holds of it are then the desired ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ready: CompiledTypes | None = None) -> None:
+        """
+        Args:
+            ready: types that were compiled before, for the epochs that they had then.
+        """
+        self._ready = ready or {}
         self._numbers: dict[tuple[VsiTypeKey, str], int] = {}
         self._taken: dict[int, tuple[VsiTypeKey, str]] = {}
         self._blocks: dict[int, RuleBlock] = {}
@@ -62,12 +69,26 @@ class Epochs:
         epoch = self.number(vsi_type)
         blocks = self._blocks if profile is Profile.OPEN_VSWITCH else self._plain_blocks
         if epoch not in blocks:
-            blocks[epoch] = body_of_type(vsi_type, epoch, profile)
+            blocks[epoch] = self._from_before(vsi_type, epoch, profile) or body_of_type(vsi_type, epoch, profile)
         return blocks[epoch]
+
+    def _from_before(self, vsi_type: VsiType, epoch: int, profile: Profile) -> RuleBlock | None:
+        if profile is not Profile.OPEN_VSWITCH:
+            return None
+        return self._ready.get(((vsi_type.key, vsi_type.digest), epoch))
+
+    @property
+    def compiled(self) -> CompiledTypes:
+        """All types that are compiled, for another bridge in this process."""
+        return {(self._taken[epoch], epoch): block for epoch, block in self._blocks.items() if epoch in self._taken}
 
     def prepare(self, types: Iterable[VsiType]) -> None:
         """Compile types in advance, so that the first station does not wait for it."""
-        self.adopt(compiled(self.missing(types)))
+        missing = self.missing(types)
+        for vsi_type, epoch in missing:
+            if block := self._from_before(vsi_type, epoch, Profile.OPEN_VSWITCH):
+                self._blocks[epoch] = block
+        self.adopt(compiled((vsi_type, epoch) for vsi_type, epoch in missing if epoch not in self._blocks))
 
     def missing(self, types: Iterable[VsiType]) -> list[tuple[VsiType, int]]:
         """Types that are not compiled yet, with their epochs."""

@@ -124,11 +124,13 @@ def test_leader_whose_renewal_fails_tries_again_while_its_time_lasts() -> None:
     assert election.leads(0.9)
 
 
-@pytest.mark.parametrize("way", ["shown", "refused"])
+@pytest.mark.parametrize("way", ["shown", "refused", "record"])
 def test_leader_that_was_replaced_stops_at_once(way: str) -> None:
     election = leading()
     if way == "shown":
         outputs = election.show(shown(OTHER, 0, version=2), 0.2)
+    elif way == "record":
+        outputs = election.refused(0.2)
     else:
         outputs = election.answered(renewal(election, 0.3).number, ElectionInput.OVERTAKEN, 0.4)
     assert outputs == [StandAsideNow(EndReason.LOST)]
@@ -192,7 +194,7 @@ def test_standby_is_not_moved_by_a_transfer() -> None:
     assert election.transfer("c2", 0.1) == []
 
 
-@pytest.mark.parametrize("octets", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x95\x02\xa1a\x01\xa0\xa0"])
+@pytest.mark.parametrize("octets", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\x96\x02\xa1a\x01\xa0\xa0\x00"])
 def test_lease_that_cannot_be_read_is_as_none(octets: bytes) -> None:
     view = read_view({LEASE_KEY: (octets, 3), BEAT_KEY: (octets, 5)})
     assert view.lease is None and view.beat is None
@@ -200,7 +202,7 @@ def test_lease_that_cannot_be_read_is_as_none(octets: bytes) -> None:
 
 
 def test_records_come_back_as_they_were_written() -> None:
-    lease, beat = Lease("c1", 2**63, "https://c1:8080", "c2"), Beat(4, 0.5)
+    lease, beat = Lease("c1", 2**63, "https://c1:8080", "c2", 1.5), Beat(4, 0.5)
     assert read_view({LEASE_KEY: (lease.encoded(), 1), BEAT_KEY: (beat.encoded(), 2)}) == LeaseView(lease, beat, (1, 2))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ryu_apps.evb.config import BridgeConfig, load_config
-from ryu_apps.evb.config.bridge_config import SharedStore
+from ryu_apps.evb.config.bridge_config import ClusterMembership, SharedStore
 from ryu_apps.evb.config.writing import dump_config
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.settings import SettingsError, load_settings
@@ -30,7 +30,7 @@ def mistakes(store: str, more: str = "") -> list[str]:
     ],
 )
 def test_a_store_is_written_and_read_back_unchanged(store: SharedStore) -> None:
-    config = BridgeConfig(Fabric(), store=store)
+    config = BridgeConfig(Fabric(), store=store, cluster=ClusterMembership())
     assert load_config("e.yaml", dump_config(config)) == (config, [])
 
 

@@ -19,6 +19,7 @@ from tests.worlds.bridge import Vm
 
 CHANGES = {
     ("POST", "/evb/vsitypes/reload"): Role.ADMIN,
+    ("POST", "/evb/cluster/transfer"): Role.ADMIN,
     ("DELETE", "/evb/vsis/{vsi}"): Role.OPERATE,
     ("PUT", "/evb/load_balancers/{balancer}/backends/{backend}"): Role.OPERATE,
     ("PUT", "/evb/statistics/{vsi}"): Role.OPERATE,

@@ -395,3 +395,21 @@ def test_frames_of_a_switch_that_is_left_are_not_taken(world: World) -> None:
     connection.receive(packet_in(1, bytes(60)))
     world.southbound._settle()
     assert world.events == []
+
+
+def test_next_receiver_gets_all_switches_and_no_answer_to_the_one_before(world: World) -> None:
+    datapath = world.connect(1)
+    world.connect(2)
+    world.southbound.perform(Apply(1, 5, GATE, Mode.ATOMIC))
+    datapath.sent()
+    world.southbound._connections[1].driver._surveyed = True
+    world.events.clear()
+    # A frame that has come, and that nobody has taken yet.
+    world.southbound._turns.put(FrameReceived(PortId(1, 1), bytes(60)), 0.0)
+    world.southbound.introduce(lambda _: False)
+    assert world.events == [ChannelUp(1), ChannelUp(2)]
+    # Nothing is sent before the switch has granted a role to the new one.
+    world.southbound.perform(Apply(1, 6, GATE, Mode.ATOMIC))
+    assert world.events[2:] == [Rejected(1, 6, "this controller is not MASTER of the switch")]
+    world.southbound.perform(RequestRole(1, ControllerRole.MASTER, 8))
+    assert datapath.sent() == [ofp.OFPT_ROLE_REQUEST]

@@ -1,0 +1,42 @@
+"""``evbridge cluster transfer``: the lead of a cluster of bridges goes to another member."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ryu_apps.cli.rest_client import RestClient, credentials, rest_client
+
+#: Seconds for which another member is waited for, and between two looks.
+_PATIENCE, _NAP = 15.0, 0.05
+
+
+@click.command()
+@click.option("--rest", "url", default="http://127.0.0.1:8080", show_default=True, help="REST of the leader.")
+@click.option("--to", "successor", help="Name of the member that is to lead.  [default: any]")
+@credentials
+def transfer(url: str, successor: str | None, token_file: Path | None, ca_file: Path | None) -> None:
+    """Have the leader give the lead to another member, and wait until that one leads."""
+    bridge = rest_client(url, token_file, ca_file)
+    before = _status(bridge)
+    if not before["leads"]:
+        raise click.ClickException(f"{before['name']} does not lead: {before['leader'] or 'nobody known'} does")
+    bridge.post("/evb/cluster/transfer", {} if successor is None else {"to": successor})
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        now = _status(bridge)
+        if now["leader"] not in (None, before["name"]):
+            click.echo(f"{now['leader']} leads in place of {before['name']}")
+            return
+        time.sleep(_NAP)
+    raise click.ClickException(f"no other member leads after {_PATIENCE:g} s")
+
+
+def _status(bridge: RestClient) -> dict[str, Any]:
+    status: dict[str, Any] | None = bridge.get("/evb/status")["cluster"]
+    if status is None:
+        raise click.ClickException(f"{bridge.base} is no member of a cluster")
+    return status
