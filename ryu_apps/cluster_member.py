@@ -32,7 +32,7 @@ from ryu_apps.evb.record_kinds import GENERATION, MEMBER
 from ryu_apps.evb.store import Store, StoreChanges, StoreConflict, StoreEnded, StoreError
 from ryu_apps.evb.switches.recovery import UNKNOWN
 
-#: Seconds between two reports of a standby, and after which a leader counts as settled, whatever its switches are.
+#: Seconds between two reports of a standby, and after which a leader counts as settled although a switch is not ready.
 _REPORT, _SETTLED = 1.0, 60.0
 #: Seconds for which a standby reaches more switches than the leader until it is given the lead.
 _OUTDONE = 2.0
@@ -79,7 +79,7 @@ class ClusterMember:
         self._followed: tuple[str, int] | None = None
         self._missing = False
         self._lost = 0
-        self._led_at = self._seen_at = self._reported_at = 0.0
+        self._busy_since = self._seen_at = self._reported_at = 0.0
         self._outdone_since: float | None = None
         self._end_watch: Callable[[], None] = lambda: None
 
@@ -124,9 +124,10 @@ class ClusterMember:
             self.transfer(better)
 
     def settle(self, ready: bool, now: float) -> None:
-        """Note whether all connected switches are ready, so that nothing long is before this leader."""
-        if self.leads and not self._election.settled and (ready or now > self._led_at + _SETTLED):
-            self._election.settled = True
+        """Note whether all connected switches are ready; to bring one up may keep a leader busy for seconds."""
+        if ready or not self.leads:
+            self._busy_since = now
+        self._election.settled = ready or now > self._busy_since + _SETTLED
 
     def save(self, changes: StoreChanges, ended: StoreEnded) -> None:
         """Write records as the leader; none gets into the store when another member leads."""
@@ -263,7 +264,7 @@ class ClusterMember:
     def _begin_to_lead(self, now: float) -> None:
         """Lead with all records that were written before the claim: those come with its answer at the latest."""
         before = self._followed[0] if self._followed else ""
-        self._led_at, self._missing, self._followed = now, False, None
+        self._busy_since, self._missing, self._followed = now, False, None
         self._standbys = Standbys(self._life.generation)
         try:
             records = {key: record.value for key, record in self._store.snapshot().items()}

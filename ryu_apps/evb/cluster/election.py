@@ -110,7 +110,7 @@ class Election:
         until: time until which it leads without a further renewal, monotonic seconds; counts only while it leads.
         deadline: time at which to call :meth:`tick`, monotonic seconds; None: no timer runs.
         beats: number of the last confirmed renewal.
-        settled: a new leader has nothing long before it any more; until then others wait for :data:`OPENING` seconds.
+        settled: the leader has nothing long before it; else others wait for :data:`OPENING` seconds.
     """
 
     def __init__(self, name: str, address: str, patience: float) -> None:

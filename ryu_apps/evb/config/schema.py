@@ -37,7 +37,7 @@ STATISTICS_INTERVAL = 1.0
 #: Default seconds for which a VSI's former switch forwards frames in flight to it.
 FORWARD_IN_FLIGHT = 2
 #: Default seconds without a renewal of its lease after which the leader of a cluster is replaced, the least, and most.
-PATIENCE, MIN_PATIENCE, MAX_PATIENCE = 0.7, 0.3, 5.0
+PATIENCE, MIN_PATIENCE, MAX_PATIENCE = 0.6, 0.3, 5.0
 
 
 def _mac(written: object) -> int:

@@ -124,7 +124,7 @@ class Rig:
         """
         given = dict.fromkeys(HOMES.values(), PATIENT) | (timers or {})
         fabric = _timed(two_switch.fabric(8), given)
-        config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),), "state"))
+        config = dump_config(self._configured(fabric))
         self.state_dir = folder / "state"
         self.figures: list[dict[str, Any]] = []
         self._excuses: list[tuple[tuple[str, ...], float, float]] = []
@@ -132,6 +132,10 @@ class Rig:
         self._apps = ("--ofp-tcp-listen-port=6654", *APPS, *more)
         self.cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, self._apps)
         self.proxy = ChannelProxy(6653, 6654)
+
+    def _configured(self, fabric: Fabric) -> BridgeConfig:
+        """The configuration of the bridge."""
+        return BridgeConfig(fabric, (str(CHECKOUT / "policies"),), "state")
 
     @property
     def controller(self) -> Controller:
