@@ -83,7 +83,8 @@ def test_types_that_are_compiled_are_not_compiled_again() -> None:
     before = bridge.engine.epochs.compiled
     assert before
     again = type(bridge.engine)(bridge.fabric, bridge.policies, ready=before)
-    assert all(again.epochs.compiled[key] is block for key, block in before.items())
+    numbers = {again.epochs.number(vsi_type): vsi_type for vsi_type in bridge.policies.types.values()}
+    assert all(again.epochs.block(numbers[epoch]) is block for (_, epoch), block in before.items())
 
 
 def test_saves_of_a_standby_are_none() -> None:
