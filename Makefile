@@ -115,10 +115,11 @@ style: $(VENV)/lint.stamp
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 
+# With one cache, each of the two discards what the other has stored: their options differ.
 types: $(VENV)/lint.stamp
 	@echo "Types:   mypy, strict on the pure packages and the testbed"
-	@$(BIN)/mypy --no-error-summary --strict -p ryu_apps.evb -p ryu_apps.station -p ryu_apps.vcm -p ryu_apps.ovf -p ryu_apps.testbed
-	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary --cache-dir .mypy_cache/strict --strict -p ryu_apps.evb -p ryu_apps.station -p ryu_apps.vcm -p ryu_apps.ovf -p ryu_apps.testbed
+	@$(BIN)/mypy --no-error-summary --cache-dir .mypy_cache/plain
 
 imports: $(VENV)/lint.stamp
 	@echo "Imports: import-linter"
