@@ -39,6 +39,14 @@ class Certificates(NamedTuple):
     ca_file: Path
 
 
+def use_certificates(certificates: Certificates | None) -> None:
+    """Have all connections of this process with ``ssl:`` use these files; None: as they are."""
+    if certificates is not None:
+        Stream.ssl_set_private_key_file(str(certificates.private_key))
+        Stream.ssl_set_certificate_file(str(certificates.certificate))
+        Stream.ssl_set_ca_cert_file(str(certificates.ca_file))
+
+
 class OvsdbStore:
     """Keys to values in a database that several processes share.
 
@@ -65,10 +73,7 @@ class OvsdbStore:
         Raises:
             StoreError: there is no leader.
         """
-        if certificates is not None:
-            Stream.ssl_set_private_key_file(str(certificates.private_key))
-            Stream.ssl_set_certificate_file(str(certificates.certificate))
-            Stream.ssl_set_ca_cert_file(str(certificates.ca_file))
+        use_certificates(certificates)
         self._remotes = tuple(remotes)
         self._patience = patience
         self._replica = Replica(remotes)

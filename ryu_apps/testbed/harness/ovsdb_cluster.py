@@ -13,8 +13,10 @@ from pathlib import Path
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.running import Running
 
-DATABASE = "Evbridge"
-_SCHEMA = Path(__file__).parents[2] / "stores/ovsdb/evbridge.ovsschema"
+DATABASE, DIRECTORY = "Evbridge", "Evbridge_Pods"
+_SCHEMAS = {
+    name: Path(__file__).parents[2] / "stores/ovsdb" / f"{name.lower()}.ovsschema" for name in (DATABASE, DIRECTORY)
+}
 #: Seconds for a server to start, to join, or to be elected.
 _DEADLINE = 30.0
 
@@ -26,17 +28,21 @@ class OvsdbCluster(Running):
         remotes: what clients connect to.
     """
 
-    def __init__(self, folder: Path, size: int = 3, election_timer: int = 1000, listen: str = "") -> None:
+    def __init__(
+        self, folder: Path, size: int = 3, election_timer: int = 1000, listen: str = "", database: str = DATABASE
+    ) -> None:
         """
         Args:
             folder: for databases and sockets; its path is short, as it is part of the paths of sockets.
             election_timer: milliseconds without a leader until a server stands for election.
             listen: further socket of each server, such as ``pssl:0:127.0.0.1``.
+            database: that of a bridge's records, or of the directory of pods.
         """
         self._folder = folder
         self._size = size
         self._timer = election_timer
         self._listen = listen
+        self._database = database
         self._servers: dict[int, subprocess.Popen[bytes]] = {}
         self.remotes = tuple(f"unix:{folder}/{number}.sock" for number in range(size))
         self.options: tuple[str, ...] = ()
@@ -47,10 +53,12 @@ class OvsdbCluster(Running):
         for number, own in enumerate(rafts):
             database = str(self._folder / f"{number}.db")
             if number == 0:
-                self._tool("create-cluster", f"--election-timer={self._timer}", database, str(_SCHEMA), own)
+                self._tool(
+                    "create-cluster", f"--election-timer={self._timer}", database, str(_SCHEMAS[self._database]), own
+                )
             else:
                 others = [raft for raft in rafts if raft != own]
-                self._tool("join-cluster", database, DATABASE, own, *others)
+                self._tool("join-cluster", database, self._database, own, *others)
             self.start_server(number)
         self._wait(lambda: all(self.is_member(number) for number in range(self._size)), "members")
         self.leader()
@@ -108,7 +116,7 @@ class OvsdbCluster(Running):
 
     def is_member(self, number: int) -> bool:
         """Return True if a server is a member and knows all others."""
-        status = self._ask(number, "cluster/status", DATABASE) or ""
+        status = self._ask(number, "cluster/status", self._database) or ""
         known = re.findall(r"^    \S+ \(\w{4} at ", status, re.MULTILINE)
         return "Status: cluster member" in status and len(known) == self._size
 
@@ -118,7 +126,7 @@ class OvsdbCluster(Running):
         return int(re.findall(r"0:[^ ]*: listening on port (\d+)", text)[-1])
 
     def _says(self, number: int, pattern: str) -> bool:
-        return re.search(pattern, self._ask(number, "cluster/status", DATABASE) or "") is not None
+        return re.search(pattern, self._ask(number, "cluster/status", self._database) or "") is not None
 
     def _ask(self, number: int, *command: str) -> str | None:
         """Answer of a server; None: there is none."""
