@@ -60,6 +60,7 @@ from ryu_apps.evb.events import (
     TimerExpired,
     TypeFetched,
 )
+from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.pipeline.bonds import controller_group
@@ -91,6 +92,7 @@ from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bandwidth import BandwidthReservations
 from ryu_apps.evb.vsi.bodies import CompiledTypes, Epochs
+from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
@@ -162,7 +164,8 @@ class Engine:
         self._in_flight = InFlight(forward_in_flight, self.ledger, partial(detour, fabric, self.wiring))
         self.set_members = SetMembers(self.ledger, fabric.switches)
         self.vsi_ports = VsiPortTable(fabric)
-        gatekeeper = Gatekeeper(fabric, self.wiring, self._in_flight, self.set_members, self.vsi_ports)
+        self._copies = Copies(fabric, self.wiring, self.ledger, self._in_flight)
+        gatekeeper = Gatekeeper(fabric, self.wiring, self._in_flight, self._copies, self.set_members, self.vsi_ports)
         self.pools = gatekeeper.pools
         self.lifecycle = Lifecycle(
             tokens,
@@ -178,11 +181,13 @@ class Engine:
         self.types = TypeDatabase(policies, managers, self.registry, tokens, effects)
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
         self.wanted = DesiredRules(
-            fabric, self.wiring, self.registry, gatekeeper, self.lifecycle, self._in_flight, self.stations
+            *(fabric, self.wiring, self.registry, gatekeeper, self.lifecycle),
+            self._in_flight,
+            self._copies,
+            self.stations,
         )
         self.bringup = Bringup(self.wanted, tokens, self.lifecycle.installer.ended)
-        rewire = self.lifecycle.groups.rewire
-        self.rewiring = Rerouting(fabric, self.wiring, self.wanted.routed, rewire, tokens, effects, up)
+        self.rewiring = Rerouting(fabric, self.wiring, self.wanted.routed, self._rewire, tokens, effects, up)
         self.associations = Associations(
             self.registry,
             self.lifecycle,
@@ -260,6 +265,7 @@ class Engine:
             self.snooper,
             self.counters,
             self._in_flight,
+            self._copies,
             self.lifecycle.installer.idle_meters,
             self.lifecycle.installer.gate_meters,
             self.lifecycle.groups,
@@ -273,6 +279,11 @@ class Engine:
         self.rewiring.refused = self.comparisons.compare
         self.lifecycle.refused = self.lifecycle.groups.refused = self.comparisons.refused
         self.lifecycle.opened = self._opened
+
+    def _rewire(self) -> dict[int, RuleChange]:
+        """Return the changes of each switch that follow from new routes because of VSIs."""
+        self._copies.end_all()
+        return self.lifecycle.groups.rewire()
 
     def _station(self, port: PortId, first_sequence: int) -> BridgePort:
         interface = self.fabric.interface(port)
@@ -330,6 +341,7 @@ class Engine:
             self.associations.deadline,
             self.snooper.deadline,
             self._in_flight.deadline,
+            self._copies.deadline,
             self.lifecycle.installer.idle_meters.deadline,
             self.lifecycle.installer.gate_meters.deadline,
             self.lifecycle.groups.deadline,

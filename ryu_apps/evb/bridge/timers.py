@@ -17,6 +17,7 @@ from ryu_apps.evb.events import Apply, Mode
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.switches.bringup import Bringup
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.flip_preparation import FlipPreparation
 from ryu_apps.evb.vsi.gate_meters import GateMeters
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
@@ -46,6 +47,7 @@ class Timers:
         snooper: Snooper,
         counters: CounterReader,
         in_flight: InFlight,
+        copies: Copies,
         idle_meters: IdleMeters,
         gate_meters: GateMeters,
         groups: GroupInstaller,
@@ -66,6 +68,7 @@ class Timers:
         self._snooper = snooper
         self._counters = counters
         self._in_flight = in_flight
+        self._copies = copies
         self._idle_meters = idle_meters
         self._gate_meters = gate_meters
         self._groups = groups
@@ -89,6 +92,7 @@ class Timers:
         self._requests.tick(now, unread)
         self._snooper.tick(now)
         self._in_flight.tick(now)
+        self._copies.tick(now)
         self._delete_idle_meters(now)
         self._gate_meters.tick(now, self._explained())
         self._preparation.tick(now)

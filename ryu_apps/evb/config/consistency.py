@@ -130,6 +130,8 @@ def _beyond_profile(name: str, dp: DatapathSection, parsed: ConfigFile) -> Itera
         return
     if dp.gate == "meter":
         yield (*here, "gate"), "a gate with a meter needs the extensions of Open vSwitch"
+    if parsed.converge == "copy":
+        yield ("converge",), f"copies need the extensions of Open vSwitch at every dp, and {name} has none"
     if dp.groups:
         yield (*here, "groups"), "groups of a dp need the extensions of Open vSwitch"
     if parsed.load_balancers:

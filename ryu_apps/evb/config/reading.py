@@ -36,6 +36,7 @@ from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
 from ryu_apps.evb.topology.fabric import (
     BondMode,
+    Converge,
     Fabric,
     GateMode,
     Interface,
@@ -111,6 +112,7 @@ def _fabric(parsed: ConfigFile) -> Fabric:
         },
         balancers(parsed.load_balancers),
         group_vids(parsed.groups),
+        Converge(parsed.converge),
     )
 
 

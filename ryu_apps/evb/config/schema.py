@@ -29,6 +29,7 @@ RelayText = Literal["agreed", "always", "never"]
 ReaderText = Literal["evbridge", "ryu"]
 ProfileText = Literal["openvswitch", "openflow13"]
 GateText = Literal["rules", "meter", "auto"]
+ConvergeText = Literal["switch", "copy"]
 BondModeText = Literal["active_backup", "lacp"]
 #: Port numbers have 16 bits in metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
@@ -413,6 +414,7 @@ class ConfigFile(Strict):
     statistics_interval: Annotated[float, Field(ge=0.1, le=3600)] = STATISTICS_INTERVAL
     statistics_retention: RetentionValues = RetentionValues()
     forward_in_flight: Annotated[int, Field(ge=0, le=60)] = FORWARD_IN_FLIGHT
+    converge: ConvergeText = "switch"
     load_balancers: Annotated[dict[PlainName, LoadBalancerSection], Field(max_length=1000)] = Field(
         default_factory=dict
     )

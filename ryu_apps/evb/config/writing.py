@@ -18,6 +18,7 @@ from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
 from ryu_apps.evb.topology.fabric import (
     BondMode,
+    Converge,
     GateMode,
     Interface,
     ReflectiveRelay,
@@ -54,6 +55,8 @@ def dump_config(config: BridgeConfig) -> str:
         lines.append(f"statistics_retention: {flow_map(config.statistics_retention._asdict())}")
     if config.forward_in_flight != FORWARD_IN_FLIGHT:
         lines.append(f"forward_in_flight: {config.forward_in_flight}")
+    if config.fabric.converge is not Converge.SWITCH:
+        lines.append(f"converge: {config.fabric.converge.value}")
     if config.openflow_reader != "evbridge":
         lines.append(f"openflow_reader: {config.openflow_reader}")
     lines += rest_lines(config.rest)

@@ -310,6 +310,19 @@ class GroupsStaged(VsiEvent):
     configured: int
 
 
+@event("copies.begun")
+class CopiesBegun(VsiEvent):
+    """Switches send what is for a VSI to its destination as well, while it moves.
+
+    Attributes:
+        switches: number of switches that send copies.
+        seconds: duration, unless the VSI moves before.
+    """
+
+    switches: int
+    seconds: int
+
+
 @event("flow.activating", ladder=LadderArrow.AT_SWITCH)
 class GateOpening(VsiEvent):
     """The gate of a VSI is being opened.

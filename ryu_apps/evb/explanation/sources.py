@@ -74,7 +74,7 @@ def _words(parsed: Cookie, vsis: tuple[str, ...], owners: Owners) -> str:
         case CookieKind.VSI_BODY:
             return f"body of {vsi}"
         case CookieKind.DETOUR:
-            return f"detour to {vsi}, which has moved"
+            return f"rule of the move of {vsi}"
         case CookieKind.STATE if parsed.owner:
             return f"learnt for {vsi}"
         case CookieKind.STATE:

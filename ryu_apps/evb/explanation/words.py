@@ -63,6 +63,8 @@ TITLES: dict[int, str] = {
     Table.BALANCE_ROOM: "load balancer, limit of connections",
     Table.MEMBERS: "members of a set of addresses",
     Table.MIRRORS: "copy to a mirror",
+    Table.COPIES: "limit of copies to the destination of a move",
+    Table.GATE_COPIES: "gate of copies to a VM that moves",
     Table.TRANSLATE_OUT: "relay VID to local VID",
     Table.STRIPPED: "second tag",
     Table.SECOND_TAG: "second tag",

@@ -96,6 +96,7 @@ def metered_gate(
     epoch: int,
     entry: Table = Table.ACL_TO,
     policer: int | None = None,
+    copied: bool = False,
 ) -> Iterator[Rule]:
     """Rules that are staged with the body of a VSI; none if it has no meter.
 
@@ -105,6 +106,7 @@ def metered_gate(
         epoch: policy epoch of its type.
         entry: first table of its body for frames to the VM.
         policer: meter of frames from the VM, which is behind the gate.
+        copied: switches may copy frames to the VM while it moves (:mod:`ryu_apps.evb.pipeline.copies`).
     """
     if binding.gate_meter is None:
         return
@@ -122,6 +124,10 @@ def metered_gate(
             yield Rule(
                 Table.FORWARD, _PRIORITY, match(**fields), owner, _metered(meta), (meta, ALL_METADATA), goto=entry
             )
+            if copied:
+                # Not goto: no table leads back to an earlier one.
+                onward = (*_metered(meta), Resubmit(entry))
+                yield Rule(Table.GATE_COPIES, Priority.EXACT, match(**fields), owner, onward)
 
 
 def stops() -> Iterator[Rule]:

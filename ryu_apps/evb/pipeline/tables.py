@@ -163,6 +163,10 @@ class Table(IntEnum):
     """Body, per VSI: the meter of its gate, which is shut while the VSI is staged."""
     GATE_POLICER = 97
     """Body, per VSI: the rate limit of frames from the VM, behind the meter of its gate."""
+    COPIES = 98
+    """The rate limit of all copies that the switch sends to second places of VMs that move."""
+    GATE_COPIES = 99
+    """Body: copies to a staged VSI, by (VID, MAC), through the meter of its gate."""
 
 
 class Direction(IntEnum):
@@ -266,7 +270,7 @@ class CookieKind(IntEnum):
     Index 0 has the connections of end systems through a load balancer; ``generation`` is its number.
     """
     DETOUR = 7
-    """Detour, for some seconds, from a VSI's former switch to its new one; ``owner`` is the VSI index."""
+    """Rules of a VSI that moves, for some seconds: its detour, or copies to both ends; ``owner`` is the VSI index."""
     BOND_LINK = 8
     """Links in use of a bond, learnt by the switch; ``owner`` is the port number."""
 
@@ -341,6 +345,7 @@ class Priority(IntEnum):
     DEFAULT = 1
     WIDE = 100
     EXACT = 200
+    COPY = 250
     DETOUR = 300
     GUARD = 65000
 
@@ -394,6 +399,9 @@ BOND_GROUP = 0x780000
 
 #: Meters of ports have the port number as id; this is the meter of ICMP errors about balanced connections.
 BALANCER_METER = 0x20000
+
+#: The meter of copies to second places of VMs that move.
+COPY_METER = 0x20001
 
 #: Ethernet destination of IGMP reports between switches: that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
 #: match IGMP types, and a report of version 2 has the address of its group as destination, like data.

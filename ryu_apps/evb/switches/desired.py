@@ -10,6 +10,7 @@ from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
 from ryu_apps.evb.flow.portions import finish, in_parts
 from ryu_apps.evb.flow.rule import Group, GroupType, Meter, Rule, RuleChange
 from ryu_apps.evb.pipeline.bonds import follows, learnt_cookie
+from ryu_apps.evb.pipeline.copies import limit_of_copies
 from ryu_apps.evb.pipeline.guards import guards, plain_guards
 from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups, routed
 from ryu_apps.evb.pipeline.load_balancers import balancer_meters, balancer_rules, clients, hosts_cookie
@@ -23,8 +24,9 @@ from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.switches.bringup import DesiredState
 from ryu_apps.evb.switches.samples import sample
-from ryu_apps.evb.topology.fabric import Fabric, GateMode, PortId
+from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, PortId
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.installation import Installation
@@ -44,11 +46,12 @@ class DesiredRules:
         gatekeeper: Gatekeeper,
         lifecycle: Lifecycle,
         in_flight: InFlight,
+        copies: Copies,
         stations: Mapping[PortId, BridgePort],
     ) -> None:
         self._fabric, self._wiring, self._registry = fabric, wiring, registry
         self._gatekeeper, self._lifecycle, self._stations = gatekeeper, lifecycle, stations
-        self._in_flight = in_flight
+        self._in_flight, self._copies = in_flight, copies
         self._hosts = host_addresses(fabric)
         self._clients = clients(fabric)
         self._guards = RuleChange(add=tuple(guards(fabric)))
@@ -67,7 +70,9 @@ class DesiredRules:
         copies = RuleChange(add=tuple(mirrors(self._fabric, dpid, self._wiring)))
         there = self._gatekeeper.vsi_ports.interfaces(dpid)
         metered = RuleChange() if switch.gate is GateMode.RULES or not switch.extended else self._stops
-        return merge(common, guarded, proxied, self._of_balancers, copies, metered, *map(vsi_port, there))
+        copied = self._fabric.converge is Converge.COPY and switch.extended
+        copying = limit_of_copies() if copied else RuleChange()
+        return merge(common, guarded, proxied, self._of_balancers, copies, metered, copying, *map(vsi_port, there))
 
     def routed(self, dpid: int) -> RuleChange:
         """Return the part of :meth:`base` that depends on the routes in force."""
@@ -179,6 +184,7 @@ class DesiredRules:
         yield from map(hosts_cookie, self._fabric.balancers)
         yield from self._learnt_of_bonds(dpid)
         yield from self._in_flight.cookies(dpid)
+        yield from self._copies.cookies(dpid)
 
     def _learnt_of_bonds(self, dpid: int) -> Iterator[int]:
         """Yield the cookies of rules that a switch learns for bonds."""

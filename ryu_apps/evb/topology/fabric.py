@@ -63,6 +63,15 @@ class GateMode(Enum):
     """By a meter as well if the switch has proven its meters when it connected."""
 
 
+class Converge(Enum):
+    """The way in which switches that are neither end of a move follow it."""
+
+    SWITCH = "switch"
+    """Each leads frames to the VM's new place from its own change on, and the Associate waits for all of them."""
+    COPY = "copy"
+    """They send copies to both ends while the VM moves, and the Associate waits for the ends alone."""
+
+
 class ReflectiveRelay(Enum):
     """Reflective relay at a station port (802.1Q 8.6.1): frames may leave by the port that they came in by."""
 
@@ -363,11 +372,13 @@ class Fabric:
 
     Attributes:
         groups: GroupID (32 bits) -> relay VID; no two groups have the same.
+        converge: how the switches that are neither end of a move follow it.
     """
 
     switches: dict[int, Switch] = field(default_factory=dict)
     balancers: tuple[LoadBalancer, ...] = ()
     groups: dict[int, int] = field(default_factory=dict)
+    converge: Converge = Converge.SWITCH
 
     def interface(self, port: PortId) -> Interface | None:
         """The configuration of a port, None if it has none."""

@@ -7,6 +7,7 @@ rotations of load balancers, because a back end gets connections from the moment
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import Meter, Rule, RuleChange
@@ -17,8 +18,9 @@ from ryu_apps.evb.pipeline.infrastructure import port_groups, towards
 from ryu_apps.evb.pipeline.metered_gate import metered_gate, opened, shut
 from ryu_apps.evb.pipeline.vsi_ports import tags
 from ryu_apps.evb.services.body import classes_of, entry_of, gate_meter, multicast_of
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Profile, Role
+from ryu_apps.evb.topology.fabric import Converge, Fabric, Interface, PortId, Profile, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.floods import Floods, Membership
 from ryu_apps.evb.vsi.gate_meters import GateMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
@@ -34,6 +36,18 @@ _NOTHING: RuleSet = {}
 _NO_CHANGE = RuleChange()
 
 
+class GateMove(NamedTuple):
+    """A gate that moves.
+
+    Attributes:
+        changes: of each switch, to be made atomically.
+        followers: switches whose part nobody has to wait for, for they send copies to both ends of the move.
+    """
+
+    changes: dict[int, RuleChange]
+    followers: frozenset[int]
+
+
 class Gatekeeper:
     """Gates of all VSIs, and the flood rules that VSIs share.
 
@@ -44,6 +58,7 @@ class Gatekeeper:
         meters: numbers of the meters of gates.
         set_members: sets that programs name, and the members that gates have for them.
         vsi_ports: the ports behind which VMs are.
+        copies: of frames to VMs that move.
     """
 
     def __init__(
@@ -51,10 +66,12 @@ class Gatekeeper:
         fabric: Fabric,
         wiring: TrunkGraph,
         in_flight: InFlight,
+        copies: Copies,
         set_members: SetMembers,
         vsi_ports: VsiPortTable,
     ) -> None:
         self._fabric = fabric
+        self.copies = copies
         self.vsi_ports = vsi_ports
         self.set_members = set_members
         self._wiring = wiring
@@ -72,7 +89,7 @@ class Gatekeeper:
         owner: Attachment | None,
         program: Installation | None,
         pages: tuple[int | None, ...] = (),
-    ) -> dict[int, RuleChange]:
+    ) -> GateMove:
         """Open the gate of a VSI at ``owner`` (with ``program``) and close any other; None: close it.
 
         Args:
@@ -86,7 +103,8 @@ class Gatekeeper:
         # Floods first: the common multicast rules of a VLAN are composed from its flood members.
         groups = self.groups.rebase({vid for _, vid, _ in (*vsi.members, *flip.members)})
         # Before the owner changes: the detour starts at the switch of the old owner.
-        detours = self._in_flight.moved(vsi, owner, program)
+        copied = self.copies.moved(vsi, owner, program)
+        detours = self._in_flight.moved(vsi, owner, program, copied.shield)
         rotation = RuleChange(groups=self.pools.place(vsi.text, program if place is not None else None))
         # All in one bundle a switch: with the gate apart from the floods, a broadcast would reach the VM at both ports
         # or at neither.
@@ -104,7 +122,7 @@ class Gatekeeper:
         self.set_members.moved(vsi, active=place is not None)
         vsi.owner, vsi.gate_program = owner, program
         vsi.gates, vsi.members, vsi.open_meter = flip.gates, flip.members, flip.open_meter
-        return {dpid: change for dpid, change in changes.items() if change}
+        return GateMove({dpid: change for dpid, change in changes.items() if change}, copied.followers)
 
     # --- before it is asked for ---
     def prepare(self, owner: Attachment, program: Installation) -> dict[int, RuleChange] | None:
@@ -136,7 +154,7 @@ class Gatekeeper:
     @property
     def version(self) -> int:
         """A number that grows whenever flips may be outdated."""
-        return self._moves + self.set_members.version
+        return self._moves + self.set_members.version + self.copies.version
 
     def is_prepared(self, owner: Attachment, program: Installation) -> bool:
         """True if a flip is prepared, and nothing has changed since."""
@@ -155,8 +173,8 @@ class Gatekeeper:
         before = owner.vsi.members
         floods = self.floods.versions((*before, *members))
         meters = owner.vsi.open_meter, self._open_meter(owner, program)
-        sets = self.set_members.version
-        return FlipInputs(owner.port, program.binding, place, owner.silent, before, floods, sets, meters)
+        sets, copy = self.set_members.version, self.copies.of(owner.vsi)
+        return FlipInputs(owner.port, program.binding, place, owner.silent, before, floods, sets, meters, copy)
 
     def _flip(
         self,
@@ -187,8 +205,13 @@ class Gatekeeper:
         shared: dict[int, RuleChange],
     ) -> Flip:
         meter = self._open_meter(owner, program) if gates else None
+        copies = self.copies.removed_by(owner, program)
         changes = {
-            dpid: _joined(self._change_of_gate(vsi, dpid, gates, meter), shared.get(dpid, _NO_CHANGE))
+            dpid: _joined(
+                self._change_of_gate(vsi, dpid, gates, meter),
+                shared.get(dpid, _NO_CHANGE),
+                copies.get(dpid, _NO_CHANGE),
+            )
             for dpid in self._fabric.switches
         }
         return Flip(gates, members, changes, meter)
@@ -248,7 +271,8 @@ class Gatekeeper:
         if interface is None or not self.meters.used_at(port.dpid):
             return ()
         entry, policer = entry_of(program.vsi_type), gate_meter(program.vsi_type, binding)
-        return tuple(metered_gate(interface, binding, program.epoch, entry, policer))
+        copied = self._fabric.converge is Converge.COPY
+        return tuple(metered_gate(interface, binding, program.epoch, entry, policer, copied))
 
     def staged_meters(self, attachment: Attachment, program: Installation) -> tuple[Meter, ...]:
         """Return the meter of the gate of a program as it should be now; empty: it has none."""

@@ -52,7 +52,7 @@ class GateSwitches:
         vsi = attachment.vsi
         # The old owner gets no De-Associate yet: a switch may refuse, and then the gate returns to it.
         gate_switch = self._under_way[vsi] = self._new(attachment, program)
-        gate_switch.waiting.update(self._send(vsi, attachment, program, attachment, gate_switch))
+        self._send(vsi, attachment, program, attachment, gate_switch)
         self._pending.log(GateOpening, attachment, switches=len(gate_switch.waiting))
         return gate_switch
 
@@ -94,6 +94,14 @@ class GateSwitches:
         keeper = gate_switch.old_owner if gate_switch.old_owner and gate_switch.old_owner.present else None
         self._send(attachment.vsi, keeper, gate_switch.old_program if keeper else None, attachment)
 
+    def copy(self, attachment: Attachment, program: Installation) -> None:
+        """Let switches send what is for the VSI to a staged attachment, too, for some seconds."""
+        self._gatekeeper.copies.begin(attachment, program)
+
+    def dismiss_copies(self, attachment: Attachment) -> None:
+        """End that for an attachment whose program is to go."""
+        self._gatekeeper.copies.dismiss(attachment)
+
     def renew(self, vsi: Vsi, owner: TokenOwner) -> list[int]:
         """Send the gate of a VSI anew where it is; returns the tokens of the changes, whose answers go to ``owner``."""
         return [
@@ -106,7 +114,7 @@ class GateSwitches:
         """Send the gate of a VSI anew: the port behind which its VM is has another number, or none."""
         # As in :meth:`shut`, nothing waits for the answers.
         pages = self._gatekeeper.pages(vsi)
-        for dpid, change in sorted(self._gatekeeper.move(vsi, vsi.owner, vsi.gate_program, pages).items()):
+        for dpid, change in sorted(self._gatekeeper.move(vsi, vsi.owner, vsi.gate_program, pages).changes.items()):
             if dpid in self._pending.up:
                 self._pending.send(dpid, change, Mode.ATOMIC, GATE_LANE)
 
@@ -134,16 +142,23 @@ class GateSwitches:
         program: Installation | None,
         on_behalf: Attachment,
         opening: GateSwitch | None = None,
-    ) -> list[int]:
-        """Send the change to every connected switch, and return the tokens; the others get it when they return."""
+    ) -> None:
+        """Send the change to every connected switch; the others get it when they return.
+
+        Args:
+            opening: what waits for the change, but for the switches that follow.
+        """
         before = None if vsi.owner is None or vsi.gate_program is None else (vsi.owner, vsi.gate_program)
-        changes = self._gatekeeper.move(vsi, owner, program)
+        changes, followers = self._gatekeeper.move(vsi, owner, program)
         # The switch of the new owner first: its gate decides when the VM has a network again.
-        order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
-        up = self._pending.up
-        tokens = [self._pending.send(dpid, changes[dpid], Mode.ATOMIC, GATE_LANE) for dpid in order if dpid in up]
+        order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid in followers, dpid))
+        send, up = self._pending.send, self._pending.up
+        tokens = {dpid: send(dpid, changes[dpid], Mode.ATOMIC, GATE_LANE) for dpid in order if dpid in up}
         # Whatever moves the gate: the program that it led to stays in the switch until all switches have confirmed.
         if before is not None and before[1] is not program:
-            before[1].closing.update(tokens)
-        self._pending.steps.update(dict.fromkeys(tokens, GateChange(on_behalf, before, opening)))
-        return tokens
+            before[1].closing.update(tokens.values())
+        for dpid, token in tokens.items():
+            waits = None if dpid in followers else opening
+            self._pending.steps[token] = GateChange(on_behalf, before, waits)
+            if waits is not None:
+                waits.waiting.add(token)

@@ -19,6 +19,7 @@ from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.flow.plan import RuleSet, difference
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.copies import GUARD_SECONDS
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
@@ -32,6 +33,7 @@ class _Detour(NamedTuple):
     dpid: int
     binding: VsiBinding
     rules: RuleSet
+    seconds: int
 
     @property
     def reservation(self) -> Owner:
@@ -65,15 +67,24 @@ class InFlight:
         """Time at which to call :meth:`tick`, monotonic seconds; None: there is no detour."""
         return self._agenda.deadline
 
-    def moved(self, vsi: Vsi, owner: Attachment | None, program: Installation | None) -> dict[int, RuleChange]:
+    def has(self, vsi: Vsi) -> bool:
+        """True if a switch may have a detour of a VSI."""
+        return vsi in self._detours
+
+    def moved(
+        self, vsi: Vsi, owner: Attachment | None, program: Installation | None, shield: RuleSet | None = None
+    ) -> dict[int, RuleChange]:
         """Move the detour of a VSI that is about to be at another port, or at none.
+
+        Args:
+            shield: rules of the switch that it leaves in place of a detour; None: there are none.
 
         Returns:
             The change of each switch that is concerned, for the same change as the gates.
         """
         before = self._detours.pop(vsi, None)
         # While a detour exists, the next one starts at the same switch: frames in flight are still on their way there.
-        after = self._detour(before.dpid if before else _home(vsi), owner, program)
+        after = self._detour(before.dpid if before else _home(vsi), owner, program, shield)
         if before is not None:
             self._ledger.release(before.dpid, before.reservation)
         if after is not None and self._ledger.reserve(after.demand) is None:
@@ -89,14 +100,14 @@ class InFlight:
     def sent(self, now: float) -> None:
         """Start the timers of new detours: their changes have just been sent, and the confirmations may be lost."""
         for vsi in self._new & self._detours.keys():
-            self._agenda.set(vsi, now + self._seconds + _MAX_INSTALL)
+            self._agenda.set(vsi, now + self._detours[vsi].seconds + _MAX_INSTALL)
         self._new.clear()
 
     def confirmed(self, vsi: Vsi, now: float) -> None:
         """Restart the timer of a detour: all switches have confirmed its change, so the rule's own timeout runs."""
         if vsi in self._detours:
             self._new.discard(vsi)
-            self._agenda.set(vsi, now + self._seconds + _MARGIN)
+            self._agenda.set(vsi, now + self._detours[vsi].seconds + _MARGIN)
 
     def tick(self, now: float) -> None:
         """Remove the detours that the switches have ended by themselves."""
@@ -113,11 +124,18 @@ class InFlight:
             if standing.dpid == dpid:
                 yield cookie(CookieKind.DETOUR, standing.binding.vsi_index, standing.binding.generation)
 
-    def _detour(self, dpid: int | None, owner: Attachment | None, program: Installation | None) -> _Detour | None:
-        if dpid is None or owner is None or program is None or not self._seconds:
+    def _detour(
+        self, dpid: int | None, owner: Attachment | None, program: Installation | None, shield: RuleSet | None
+    ) -> _Detour | None:
+        if dpid is None or owner is None or program is None:
+            return None
+        if shield is not None:
+            # What is under way has been copied, and would come twice.
+            return _Detour(dpid, program.binding, shield, GUARD_SECONDS)
+        if not self._seconds:
             return None
         rules = self._rules(dpid, owner.port.dpid, program.binding, self._seconds)
-        return _Detour(dpid, program.binding, rules) if rules else None
+        return _Detour(dpid, program.binding, rules, self._seconds) if rules else None
 
 
 def _home(vsi: Vsi) -> int | None:

@@ -59,6 +59,7 @@ class Lifecycle(TokenOwner):
     Attributes:
         pending: changes and writings under way; decisions for the VDP machines.
         up: datapath ids of the switches that may be changed step by step.
+        copies: of frames to VMs that move.
         refresh: what keeps staged state up to date.
         preparation: what prepares flips.
         gates, grants, installer, groups, counters: gates and records under way, bodies, multicast groups, statistics.
@@ -81,6 +82,8 @@ class Lifecycle(TokenOwner):
         self.up = pending.up
         self._announcer = announcer
         self._turn = 0
+        gatekeeper.copies.attach(pending)
+        self.copies = gatekeeper.copies
         self.refresh = StateRefresh(pending)
         self._state = StateTransfer(pending)
         self.gates = GateSwitches(gatekeeper, self._state, pending)
@@ -133,9 +136,12 @@ class Lifecycle(TokenOwner):
             self._staged(attachment, program)
 
     def suspended(self, attachment: Attachment) -> None:
-        """Read the state that may be transferred now: the station reports the VM as suspended."""
+        """Read the state that may be transferred now, and begin to copy: the station reports the VM as suspended."""
         if attachment.vsi.owner is attachment and (source := self._state.source(attachment.vsi)) is not None:
             self._state.trigger(attachment.vsi, source)
+            for staged in attachment.vsi.attachments.values():
+                if staged.present and staged.holding.program is not None:
+                    self.gates.copy(staged, staged.holding.program)
         self.counters.suspended(attachment)
 
     def release(self, attachment: Attachment) -> None:
@@ -189,6 +195,7 @@ class Lifecycle(TokenOwner):
 
         Also the loss of a switch, which is compared when it returns.
         """
+        self.copies.end_all(dpid)
         for attachment in self._withdrawal.compared(dpid):
             self._grant_when_shut(attachment)
 
@@ -269,7 +276,8 @@ class Lifecycle(TokenOwner):
 
     # --- staging ---
     def _staged(self, attachment: Attachment, program: Installation) -> None:
-        if program.phase is Phase.STAGING:
+        newly = program.phase is Phase.STAGING
+        if newly:
             program.phase = Phase.STAGED
             self.refresh.begin(attachment)
             self.pending.log(BodyStaged, attachment, program.rules, services_of(program.vsi_type))
@@ -280,6 +288,8 @@ class Lifecycle(TokenOwner):
             self._activate(attachment, program)
         else:
             self.grants.grant(attachment)
+            if newly:
+                self.gates.copy(attachment, program)
             self.preparation.staged(attachment)
 
     def _extracted(self, token: int, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:

@@ -13,6 +13,7 @@ from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.topology.fabric import Interface, PortId
+from ryu_apps.evb.vsi.copied_vsi import Copy
 from ryu_apps.evb.vsi.floods import Membership
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import OpenMeter
@@ -33,6 +34,7 @@ class FlipInputs(NamedTuple):
         floods: versions of the floods in which the VSI is until then, and of those in which it will be.
         sets: version of the members of address sets.
         meters: the meter of its gate that is open until then, and the one that will be.
+        copy: copies whose rules go with it.
     """
 
     port: PortId
@@ -43,6 +45,7 @@ class FlipInputs(NamedTuple):
     floods: tuple[int, ...]
     sets: int
     meters: tuple[OpenMeter | None, OpenMeter | None]
+    copy: Copy | None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -15,7 +15,7 @@ from ryu_apps.evb.events import SwitchCapacity
 from ryu_apps.evb.vsi.bandwidth import BandwidthReservations
 
 #: Owner of a reservation: ``("type", epoch)``, ``("vsi", index)``, ``("member", index)``, ``("detour", index)``,
-#: ``("flood", vid)`` or, for the meters of all gates, ``("gates", 0)``.
+#: ``("copy", index)``, ``("flood", vid)`` or, for the meters of all gates, ``("gates", 0)``.
 Owner = tuple[str, int]
 
 

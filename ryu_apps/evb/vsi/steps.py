@@ -111,7 +111,7 @@ class GateChange:
     Attributes:
         attachment: on whose behalf the change is sent.
         shut: attachment and program that the gate led to and does not lead to any more; None: there was no gate.
-        opening: what waits for the change; None: no gate is opened for the first time.
+        opening: what waits for the change; None: no gate is opened for the first time, or the switch follows.
     """
 
     attachment: Attachment

@@ -101,6 +101,7 @@ class Withdrawal:
             self._installer.indices.give_back(index)
 
     def _sweep_unreachable(self, attachment: Attachment) -> None:
+        self._gates.dismiss_copies(attachment)
         # While one switch may have the gate, it directs frames of the VM into the body.
         for program in attachment.holding.take_unreachable():
             self._installer.delete_by_cookie(attachment, program)

@@ -19,6 +19,7 @@ from ryu_apps.evb.topology.fabric import (
     NEVER,
     OF_LIBVIRT,
     BondMode,
+    Converge,
     Fabric,
     GateMode,
     Interface,
@@ -741,6 +742,20 @@ def test_how_gates_open_survives_a_round_trip_and_is_rules_by_default() -> None:
     again, found = load_config("e.yaml", dump_config(config))
     assert again is not None and not found
     assert again.fabric == config.fabric
+
+
+def test_copies_to_both_ends_survive_a_round_trip_and_are_off_by_default() -> None:
+    plain, _ = load_config("e.yaml", EXAMPLE)
+    config, found = load_config("e.yaml", "converge: copy\n" + EXAMPLE)
+    assert plain is not None and plain.fabric.converge is Converge.SWITCH
+    assert config is not None and not found and config.fabric.converge is Converge.COPY
+    again, found = load_config("e.yaml", dump_config(config))
+    assert again is not None and not found and again.fabric == config.fabric
+
+
+def test_copies_need_the_extensions_at_every_switch() -> None:
+    _, found = load_config("e.yaml", "converge: copy\n" + PLAIN)
+    assert any("copies need the extensions of Open vSwitch at every dp" in str(mistake) for mistake in found)
 
 
 def test_a_meter_needs_the_extensions() -> None:
