@@ -7,6 +7,7 @@
 #   make test-kernel     the demo on the kernel's datapath, in a guest under software emulation
 #   make lint            style, types and who may import whom
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
+#   make bench-ovn       a race against OVN, whose Debian packages it installs
 #   make bench-scale     the figures of the larger cluster, up to 256 nodes
 #   make deb-station     the Debian package evbridge-station, in dist/
 #   make clean           remove everything the other targets made in the checkout
@@ -25,6 +26,7 @@ PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
     dnsmasq-base busybox haproxy nftables
 DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap systemd
+OVN_DEBS = ovn-central ovn-host
 EMULATION_DEBS = qemu-system-x86 kmod
 HYPERVISOR_DEBS = $(EMULATION_DEBS) qemu-utils libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients python3-libvirt
 
@@ -38,8 +40,8 @@ GUEST_KERNEL = $(VENV)/guest-kernel
 DEBIAN_ROOT = $(VENV)/debian-root.tar
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-real test-clusters test-hypervisor test-kernel bench bench-scale soak soak-draws \
-    soak-long lint style types imports docs pictures deb-station clean python-debs network-debs emulation-debs deb-debs \
+.PHONY: help demo test test-pure test-real test-clusters test-hypervisor test-kernel bench bench-ovn bench-scale soak soak-draws \
+    soak-long lint style types imports docs pictures deb-station clean python-debs network-debs emulation-debs deb-debs ovn-debs \
     hypervisor-debs
 .DELETE_ON_ERROR:
 
@@ -85,6 +87,10 @@ test-kernel: network-debs emulation-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpa
 bench: network-debs $(VENV)/test.stamp
 	@echo "Measuring (ratios in one interleaved run; see bench/)"
 	@$(IN_VENV) python -m bench
+
+bench-ovn: network-debs ovn-debs $(VENV)/test.stamp
+	@echo "Racing against OVN (some minutes)"
+	@$(IN_VENV) python -m bench.race
 
 bench-scale: network-debs $(VENV)/test.stamp
 	@echo "Measuring the larger cluster at 1, 4 and 16 times its size (some minutes)"
@@ -146,6 +152,9 @@ python-debs:
 
 network-debs:
 	@tools/debian-packages $(NETWORK_DEBS)
+
+ovn-debs:
+	@tools/debian-packages $(OVN_DEBS)
 
 deb-debs:
 	@tools/debian-packages $(DEB_DEBS)

@@ -139,6 +139,17 @@ class PrivateOvs:
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
 
+    @property
+    def directory(self) -> Path:
+        """The directory of its sockets and logs; the database listens at ``db.sock``."""
+        return self._root
+
+    def spawn(self, *command: str) -> None:
+        """Start another daemon in the namespace, which ends with the switch; it keeps its files with those of this."""
+        with inside(self.namespace), (self._root / f"{command[0]}.log").open("wb") as log:
+            env = self._env | {"OVN_RUNDIR": str(self._root)}
+            self._daemons.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
+
     def listen(self) -> tuple[socket.socket, int]:
         """A listening TCP socket in the namespace, and its port."""
         with inside(self.namespace):

@@ -1,0 +1,34 @@
+"""Facts about the machine and the programs of a run, for its report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+
+def machine() -> dict[str, object]:
+    """Date, processor, load before the run, and versions."""
+    ovs = subprocess.run(["ovs-vswitchd", "--version"], capture_output=True, text=True, check=True)
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "ryu": version("ryu"),
+        "openvswitch": ovs.stdout.split("\n")[0],
+    }
+
+
+def _processor() -> str:
+    """The model, as Linux names it; else the architecture."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
