@@ -29,6 +29,9 @@ DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap systemd
 OVN_DEBS = ovn-central ovn-host
 EMULATION_DEBS = qemu-system-x86 kmod
 HYPERVISOR_DEBS = $(EMULATION_DEBS) qemu-utils libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients python3-libvirt
+# In a Debian of their own: what docs/hypervisors.rst installs, and ssh between two of them.
+TYPED_DEBS = lldpad libvirt-daemon-system libvirt-clients qemu-system-x86 openvswitch-switch openssh-server netcat-openbsd \
+    iproute2
 
 # Fast suites first: what is broken should be told early.  PURE computes and nothing else; controllers and clusters wait
 # more than they work and have namespaces of their own, so three go together.
@@ -38,6 +41,7 @@ CLUSTERS = $(wildcard mininet_tests)
 HYPERVISORS = $(wildcard tests/hypervisor)
 GUEST_KERNEL = $(VENV)/guest-kernel
 DEBIAN_ROOT = $(VENV)/debian-root.tar
+DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-pure test-real test-clusters test-hypervisor test-kernel bench bench-ovn bench-scale soak soak-draws \
@@ -68,9 +72,10 @@ test-clusters:
 	@$(PYTEST) -n 3 $(CLUSTERS)
 
 # Guests under software emulation: one at a time, two cores are busy with it.
-test-hypervisor: network-debs hypervisor-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpacked
+test-hypervisor: network-debs deb-debs hypervisor-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpacked $(DEBIAN_HYPERVISOR)/unpacked
 	@echo "Testing: $(HYPERVISORS)"
-	@EVBRIDGE_GUEST_KERNEL=$(CURDIR)/$(GUEST_KERNEL) $(PYTEST) $(HYPERVISORS)
+	@EVBRIDGE_GUEST_KERNEL=$(CURDIR)/$(GUEST_KERNEL) EVBRIDGE_DEBIAN_HYPERVISOR=$(CURDIR)/$(DEBIAN_HYPERVISOR) \
+	    $(PYTEST) $(HYPERVISORS)
 
 # Another Open vSwitch lies over this machine's: make test-kernel OPENVSWITCH=trixie
 OPENVSWITCH ?=
@@ -171,6 +176,10 @@ $(GUEST_KERNEL)/unpacked: | $(VENV)/pip.stamp
 # In it the package evbridge-station is tested.
 $(DEBIAN_ROOT): tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
 	@tools/debian-root $@
+
+# In it the commands of docs/hypervisors.rst are typed.
+$(DEBIAN_HYPERVISOR)/unpacked: tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
+	@tools/debian-root $(@D) $(TYPED_DEBS)
 
 $(VENV)/openvswitch-%/unpacked: | $(VENV)/pip.stamp
 	@tools/newer-openvswitch $(@D) $*

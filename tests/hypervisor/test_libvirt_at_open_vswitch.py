@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -194,6 +195,35 @@ def test_a_guest_that_runs_before_its_memory_is_there_has_its_network(
     assert_reserved_before_the_copy(run)
     assert_no_leak(run)
     assert run.t(Lane.SOURCE, "QEMU: MIGRATION postcopy-active") < run.t(Lane.SOURCE, "QEMU: MIGRATION completed")
+
+
+def test_a_copy_on_demand_that_was_aborted_is_resumed_and_ends(site: ServerSite, guest: Guest) -> None:
+    with GuestStream(site.cluster.hosts["client"].namespace, guest.ip, ECHO) as echo:
+        with site.slow_migration(guest, HERE, THERE, "--postcopy", "--postcopy-bandwidth", "1") as virsh:
+            begin_postcopy(site, guest)
+            wait_until(lambda: site.places(guest) == {THERE: "active"}, "the VSI at the destination", LONG)
+            # Not each is carried out: libvirt says "ok" and the copy goes on.
+            repeat_until_ended(site, virsh, "domjobabort", "--postcopy", guest.name)
+            assert virsh.returncode != 0
+        assert site.places(guest) == {THERE: "active"}
+
+        words = site.migration(guest, HERE, THERE, "--postcopy", "--postcopy-resume")
+        resumed = site.libvirtds[HERE].start_virsh(*words)
+        # It goes on with the bandwidth of before until it is told otherwise.
+        repeat_until_ended(site, resumed, "migrate-setspeed", "--postcopy", guest.name, "1000")
+        assert (resumed.returncode, resumed.communicate()[0].strip()) == (0, b"")
+        site.wait_there(guest, THERE)
+        echo.wait_heard("after the copy")
+
+
+def repeat_until_ended(site: ServerSite, virsh: subprocess.Popen[bytes], *words: str) -> None:
+    """Give libvirt a command at the source until another one has ended."""
+
+    def ended() -> bool:
+        site.libvirtds[HERE].virsh(*words, check=False)
+        return virsh.poll() is not None
+
+    wait_until(ended, "the end of virsh", 300.0, pause=1.0)
 
 
 def test_a_guest_whose_snapshot_libvirt_reverts_has_its_network(site: ServerSite, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,11 +27,13 @@ from ryu_apps.testbed.hypervisors.guest_image import ECHO, SOURCE, GuestImage, b
 from ryu_apps.testbed.hypervisors.guest_stream import GuestStream
 from ryu_apps.testbed.hypervisors.qemu import QemuGuest
 from ryu_apps.topologies import two_switch
+from tests.worlds.manual import blocks
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 EVBRIDGE = Path(sys.executable).with_name("evbridge")
+COMMAND = blocks("docs/station.rst", "QEMU alone")[0].replace("\\\n", " ")
 HERE, THERE = "hv1", "hv5"
 _numbers = count(1)
 
@@ -86,15 +89,19 @@ class Site:
         return [at["name"] for vsi in known for at in vsi["attachments"] if at["phase"] == "active"]
 
     def migrate(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run ``evbridge station qmp`` to its end."""
-        ends = [
-            *("--source", self.machines[HERE].qmp, "--source-control", self.station(HERE).control),
-            *("--destination", self.machines[THERE].qmp, "--destination-control", self.station(THERE).control),
-        ]
-        command = [EVBRIDGE, "station", "qmp", *options, *ends, "--uri", self.machines[THERE].incoming]
-        return subprocess.run(
-            [*map(str, command), "--vsi", json.dumps(self.vsi)], capture_output=True, text=True, timeout=300
-        )
+        """Type the command of the manual with this site's names, and further options; returns when it has ended."""
+        names = {
+            "evbridge": EVBRIDGE,
+            "vm1.qmp": self.machines[HERE].qmp,
+            "vm1-new.qmp": self.machines[THERE].qmp,
+            "hv1-station": self.station(HERE).control,
+            "hv2-station": self.station(THERE).control,
+            "tcp:hv2:4444": self.machines[THERE].incoming,
+        }
+        *command, vsi = shlex.split(COMMAND)
+        assert (set(names) - set(command), sorted(json.loads(vsi))) == (set(), ["filters", "type", "vsi"])
+        words = [str(names.get(word, word)) for word in command]
+        return subprocess.run([*words, json.dumps(self.vsi), *options], capture_output=True, text=True, timeout=300)
 
     def _release(self) -> None:
         for where in (HERE, THERE):

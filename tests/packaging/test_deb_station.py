@@ -16,6 +16,7 @@ import pytest
 
 from ryu_apps.testbed.harness.shell import end, wait_until
 from ryu_apps.testbed.harness.systemd import BootedDebian
+from tests.worlds.packages import build_station
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path("usr/share/evbridge-station")
@@ -38,17 +39,7 @@ print(*sys.modules)
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package, built from a copy of the sources."""
-    tree = tmp_path_factory.mktemp("deb") / "tree"
-    unwanted = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "reports", "*.egg-info", "_build")
-    shutil.copytree(ROOT, tree, ignore=unwanted, symlinks=True)
-    # Debian's Python builds it, whichever runs the tests.
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    done = subprocess.run(
-        [tree / "tools/build-deb", "evbridge-station"], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    (built,) = (tree / "dist").glob("*.deb")
-    return built
+    return build_station(tmp_path_factory.mktemp("deb"))
 
 
 @pytest.fixture(scope="module")

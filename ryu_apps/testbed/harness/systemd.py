@@ -13,9 +13,9 @@ from ryu_apps.testbed.harness.shell import run, wait_until
 #: Enters a cgroup, and then new namespaces: what is process 1 there sees the cgroup as the root of all.
 _ENTER = """\
 echo $$ >{cgroup}/cgroup.procs
-exec unshare --pid --fork --mount --net --uts --ipc --cgroup --propagation private --kill-child sh -ec "$0" {root}
+exec unshare --pid --fork --mount --net --uts --ipc --cgroup --propagation private --kill-child sh -ec "$0" {root} "$1"
 """
-#: What systemd expects of who starts it in a container (systemd.io/CONTAINER_INTERFACE); links between up0 and sw0.
+#: What systemd expects of who starts it in a container (systemd.io/CONTAINER_INTERFACE); $1 has further commands.
 _BOOT = """\
 mount --bind $0 $0
 cd $0
@@ -29,24 +29,25 @@ mkdir -p dev/shm dev/pts old
 mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ip link set lo up
-ip link add up0 type veth peer name sw0
-ip link set up0 up
-ip link set sw0 up
+eval "$1"
 pivot_root . old
 umount -l /old
 exec env -i container=evbridge /lib/systemd/systemd --unit=basic.target
 """
+#: Two ends of a wire, ``up0`` and ``sw0``.
+_WIRE = "ip link add up0 type veth peer name sw0; ip link set up0 up; ip link set sw0 up"
 
 
 class BootedDebian(Running):
-    """A Debian whose systemd runs; a context manager.  It has two ends of a wire, ``up0`` and ``sw0``."""
+    """A Debian whose systemd runs; a context manager."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, setup: str = _WIRE) -> None:
         """
         Args:
             root: folder with the root file system.
+            setup: commands that complete its devices and interfaces, in the folder ``root``, before systemd starts.
         """
-        self._root = root
+        self._root, self._setup = root, setup
         self._cgroup = _cgroups() / f"evbridge-{root.parent.name}"
         self._unshare: subprocess.Popen[bytes] | None = None
         self._pid = 0
@@ -59,7 +60,7 @@ class BootedDebian(Running):
     def start(self) -> None:
         """Start systemd and wait for its first services."""
         enter = _ENTER.format(cgroup=self._cgroup, root=self._root)
-        self._unshare = subprocess.Popen(["sh", "-ec", enter, _BOOT], stdin=subprocess.DEVNULL)
+        self._unshare = subprocess.Popen(["sh", "-ec", enter, _BOOT, self._setup], stdin=subprocess.DEVNULL)
         wait_until(self._is_running, "systemd", pause=0.2)
 
     def stop(self) -> None:
@@ -69,6 +70,11 @@ class BootedDebian(Running):
             self._unshare.kill()
             self._unshare.wait()
         wait_until(self._is_gone, "the end of the processes in there", pause=0.1)
+
+    @property
+    def pid(self) -> int:
+        """Its systemd, as a process of this machine."""
+        return self._pid
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in there, whatever its exit status."""
