@@ -34,12 +34,14 @@ TYPED_DEBS = lldpad libvirt-daemon-system libvirt-clients qemu-system-x86 openvs
     iproute2
 
 # Fast suites first: what is broken should be told early.  PURE computes and nothing else; controllers and clusters wait
-# more than they work and have namespaces of their own, so three go together.
+# more than they work and have namespaces of their own, so more of them go together than a small machine has cores.
 PURE = $(wildcard tests/unit tests/property tests/golden tests/pair)
 REAL = $(wildcard tests/packaging tests/app tests/interop)
 CLUSTERS = $(wildcard mininet_tests)
 HYPERVISORS = $(wildcard tests/hypervisor)
 GUEST_KERNEL = $(VENV)/guest-kernel
+CONTROLLERS_AT_ONCE ?= 4
+CLUSTERS_AT_ONCE ?= 5
 DEBIAN_ROOT = $(VENV)/debian-root.tar
 DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 
@@ -64,12 +66,12 @@ test-pure:
 	@$(PYTEST) -n auto $(PURE)
 
 test-real:
-	@echo "Testing: $(REAL), three at a time"
-	@EVBRIDGE_DEBIAN_ROOT=$(CURDIR)/$(DEBIAN_ROOT) $(PYTEST) -n 3 $(REAL)
+	@echo "Testing: $(REAL), $(CONTROLLERS_AT_ONCE) at a time"
+	@EVBRIDGE_DEBIAN_ROOT=$(CURDIR)/$(DEBIAN_ROOT) $(PYTEST) -n $(CONTROLLERS_AT_ONCE) $(REAL)
 
 test-clusters:
-	@echo "Testing: $(CLUSTERS), three clusters at a time"
-	@$(PYTEST) -n 3 $(CLUSTERS)
+	@echo "Testing: $(CLUSTERS), $(CLUSTERS_AT_ONCE) clusters at a time"
+	@$(PYTEST) -n $(CLUSTERS_AT_ONCE) $(CLUSTERS)
 
 # Guests under software emulation: one at a time, two cores are busy with it.
 test-hypervisor: network-debs deb-debs hypervisor-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpacked $(DEBIAN_HYPERVISOR)/unpacked

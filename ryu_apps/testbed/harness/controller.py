@@ -61,7 +61,7 @@ class Controller:
         assert self._process is not None, "not started"
         return self._process.pid
 
-    def wait_connected(self, switches: int, limit: float = 60.0) -> None:
+    def wait_connected(self, switches: int, limit: float = 120.0) -> None:
         """Wait until this many switches are ready for use.
 
         Where much else runs, the controller starts for seconds, and Open vSwitch tries less and less often meanwhile.
