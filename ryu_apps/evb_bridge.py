@@ -25,7 +25,6 @@ from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
 from ryu_apps.cluster_member import ClusterMember
-from ryu_apps.cluster_metrics import ClusterMetrics
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.queries import BridgeQueries
@@ -53,7 +52,8 @@ from ryu_apps.evb.store import StoreError
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.event_log import EventLog
 from ryu_apps.listening.descriptors import DESCRIPTORS
-from ryu_apps.metrics import Metrics
+from ryu_apps.metrics.bridge import Metrics
+from ryu_apps.metrics.cluster import ClusterMetrics
 from ryu_apps.observers import Observers
 from ryu_apps.process.heap import freeze_gc, reclaim, set_aside, uncollected
 from ryu_apps.process.interrupts import ENDING, end_at_once
@@ -124,7 +124,7 @@ class EvbBridge(app_manager.RyuApp):
         self._next: Engine | None = None
         self._feeding = False
         self._reloading = Semaphore()
-        self._watch = Watch()
+        self._watch = Watch(notice=self._observers.metrics.loop_lag.observe)
         self._supervisor = Supervisor()
         self.member = self._member()
 
@@ -330,13 +330,14 @@ class EvbBridge(app_manager.RyuApp):
             self.southbound.perform(effect)
 
     def _save(self, save: Save) -> None:
-        ended = partial(self._saved, self.engine, save.token)
+        ended = partial(self._saved, self.engine, save.token, time.monotonic())
         if self.member is None:
             self.store.begin(save.changes, ended)
         elif not self.engine.fencing.standby:
             self.member.save(save.changes, ended)
 
-    def _saved(self, engine: Engine, token: int, error: StoreError | None) -> None:
+    def _saved(self, engine: Engine, token: int, begun: float, error: StoreError | None) -> None:
+        self._observers.note_store(time.monotonic() - begun, error is not None)
         self._deliver_to(engine, Saved(token) if error is None else NotSaved(token, str(error)))
 
     def _deliver_to(self, engine: Engine, event: Event) -> None:

@@ -13,7 +13,7 @@ from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.event_log import EventLog
-from ryu_apps.metrics import Metrics
+from ryu_apps.metrics.bridge import Metrics
 
 #: Seconds for which the engine has had nothing to do when events are told, and for which they are kept at most.
 QUIET, PATIENCE = 0.004, 0.05
@@ -69,6 +69,11 @@ class Observers:
         self._untold.extend((now, happened) for happened in occurred)
         if len(self._untold) > MOST:
             self._tell(len(self._untold) - MOST)
+
+    def note_store(self, seconds: float, failed: bool) -> None:
+        """Note the time that a record took, and whether it was not saved."""
+        self._metrics.store_latency.observe(seconds)
+        self._metrics.store_errors.inc(failed)
 
     def tick(self, now: float) -> None:
         """Tell a portion of the events that are due, and behind them what follows from the time."""

@@ -29,15 +29,18 @@ class Watch:
     Args:
         clock: monotonic seconds.
         schedule: does something in some seconds.
+        notice: takes the seconds by which each wait has ended too late.
     """
 
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
         schedule: Callable[[float, Callable[[], None]], object] = _schedule,
+        notice: Callable[[float], None] = lambda late: None,
     ) -> None:
         self._clock = clock
         self._schedule = schedule
+        self._notice = notice
         self._rings_soon = False
         self._bell = hub.Event()
         self._expected = clock()
@@ -88,4 +91,5 @@ class Watch:
         self._busy, self._expected = max(begun - self._expected, 0.0), begun + patience
         self._bell.clear()
         self._bell.wait(patience)
+        self._notice(max(self._clock() - self._expected, 0.0))
         return self.missed()

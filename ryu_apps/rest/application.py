@@ -12,7 +12,7 @@ from webob import Request, Response
 from ryu_apps.evb.policy import validate
 from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.rest.answers import Page, body_of
-from ryu_apps.rest.bridge import Bridge, Later, PlainText, Reply, RestError
+from ryu_apps.rest.bridge import Bridge, Later, Negotiated, PlainText, Reply, RestError
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.rest.cluster import refer_to_leader
 from ryu_apps.rest.event_ids import event_id
@@ -75,12 +75,14 @@ def _served(
     pause(0)
     found = called.view(running, clock(), **called.parameters, **more)
     match _awaited(found, clock, pause) if isinstance(found, Later) else found:
-        case PlainText(content_type, Iterator() as parts):
-            return body_of(parts, pause).response(request, content_type)
-        case PlainText(content_type, bytes(body), etag):
-            return Response(
-                body=body, headers={"Content-Type": content_type}, etag=etag, conditional_response=etag is not None
-            )
+        case Negotiated(answer):
+            content_type, parts = answer(request.headers.get("Accept", ""))
+            response = body_of(parts, pause).response(request, content_type)
+            response.vary = ("Accept", "Accept-Encoding")
+            return response
+        case PlainText(content_type, body, etag):
+            headers = {"Content-Type": content_type}
+            return Response(body=body, headers=headers, etag=etag, conditional_response=True)
         case Reply(status, body):
             return _json(status, body)
         case EventFeed() as feed:

@@ -7,7 +7,7 @@ wait.  It runs between two events of the engine, so its answer is consistent.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
@@ -16,7 +16,8 @@ from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Event
-from ryu_apps.metrics import Metrics
+from ryu_apps.metrics.bridge import Metrics
+from ryu_apps.metrics.exposition import Exposition
 
 #: A JSON object.
 JsonValue = dict[str, object]
@@ -76,11 +77,17 @@ class Reply(NamedTuple):
 
 
 class PlainText(NamedTuple):
-    """A body that is not JSON, whole or in parts; ``etag`` marks this version of it (RFC 9110 8.8.3)."""
+    """A body that is not JSON; ``etag`` marks this version of it (RFC 9110 8.8.3)."""
 
     content_type: str
-    body: bytes | Iterator[bytes]
-    etag: str | None = None
+    body: bytes
+    etag: str
+
+
+class Negotiated(NamedTuple):
+    """An answer in one of several formats; ``answer`` returns it for the Accept header (empty: there is none)."""
+
+    answer: Callable[[str], Exposition]
 
 
 class Later(NamedTuple):

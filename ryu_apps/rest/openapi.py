@@ -124,8 +124,8 @@ def _responses(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
 
 
 def _content(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
-    if resource.media_type is not None:
-        return {resource.media_type: {"schema": {"type": "string"}}}
+    if resource.media_types:
+        return {media_type: {"schema": {"type": "string"}} for media_type in resource.media_types}
     return _json(_schema(get_type_hints(resource.view)["return"], schemas))
 
 

@@ -36,7 +36,7 @@ class Resource:
         body: model of the body, which the view gets as ``body``.
         role: what a client's token has to allow, where tokens are needed.
         statuses: those of the view's answers.
-        media_type: of an answer that is not JSON.
+        media_types: of an answer that is not JSON; the Accept header chooses.
         everywhere: each member of a cluster answers for itself; False: only the leader.
     """
 
@@ -48,7 +48,7 @@ class Resource:
     body: type[Strict] | None = None
     role: Role = Role.READ
     statuses: tuple[int, ...] = (200,)
-    media_type: str | None = None
+    media_types: tuple[str, ...] = ()
     everywhere: bool = False
     pattern: re.Pattern[str] = field(init=False)
 

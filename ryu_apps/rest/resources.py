@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.metrics import CONTENT_TYPE
-from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, RestError
+from ryu_apps.metrics.exposition import CONTENT_TYPES
+from ryu_apps.rest.bridge import Bridge, JsonValue, Negotiated, RestError
 from ryu_apps.rest.cluster import Transfer, transfer
 from ryu_apps.rest.flows import flows
 from ryu_apps.rest.groups import foreseen, groups, meters
@@ -56,9 +56,9 @@ def openapi(bridge: Bridge, now: float) -> JsonValue:
     return openapi_document(RESOURCES, VERSION, bridge.rest.tokens is not None)
 
 
-def metrics(bridge: Bridge, now: float) -> PlainText:
+def metrics(bridge: Bridge, now: float) -> Negotiated:
     """All counters, for Prometheus."""
-    return PlainText(CONTENT_TYPE, bridge.metrics.exposition())
+    return Negotiated(bridge.metrics.exposition)
 
 
 _BY_VSI = Listing("vsi", "vsi")
@@ -73,9 +73,9 @@ RESOURCES = (
     Resource("GET", "/evb/vsitypes", vsitypes, listing=Listing("type", "type_key"), everywhere=True),
     Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN, statuses=(200, 409), everywhere=True),
     # Before the next row, which would take the suffix for a part of the version.
-    Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy, media_type=POLICY_TYPE, everywhere=True),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy, media_types=(POLICY_TYPE,), everywhere=True),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, filters=("manager",), everywhere=True),
-    Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_type=POLICY_TYPE, everywhere=True),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_types=(POLICY_TYPE,), everywhere=True),
     Resource("GET", "/evb/vsis", vsis, filters=("phase", "port", "type", "vlan", "switch"), listing=_BY_VSI),
     Resource("GET", "/evb/vsis/{vsi}", vsi),
     Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen),
@@ -108,10 +108,10 @@ RESOURCES = (
         "/evb/events/stream",
         event_stream,
         ("vsi", "port", "switch", "after"),
-        media_type=EVENT_STREAM,
+        media_types=(EVENT_STREAM,),
         everywhere=True,
     ),
-    Resource("GET", "/metrics", metrics, media_type=CONTENT_TYPE, everywhere=True),
+    Resource("GET", "/metrics", metrics, media_types=CONTENT_TYPES, everywhere=True),
 )
 
 

@@ -20,7 +20,7 @@ from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, 
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 from ryu_apps.evb.wire.lldp import bridge_lldpdu
 from ryu_apps.event_log import EventLog
-from ryu_apps.metrics import Metrics
+from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.rest.application import respond
 from tests.worlds.bridge import POLICIES, World
 

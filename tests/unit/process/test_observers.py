@@ -14,7 +14,7 @@ from ryu_apps.evb.event_catalogue.switches import SwitchAwaited, SwitchConnected
 from ryu_apps.evb.event_catalogue.vsis import UnsolicitedDeassociate, VsiActive
 from ryu_apps.evb.protocol.vdp_bridge import LAPSED
 from ryu_apps.event_log import EventLog
-from ryu_apps.metrics import Metrics
+from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.observers import MOST, PATIENCE, PORTION, QUIET, Observers
 from tests.worlds.bridge import HV1, S1, World
 
@@ -67,7 +67,7 @@ def test_who_reads_misses_nothing(observers: Observers) -> None:
     observers.note([], 11.002)
     assert observers.alarms.deadline == 11.0 + WAIT
     observers.note([UnsolicitedDeassociate(HV1, "vsi1", LAPSED)], 12.0)
-    text = b"".join(observers.metrics.exposition()).decode()
+    text = b"".join(observers.metrics.exposition().parts).decode()
     assert 'evb_keepalive_expired_total{dp_id="0x1",dp_name="s1"} 1.0' in text
 
 

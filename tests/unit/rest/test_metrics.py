@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
+from webob import Request, Response
 
+from ryu_apps.evb.event_catalogue.cluster import LeadBegun
+from ryu_apps.evb.event_catalogue.switches import SwitchTakenOver
 from ryu_apps.evb.events import FrameReceived, Mode
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.metrics.exposition import OLD_NAMES
+from ryu_apps.rest.application import respond
 from tests.unit.services.test_balanced_errors import client_end, too_big, virtual
 from tests.unit.services.test_load_balancer import balancer
-from tests.worlds.bridge import CLIENT_MAC, EAGER, HV1, HV3, NMS, OPEN_2, S1, Vm, two_switches
-from tests.worlds.rest import RestWorld
+from tests.worlds.bridge import CLIENT_MAC, EAGER, HV1, HV3, NMS, OPEN_2, S1, S2, Vm, two_switches
+from tests.worlds.rest import RestWorld, unhurried
 
 VM = Vm(7)
 NOBODYS = VsiTypeKey(77, 1)
+#: Parsers by the beginning of the content type.
+PARSERS = {"text": text_string_to_metric_families, "appl": openmetrics_families}
 ON_S1 = {"dp_id": "0x1", "dp_name": "s1"}
 
 
@@ -37,8 +45,73 @@ def value(world: RestWorld, name: str, **labels: str) -> float | None:
     return None
 
 
-def test_the_exposition_has_the_content_type_of_prometheus(world: RestWorld) -> None:
-    assert world.request("/metrics").headers["Content-Type"].startswith("text/plain; version=")
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+def scrape(world: RestWorld, accept: str | None = None) -> Response:
+    request = Request.blank("/metrics", headers={"Accept": accept} if accept else {})
+    return request.get_response(respond(request, lambda: world, lambda: world.now, lambda _: None, unhurried))
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (None, "text/plain; version=0.0.4; charset=utf-8"),
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        (f"{OPENMETRICS};q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", f"{OPENMETRICS}; charset=utf-8"),
+    ],
+)
+def test_the_client_chooses_the_format(world: RestWorld, accept: str | None, content_type: str) -> None:
+    response = scrape(world, accept)
+    assert response.headers["Content-Type"].startswith(content_type)
+    assert response.headers["Vary"] == "Accept, Accept-Encoding"
+    families = {family.name: family for family in PARSERS[content_type[:4]](response.text)}
+    assert families["evb_vdp_requests"].type == "counter" and families["evb_vdp_requests"].samples
+    assert response.text.count("# EOF") == response.text.endswith("# EOF\n") == (content_type[:4] == "appl")
+
+
+def test_no_family_has_times_of_creation_or_units_that_are_not_prometheus_s(world: RestWorld) -> None:
+    families = list(text_string_to_metric_families(scrape(world).text))
+    kept = set(OLD_NAMES.values())
+    assert {family.name for family in families if family.name.endswith(("_created", "_secs", "_octets"))} <= kept
+    assert {
+        sample.name for family in families for sample in family.samples if sample.name.endswith("_created")
+    } == set()
+
+
+def test_a_series_has_its_old_name_as_well(world: RestWorld) -> None:
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    for suffix in ("count", "sum"):
+        assert value(world, f"evb_stage_secs_{suffix}") == value(world, f"evb_stage_seconds_{suffix}") is not None
+    text = scrape(world, OPENMETRICS).text
+    assert text.count("evb_activation_secs_bucket{") == text.count("evb_activation_seconds_bucket{") > 10
+
+
+def test_the_process_is_measured_as_by_all_clients_of_prometheus(world: RestWorld) -> None:
+    families = {family.name: family for family in text_string_to_metric_families(scrape(world).text)}
+    assert families["process_resident_memory_bytes"].samples[0].value > 1e6
+    assert families["process_open_fds"].samples[0].value > 0
+    (build,) = families["evb_build_info"].samples
+    assert build.value == 1 and build.labels["ryu"] == "4.34" and build.labels["version"]
+
+
+def test_links_are_up_and_lead_where_they_should(world: RestWorld) -> None:
+    one, other = PortId(S1, 11), PortId(S1, 12)
+    assert value(world, "evb_link_up", port="11") == 1 and value(world, "evb_link_miswired", port="11") == 0
+    world.link(one, up=False)
+    assert value(world, "evb_link_up", port="11") == 0 and value(world, "evb_link_up", port="12") == 1
+    world.link(one, up=True)
+    world.plugged = {one: PortId(S2, 12), other: PortId(S2, 11), PortId(S2, 12): one, PortId(S2, 11): other}
+    world.advance(6.0)
+    assert value(world, "evb_link_miswired", port="11") == value(world, "evb_link_miswired", port="12") == 1
+
+
+def test_take_overs_are_counted_and_first_leads_are_not(world: RestWorld) -> None:
+    for before, taken in (("", 0), ("alpha", 1)):
+        world.metrics.observe(LeadBegun("1" * 16, before), world.now)
+        assert f"evb_cluster_take_overs_total {taken}.0" in scrape(world).text
+    world.metrics.observe(SwitchTakenOver(S1, "1", "2"), world.now)
+    assert value(world, "evb_switch_take_overs_total") == 1
 
 
 @pytest.mark.parametrize(
@@ -46,8 +119,8 @@ def test_the_exposition_has_the_content_type_of_prometheus(world: RestWorld) -> 
     [
         ("evb_vdp_requests_total", {"type": "associate", "reason": "success"}),
         ("evb_keepalive_expired_total", {}),
-        ("evb_stage_secs_count", {}),
-        ("evb_activation_secs_count", {}),
+        ("evb_stage_seconds_count", {}),
+        ("evb_activation_seconds_count", {}),
         ("evb_vsi_state", {"state": "active"}),
         ("evb_reservations", {}),
         ("evb_frames_dropped_total", {"port": "1", "reason": "malformed"}),
@@ -77,8 +150,8 @@ def test_staging_is_timed_from_the_first_rule_to_the_confirmation(world: RestWor
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     world.advance(0.25)
     world.release()
-    assert value(world, "evb_stage_secs_count") == 1
-    assert value(world, "evb_stage_secs_sum") == pytest.approx(0.25)
+    assert value(world, "evb_stage_seconds_count") == 1
+    assert value(world, "evb_stage_seconds_sum") == pytest.approx(0.25)
 
 
 def test_activation_is_timed_from_the_first_associate_to_its_answer(world: RestWorld) -> None:
@@ -88,8 +161,8 @@ def test_activation_is_timed_from_the_first_associate_to_its_answer(world: RestW
     world.advance(0.49)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.release()
-    assert value(world, "evb_activation_secs_count") == 1
-    assert value(world, "evb_activation_secs_sum") == pytest.approx(0.50)
+    assert value(world, "evb_activation_seconds_count") == 1
+    assert value(world, "evb_activation_seconds_sum") == pytest.approx(0.50)
 
 
 def test_what_was_refused_is_not_timed(world: RestWorld) -> None:
@@ -98,8 +171,8 @@ def test_what_was_refused_is_not_timed(world: RestWorld) -> None:
     world.advance(5.0)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert value(world, "evb_vdp_requests_total", type="associate", reason="insufficient_resources") == 1
-    assert value(world, "evb_activation_secs_sum") < 0.1
-    assert value(world, "evb_stage_secs_sum") < 0.1
+    assert value(world, "evb_activation_seconds_sum") < 0.1
+    assert value(world, "evb_stage_seconds_sum") < 0.1
 
 
 def test_what_was_refused_is_not_timed_even_if_the_old_association_is_kept(world: RestWorld) -> None:
@@ -109,9 +182,9 @@ def test_what_was_refused_is_not_timed_even_if_the_old_association_is_kept(world
     assert world.answer(HV1).keep
     world.advance(1.0)
     world.ask(HV1, Vm(7, EAGER), VdpMode.ASSOCIATE)
-    assert value(world, "evb_activation_secs_count") == value(world, "evb_stage_secs_count") == 2
-    assert value(world, "evb_activation_secs_sum") < 0.1
-    assert value(world, "evb_stage_secs_sum") < 0.1
+    assert value(world, "evb_activation_seconds_count") == value(world, "evb_stage_seconds_count") == 2
+    assert value(world, "evb_activation_seconds_sum") < 0.1
+    assert value(world, "evb_stage_seconds_sum") < 0.1
 
 
 def test_what_the_station_gave_up_is_not_timed(world: RestWorld) -> None:
@@ -121,9 +194,9 @@ def test_what_the_station_gave_up_is_not_timed(world: RestWorld) -> None:
     world.release()
     world.advance(5.0)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
-    assert value(world, "evb_activation_secs_count") == value(world, "evb_stage_secs_count") == 1
-    assert value(world, "evb_activation_secs_sum") < 0.1
-    assert value(world, "evb_stage_secs_sum") < 0.1
+    assert value(world, "evb_activation_seconds_count") == value(world, "evb_stage_seconds_count") == 1
+    assert value(world, "evb_activation_seconds_sum") < 0.1
+    assert value(world, "evb_stage_seconds_sum") < 0.1
 
 
 def test_a_station_that_falls_silent_is_counted(world: RestWorld) -> None:

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.wire.vdp import VdpMode
-from ryu_apps.metrics import Metrics
+from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.rest.callers import MAX_BODY
 from tests.worlds.bridge import HV1, HV3, S1, Vm
 from tests.worlds.counting import BY_NMS, PLAIN, POLICIES, RULES, CountingWorld
@@ -240,14 +240,14 @@ def test_the_series_of_a_vsi_goes_on_through_a_move(world: Counting) -> None:
     world.move(VM, HV1)
     world.exchange_traffic(VM, HV1, 2)
     world.read()
-    names = ("evb_vsi_packets_total", "evb_vsi_octets_total", "evb_vsi_refused_packets_total")
+    names = ("evb_vsi_packets_total", "evb_vsi_bytes_total", "evb_vsi_refused_packets_total")
     before = {name: metric(world, name, "from_vm") for name in names}
     world.move(VM, HV3)
     world.exchange_traffic(VM, HV3, 2)
     world.read()
     after = {name: metric(world, name, "from_vm") for name in names}
     assert after == {name: 2 * (value or 0) for name, value in before.items()}
-    assert metric(world, "evb_vsi_octets_total", "to_vm") == world.interface(VM).rx.octets
+    assert metric(world, "evb_vsi_bytes_total", "to_vm") == world.interface(VM).rx.octets
 
 
 def test_totals_are_read_in_parts_and_by_type(world: Counting) -> None:

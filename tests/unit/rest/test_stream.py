@@ -15,7 +15,7 @@ from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.event_catalogue.vsis import VsiActive
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.event_log import LENGTH, EventLog
-from ryu_apps.metrics import Metrics
+from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.observers import QUIET, Observers
 from ryu_apps.rest.application import respond
 from ryu_apps.rest.bridge import RestError

@@ -28,8 +28,8 @@ class ClusterMetrics(Collector):
         # Rounded to the precision of a float: its low bits are drawn at random.
         yield GaugeMetricFamily("evb_cluster_generation", "Generation of the leader", status.generation)
         yield CounterMetricFamily("evb_cluster_leads_lost", "Leads that this member has lost", status.lost)
-        yield GaugeMetricFamily("evb_cluster_silent_secs", "Time since the lease was last renewed", status.silent)
-        lag = GaugeMetricFamily("evb_cluster_lag_secs", "Time by which a standby is behind", labels=("member",))
+        yield GaugeMetricFamily("evb_cluster_silent_seconds", "Time since the lease was last renewed", status.silent)
+        lag = GaugeMetricFamily("evb_cluster_lag_seconds", "Time by which a standby is behind", labels=("member",))
         for standby in status.standbys:
             if standby.lag is not None:
                 lag.add_metric((standby.name,), standby.lag)
