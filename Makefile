@@ -24,7 +24,7 @@ PIP = env PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR
 
 PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 python3-venv)
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
-    dnsmasq-base busybox haproxy nftables
+    dnsmasq-base busybox haproxy nftables prometheus
 DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap systemd
 OVN_DEBS = ovn-central ovn-host
 EMULATION_DEBS = qemu-system-x86 kmod
