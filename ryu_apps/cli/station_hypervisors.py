@@ -59,6 +59,8 @@ def qmp(
         ) from None
     except GuestLost as error:
         raise click.ClickException(f"{error}; if it does not run there, continue it at its source") from None
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
     click.echo(f"{time.monotonic() - began:8.3f} done")
 
 

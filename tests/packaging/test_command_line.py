@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from ryu_apps.cli.main import SUBCOMMANDS, main
 from ryu_apps.cli.run import arguments
+from tests.worlds.manual import blocks
 
 EVBRIDGE = Path(sys.executable).parent / "evbridge"
 
@@ -71,3 +73,11 @@ def test_what_the_user_says_comes_last_and_so_wins() -> None:
 def test_a_file_that_cannot_be_written_is_one_line(command: tuple[str, ...]) -> None:
     done = subprocess.run([EVBRIDGE, *command], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (1, "Error: /no/such/file: No such file or directory\n")
+
+
+def test_a_move_by_the_manual_without_a_qemu_is_one_line(tmp_path: Path) -> None:
+    command = blocks("docs/station.rst", "QEMU alone")[0].replace("\\\n", " ")
+    words = [str(tmp_path / word) if word.endswith(".qmp") else word for word in shlex.split(command)[1:]]
+    done = evbridge(*words)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "vm1.qmp" in done.stderr
