@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from struct import Struct
 from typing import ClassVar
 
@@ -21,6 +22,8 @@ from ryu_apps.evb.wire.vsi_id import VSI_ID_FORMATS, VsiId
 _HEAD = Struct("!IBB16s")
 #: Offset of the number of filter entries.
 _COUNT_AT = FIXED_PART - 2
+#: VSIs whose fields are kept as they were read: a station repeats them in each request, and each answer repeats them.
+_VSIS = 1024
 
 
 class VdpMode(IntEnum):
@@ -165,11 +168,17 @@ def decode_association(mode: VdpMode, value: bytes) -> Association:
     Raises:
         WireError: unknown VSIID or filter info format, or a length that does not fit the entries.
     """
+    fields = _decode_vsi(b"\0" + value[1:] if value else b"")
+    return ASSOCIATIONS[mode](STATUS[value[0]], *fields)
+
+
+@lru_cache(_VSIS)
+def _decode_vsi(value: bytes) -> tuple[int, int, VsiId, FilterInfo]:
+    """Read the type, the version, the VSIID and the filter of an association TLV whose status is 0."""
     with Cursor(value) as cursor:
-        word, version, code, octets = cursor.unpack(_HEAD, "association TLV")
+        type_id, version, code, octets = cursor.unpack(_HEAD, "association TLV")
         vsi_id_format = VSI_ID_FORMATS.get(code)
         if vsi_id_format is None:
             raise cursor.error(f"unknown VSIID format {code}", "VSIID format", back=17)
         filter_info = FilterInfo.decode(cursor)
-    vsi_id = VsiId(vsi_id_format, octets)
-    return ASSOCIATIONS[mode](STATUS[word >> 24], word & 0xFFFFFF, version, vsi_id, filter_info)
+    return type_id, version, VsiId(vsi_id_format, octets), filter_info

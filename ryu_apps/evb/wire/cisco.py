@@ -7,6 +7,7 @@ without them is complete.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from struct import Struct
 
@@ -20,6 +21,8 @@ _VM_NAME, _L3_ADDRESS = 0xF1, 0xF2
 _AFI_SIZES = {1: 4, 2: 16}
 
 _IDENTIFIER = Struct("!B16s")
+#: TLVs whose content is kept as it was read: a station repeats them in each request.
+_ADDRESSES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class L3Address:
         return OrganizationalTlv(CISCO_OUI, info)
 
 
+@lru_cache(_ADDRESSES)
 def decode(tlv: OrganizationalTlv) -> VmName | L3Address | None:
     """Decode a TLV; None for another organization or another subtype.
 

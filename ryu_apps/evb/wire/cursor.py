@@ -46,12 +46,20 @@ class Cursor:
 
     def take(self, count: int, field: str = "") -> bytes:
         """The next ``count`` octets."""
-        begin = self._advance(count, field)
-        return self._data[begin : begin + count]
+        # The check of _advance, in place: most of what is read is read here.
+        begin = self.offset
+        if not 0 <= count <= self._end - begin:
+            begin = self._advance(count, field)
+        self.offset = end = begin + count
+        return self._data[begin:end]
 
     def unpack(self, layout: Struct, field: str = "") -> tuple[Any, ...]:
         """The fields of a precompiled layout: one bound check for all of them."""
-        return layout.unpack_from(self._data, self._advance(layout.size, field))
+        begin = self.offset
+        if layout.size > self._end - begin:
+            begin = self._advance(layout.size, field)
+        self.offset = begin + layout.size
+        return layout.unpack_from(self._data, begin)
 
     def peek(self, count: int = 1) -> bytes:
         """Up to ``count`` of the next octets, not consumed; fewer at the bound."""
@@ -59,7 +67,8 @@ class Cursor:
 
     def rest(self) -> bytes:
         """Everything up to the bound; may be empty."""
-        return self.take(self.remaining)
+        begin, self.offset = self.offset, self._end
+        return self._data[begin : self._end]
 
     def restrict(self, count: int, field: str = "") -> Cursor:
         """A cursor over the next ``count`` octets; offsets in its errors stay those of the whole.

@@ -62,6 +62,8 @@ class Tagged:
 
     def covers(self, granted: FilterEntry) -> bool:
         """True if a bridge may answer this entry with ``granted``: it chooses a null VID and a PCP without PS."""
+        if self == granted:
+            return True
         vid = self.vid or granted.vid
         tag = self if self.ps else granted
         return replace(self, vid=vid, pcp=tag.pcp, ps=tag.ps) == granted
@@ -206,6 +208,8 @@ class FilterInfo:
 
     def covers(self, granted: FilterInfo) -> bool:
         """True if a bridge may answer this filter with ``granted``: the same entries in the same order."""
+        if self is granted:
+            return True
         if len(self.entries) != len(granted.entries):
             return False
         return all(asked.covers(answer) for asked, answer in zip(self.entries, granted.entries, strict=True))

@@ -37,6 +37,7 @@ def check_tlv(tlv_type: int, length: int) -> None:
 
 def at_end(cursor: Cursor) -> bool:
     """Test for the end of the TLVs: no octet left, an End TLV, or one octet of padding."""
-    if cursor.remaining < 2:
-        return cursor.remaining == 0 or cursor.peek() == b"\0"
-    return cursor.peek(2)[0] >> 1 == END
+    ahead = cursor.peek(2)
+    if len(ahead) < 2:
+        return ahead in (b"", b"\0")
+    return ahead[0] >> 1 == END
