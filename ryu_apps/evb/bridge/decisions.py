@@ -7,7 +7,7 @@ are busy with other VSIs of the same port.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 from ryu_apps.evb.bridge.machines import Machines
 from ryu_apps.evb.bridge.vsi_port_claims import claimed_vsi_port
@@ -22,6 +22,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiSettled,
 )
 from ryu_apps.evb.model import Binding
+from ryu_apps.evb.policy.kept import kept_by_type
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.ports.backlog import Backlog
@@ -41,6 +42,9 @@ from ryu_apps.evb.vsi_types.database import LookupPending, Settled, TypeDatabase
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId
+
+#: Places that are kept: those of ports at which VSIs come.
+_PLACES = 1024
 
 
 class Decisions:
@@ -78,6 +82,11 @@ class Decisions:
         ports = [PortId(dpid, port_no) for dpid, switch in fabric.switches.items() for port_no in switch.interfaces]
         self._address_owners = AddressOwners(
             fabric, registry, frozenset(map(bridge_mac, ports)), self._station_elsewhere
+        )
+        self._missing = kept_by_type(lambda vsi_type, dpid, vids: missing_requirement(vsi_type, fabric, dpid, vids))
+        self._place = place = lru_cache(_PLACES)(partial(Place.of, fabric))
+        self._filled = kept_by_type(
+            lambda vsi_type, port, vsi_port, filter_info: place(port, vsi_port).fill(filter_info, vsi_type)
         )
 
     # --- what begins or continues a decision ---
@@ -255,21 +264,19 @@ class Decisions:
         asked = attachment.conversation.newest
         assert asked is not None
         return examine(
-            Place.of(self._fabric, attachment.port, vsi_port),
+            self._place(attachment.port, vsi_port),
             vsi_type,
             asked.filter_info,
             partial(self._address_owners.binding, attachment),
-            partial(self._lacking, attachment.port),
+            lambda vsi_type, vids: self._missing(vsi_type, attachment.port.dpid, vids),
             attachment.conversation.claimed,
             partial(
                 self._address_owners.address,
                 attachment,
                 frozenset(entry.mac for entry in asked.filter_info.entries),
             ),
+            lambda vsi_type, filter_info: self._filled(vsi_type, attachment.port, vsi_port, filter_info),
         )
-
-    def _lacking(self, port: PortId, vsi_type: VsiType, vids: tuple[int, ...]) -> str | None:
-        return missing_requirement(vsi_type, self._fabric, port.dpid, vids)
 
     def _station_elsewhere(self, attachment: Attachment, mac: int) -> bool:
         stations = self._stations.values()

@@ -144,7 +144,7 @@ class VsiNetwork:
     pcp: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class VsiType:
     """One VSI type and version.
 

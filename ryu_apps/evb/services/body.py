@@ -12,6 +12,7 @@ from dataclasses import replace
 from ryu_apps.evb.flow.rule import CookieMask, Meter, Rule, RuleBlock
 from ryu_apps.evb.model import Binding, Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import PAGE_OF_BODY, Table
+from ryu_apps.evb.policy.kept import kept_by_type
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.services.acl import ACL
@@ -116,9 +117,14 @@ def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
     return room_for_groups(multicast, len(bindings), len({binding.vid for binding in bindings}))
 
 
-def _services_of(vsi_type: VsiType, profile: Profile = Profile.OPEN_VSWITCH) -> tuple[list[Service], Route]:
+def _services_of(vsi_type: VsiType, profile: Profile = Profile.OPEN_VSWITCH) -> tuple[tuple[Service, ...], Route]:
+    return _served(vsi_type, profile)
+
+
+@kept_by_type
+def _served(vsi_type: VsiType, profile: Profile) -> tuple[tuple[Service, ...], Route]:
     extended = profile is Profile.OPEN_VSWITCH
-    had = [service for service in SERVICES if (extended or service.plain) and service.serves(vsi_type)]
+    had = tuple(service for service in SERVICES if (extended or service.plain) and service.serves(vsi_type))
     return had, Route(
         tables=tuple(table for service in had for table in service.tables),
         refused=tuple(table for service in had for table in service.refused),

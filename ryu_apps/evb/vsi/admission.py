@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from ryu_apps.evb.flow.rule import GROUP_BIT
@@ -14,6 +15,10 @@ from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.ip import IpAddress
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import VdpError
+
+_BROADCAST = IPv4Address("255.255.255.255")
+#: Addresses that are not looked at again.
+_ADDRESSES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ def examine(
     missing_requirement: Callable[[VsiType, tuple[int, ...]], str | None] = lambda vsi_type, vids: None,
     addresses: tuple[IpAddress, ...] = (),
     addressed: Callable[[int, IpAddress], str | None] = lambda vid, address: None,
+    fill: Callable[[VsiType, FilterInfo], Placed | str] | None = None,
 ) -> Admitted | Refusal:
     """Check a request.
 
@@ -67,12 +73,13 @@ def examine(
         addresses: IP addresses of the VSI, from its station.
         addressed: other owner of an address in a VLAN, None if it is free.
         missing_requirement: requirement of a type in some VLANs that the switch does not meet; None: it meets all.
+        fill: :meth:`Place.fill` of the place, with results that are kept; None: without.
     """
     if vsi_type is None:
         return UNKNOWN_TYPE
     if not filter_info.entries:
         return Refusal(VdpError.INVALID_FORMAT, True, "empty filter")
-    placed = place.fill(filter_info, vsi_type)
+    placed = place.fill(filter_info, vsi_type) if fill is None else fill(vsi_type, filter_info)
     if isinstance(placed, str):
         return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, placed)
     for binding in placed.bindings:
@@ -108,9 +115,13 @@ def _unacceptable(place: Place, binding: Binding) -> str | None:
     return None
 
 
+@lru_cache(_ADDRESSES)
+def _is_of_a_host(address: IpAddress) -> bool:
+    return not (address.is_multicast or address.is_unspecified or address.is_loopback or address == _BROADCAST)
+
+
 def _unusable(vsi_type: VsiType, address: IpAddress) -> str | None:
-    broadcast = address == IPv4Address("255.255.255.255")
-    if address.is_multicast or address.is_unspecified or address.is_loopback or broadcast:
+    if not _is_of_a_host(address):
         return f"{address} is not the address of a VM"
     # Every VM has link-local addresses, and what a type lists does not take them away.
     local = address.version == 6 and address.is_link_local
