@@ -74,10 +74,10 @@ class PreparedBundles:
         self._by_change: OrderedDict[int, tuple[RuleChange, Bundle]] = OrderedDict()
 
     def prepare(self, change: RuleChange) -> Bundle | None:
-        """Encode a change and keep its bundle; None: it needs none, or what it needs depends on the switch's state."""
+        """Encode a change and keep its bundle; None: what it needs depends on the switch's state."""
         # Meters are not part of the bundle.
         bundled = RuleChange(add=change.add, remove=change.remove)
-        if replace(change, meters=(), opened=()) != bundled or len(change.add) + len(change.remove) < 2:
+        if replace(change, meters=(), opened=()) != bundled or not bundled:
             return None
         bundle = Bundle((*map(addition, change.add), *map(removal, change.remove)))
         # With the change: so no other one has its identity meanwhile.

@@ -30,7 +30,7 @@ from ryu_apps.evb.events import (
     SendFrame,
     SwitchUp,
 )
-from ryu_apps.evb.flow.rule import Group, Meter, Output, OutputGroup, Rule, RuleChange
+from ryu_apps.evb.flow.rule import Group, Meter, Rule, RuleChange
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound import decode
@@ -38,7 +38,7 @@ from ryu_apps.southbound.bundles import Bundle, PreparedBundles, RehearsalJob
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
-from ryu_apps.southbound.messages import FRAGMENTS_SHOWN, packet_out
+from ryu_apps.southbound.messages import FRAGMENTS_SHOWN, frame_out
 from ryu_apps.southbound.ordered import OrderedJob, stages
 from ryu_apps.southbound.piece import KnownObjects, PieceCache, meter_messages, openings, other_messages, pieces, steps
 from ryu_apps.southbound.portions import PortionedReadJob, PortionedReads
@@ -132,8 +132,7 @@ class SwitchDriver:
 
     def send_frame(self, frame: SendFrame) -> None:
         """Send a frame at once."""
-        output = Output(frame.port.port_no, 0) if frame.group is None else OutputGroup(frame.group)
-        self._send(packet_out(output, frame.data, self._reserve(1)[0]))
+        self._send(frame_out(frame.port.port_no, frame.group, frame.data, self._reserve(1)[0]))
 
     def read(self, asked: ReadRules) -> None:
         """Ask for rules; ends with RulesRead, and for all of them also with FragmentsHandled."""
@@ -222,10 +221,11 @@ class SwitchDriver:
     def _atomic(self, asked: Apply) -> Job:
         change = asked.change
         ahead = tuple(meter_messages(change, self._known.meters))
-        behind = tuple(openings(change, self._known.meters))
-        if bundle := self._bundles.take(change):
-            return BundleJob(self._wire, asked, ahead, bundle, self._accepted, behind)
-        bundled = tuple(other_messages(change, self._known))
+        behind = tuple(openings(change, self._known.meters)) if change.opened else ()
+        prepared = self._bundles.take(change)
+        if prepared is not None and len(prepared) > 1:
+            return BundleJob(self._wire, asked, ahead, prepared, self._accepted, behind)
+        bundled = prepared.messages if prepared is not None else tuple(other_messages(change, self._known))
         if len(ahead + bundled + behind) <= 1 or not bundled:
             return SingleJob(self._wire, asked, ahead + bundled + behind)
         return BundleJob(self._wire, asked, ahead, Bundle(bundled), self._accepted, behind)
@@ -233,7 +233,7 @@ class SwitchDriver:
     def prepare(self, change: RuleChange) -> None:
         """Encode a change for a later :meth:`submit`; the switch is asked whether it takes what is new to it."""
         bundle = self._bundles.prepare(change) if self._extended else None
-        if bundle is not None and not bundle.shapes <= self._accepted:
+        if bundle is not None and len(bundle) > 1 and not bundle.shapes <= self._accepted:
             self._begin(RehearsalJob(self._wire, self.dpid, bundle, self._accepted))
 
     def close(self, reason: str = "switch disconnected") -> None:

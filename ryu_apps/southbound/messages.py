@@ -6,6 +6,7 @@ Bundles are the ONF extension to OpenFlow 1.3 (EXT-230); their numbers are those
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from ryu.ofproto import ofproto_common as common
@@ -21,7 +22,12 @@ XID_OFFSET = 4
 ALL_TABLES: int = ofp.OFPTT_ALL
 BUNDLE_FLAGS = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
 
-_PACKET_OUT = struct.Struct("!IIH6x")
+#: With the header of the message.
+_PACKET_OUT = struct.Struct("!BBHIIIH6x")
+_OF_PACKET_OUT = ofp.OFP_VERSION, ofp.OFPT_PACKET_OUT
+_FROM_CONTROLLER = ofp.OFP_NO_BUFFER, ofp.OFPP_CONTROLLER
+#: Ports whose output actions are kept encoded.
+_PORTS = 1024
 _BARRIER = message(ofp.OFPT_BARRIER_REQUEST, b"")
 
 
@@ -42,9 +48,22 @@ def packet_out(output: Output | OutputGroup, data: bytes, xid: int) -> bytes:
 
 def packet_out_by(how: tuple[Action, ...], data: bytes, xid: int) -> bytes:
     """Carry out actions on a frame."""
-    listed = actions(how)
-    head = _PACKET_OUT.pack(ofp.OFP_NO_BUFFER, ofp.OFPP_CONTROLLER, len(listed))
-    return numbered(message(ofp.OFPT_PACKET_OUT, head + listed + data), xid)
+    return _packet_out(actions(how), data, xid)
+
+
+def frame_out(port_no: int, group: int | None, data: bytes, xid: int) -> bytes:
+    """:func:`packet_out` by the numbers of a port and a group (None: out of the port)."""
+    return _packet_out(_output(port_no, group), data, xid)
+
+
+@lru_cache(_PORTS)
+def _output(port_no: int, group: int | None) -> bytes:
+    return actions((Output(port_no, 0) if group is None else OutputGroup(group),))
+
+
+def _packet_out(listed: bytes, data: bytes, xid: int) -> bytes:
+    length = _PACKET_OUT.size + len(listed) + len(data)
+    return _PACKET_OUT.pack(*_OF_PACKET_OUT, length, xid, *_FROM_CONTROLLER, len(listed)) + listed + data
 
 
 def bundle_control(bundle_id: int, request: int, xid: int) -> bytes:

@@ -69,6 +69,7 @@ from ryu_apps.southbound.messages import (
     bundle_add,
     bundle_control,
     flow_stats_request,
+    frame_out,
     multipart_request,
     numbered,
     packet_out,
@@ -412,12 +413,12 @@ def shown_meters(*entries: bytes) -> bytes:
 
 @given(unsigned(32), unsigned(32), st.binary(max_size=100))
 def test_frames(xid: int, port: int, data: bytes) -> None:
-    for output, action in (
-        (Output(port, 0), parser.OFPActionOutput(port, 0)),
-        (OutputGroup(port), parser.OFPActionGroup(port)),
+    for output, numbers, action in (
+        (Output(port, 0), (port, None), parser.OFPActionOutput(port, 0)),
+        (OutputGroup(port), (1, port), parser.OFPActionGroup(port)),
     ):
         written = parser.OFPPacketOut(DATAPATH, ofp.OFP_NO_BUFFER, ofp.OFPP_CONTROLLER, [action], data)
-        assert packet_out(output, data, xid) == written_by_ryu(written, xid)
+        assert packet_out(output, data, xid) == frame_out(*numbers, data, xid) == written_by_ryu(written, xid)
 
 
 @given(unsigned(32), unsigned(32), rules)

@@ -18,6 +18,9 @@ from ryu_apps.evb.vsi.steps import Announcement, GateSwitch
 from ryu_apps.evb.wire.announcement import gratuitous_arp, neighbour_advertisement, reverse_arp
 from ryu_apps.evb.wire.ethernet import Frame
 
+#: Announcements that are kept for VSIs that are about to become active: of those that were staged last.
+_ROOM = 64
+
 
 class Announcer:
     """Builder of announcements of VSIs for the HOST ports of a fabric."""
@@ -29,13 +32,21 @@ class Announcer:
             assert interface is not None
             for vid in interface.vids:
                 self._edges[vid].append((port, None if vid == interface.native_vlan else vid))
+        #: By identity of the binding, and with it, so that no other one has its identity meanwhile.
+        self._prepared: dict[int, tuple[VsiBinding, tuple[SendFrame, ...]]] = {}
+
+    def prepare(self, binding: VsiBinding) -> None:
+        """Build the frames of a VSI that is staged, and keep them."""
+        self._prepared[id(binding)] = binding, tuple(self._frames(binding))
+        if len(self._prepared) > _ROOM:
+            del self._prepared[next(iter(self._prepared))]
 
     def announce(self, gate_switch: GateSwitch, pending: PendingChanges) -> None:
         """Announce a VSI to bridges behind host ports; for one that has not moved, only new addresses."""
         stayed = all(displaced is gate_switch.attachment for displaced in gate_switch.displaced)
         before = gate_switch.old_program.binding if stayed and gate_switch.old_program is not None else None
         frames = self.frames(gate_switch.program.binding, before)
-        if there := tuple(frame for frame in frames if frame.port.dpid in pending.up):
+        if there := tuple([frame for frame in frames if frame.port.dpid in pending.up]):
             pending.announcements.append(Announcement(gate_switch.attachment, there))
 
     def frames(self, binding: VsiBinding, before: VsiBinding | None = None) -> tuple[SendFrame, ...]:
@@ -44,8 +55,12 @@ class Announcer:
         Args:
             before: the binding that was active at the same port until now, and so has been announced.
         """
-        known = frozenset(self._frames(before)) if before is not None else frozenset()
-        return tuple(frame for frame in self._frames(binding) if frame not in known)
+        prepared = self._prepared.pop(id(binding), None)
+        frames = tuple(self._frames(binding)) if prepared is None else prepared[1]
+        if before is None:
+            return frames
+        known = frozenset(self._frames(before))
+        return tuple(frame for frame in frames if frame not in known)
 
     def _frames(self, binding: VsiBinding) -> Iterator[SendFrame]:
         for pair in binding.bindings:

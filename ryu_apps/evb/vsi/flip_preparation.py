@@ -8,6 +8,7 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.events import Prepare
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import Phase
+from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.prepared_flips import ROOM
 from ryu_apps.evb.vsi.registry import Attachment
@@ -22,13 +23,15 @@ class FlipPreparation:
     """Prepares the flips of the programs that were staged last.
 
     What a move has outdated is prepared again: a VSI that comes or goes changes the floods of all others in its VLAN.
+    The announcement of the VSI at its new place is built with its flip.
 
     Attributes:
         deadline: time at which to call :meth:`tick`, monotonic seconds; None: there is nothing to prepare.
     """
 
-    def __init__(self, gatekeeper: Gatekeeper, effects: EffectSink, up: Container[int]) -> None:
+    def __init__(self, gatekeeper: Gatekeeper, announcer: Announcer, effects: EffectSink, up: Container[int]) -> None:
         self._gatekeeper = gatekeeper
+        self._announcer = announcer
         self._effects = effects
         self._up = up
         self._staged: dict[Attachment, None] = {}
@@ -85,6 +88,7 @@ class FlipPreparation:
         if (changes := self._gatekeeper.prepare(attachment, program)) is None:
             del self._staged[attachment]
             return True
+        self._announcer.prepare(program.binding)
         for dpid, change in changes.items():
             if dpid in self._up:
                 self._effects.put(Prepare(dpid, change))

@@ -87,7 +87,7 @@ class Lifecycle(TokenOwner):
         self.refresh = StateRefresh(pending)
         self._state = StateTransfer(pending)
         self.gates = GateSwitches(gatekeeper, self._state, pending)
-        self.preparation = FlipPreparation(gatekeeper, effects, pending.up)
+        self.preparation = FlipPreparation(gatekeeper, announcer, effects, pending.up)
         self.grants = Grants(RecordKeeper(gatekeeper.pages, documents), pending)
         self.counters = CounterReader(tokens, effects, pending.up, retention)
         self.groups = GroupInstaller(gatekeeper.groups, pending, self._settle)

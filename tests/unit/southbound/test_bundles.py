@@ -153,13 +153,24 @@ def test_an_equal_change_is_not_the_prepared_one(switch: Switch) -> None:
     [
         replace(change(), groups=(Group(1, GroupType.ALL, ()),)),
         replace(change(), delete_groups=(1,)),
-        RuleChange(add=(rule(1),)),
         RuleChange(),
     ],
 )
-def test_what_needs_no_bundle_or_depends_on_the_switch_is_not_prepared(switch: Switch, unknown: RuleChange) -> None:
+def test_what_changes_nothing_or_depends_on_the_switch_is_not_prepared(switch: Switch, unknown: RuleChange) -> None:
     switch.driver.prepare(unknown)
     assert switch.sent == [] and switch.driver._bundles.take(unknown) is None
+
+
+def test_a_change_of_one_message_is_encoded_and_not_rehearsed(switch: Switch) -> None:
+    for prepared in (RuleChange(add=(rule(1),)), RuleChange(remove=(rule(1),))):
+        switch.driver.prepare(prepared)
+        assert switch.sent == []
+        assert switch.driver._bundles.take(prepared) is not None
+        switch.driver.prepare(prepared)
+        other = Switch()
+        other.next_xid = switch.next_xid
+        assert switch.submit(prepared) == other.submit(replace(prepared))
+        switch.sent.clear()
 
 
 def test_a_switch_without_extensions_gets_no_bundle() -> None:
