@@ -41,7 +41,7 @@ class Watch:
         self._clock = clock
         self._schedule = schedule
         self._notice = notice
-        self._rings_soon = False
+        self._rings_soon = self._waits = False
         self._bell = hub.Event()
         self._expected = clock()
         self._busy = 0.0
@@ -54,9 +54,10 @@ class Watch:
     def ring_soon(self) -> None:
         """The deadline may be another one now, but it is not due before :data:`SOON` seconds.
 
-        Most requests are answered by then, and the green thread that waits takes no time from them.
+        Most requests are answered by then, and the green thread that waits takes no time from them.  One that does not
+        wait will look at the deadline before it does.
         """
-        if not self._rings_soon:
+        if self._waits and not self._rings_soon:
             self._rings_soon = True
             self._expected = min(self._expected, self._clock() + SOON)
             self._schedule(SOON, self._ring_now)
@@ -90,6 +91,10 @@ class Watch:
         patience = NAP if deadline is None else min(max(deadline - begun, 0.0), NAP)
         self._busy, self._expected = max(begun - self._expected, 0.0), begun + patience
         self._bell.clear()
-        self._bell.wait(patience)
+        self._waits = True
+        try:
+            self._bell.wait(patience)
+        finally:
+            self._waits = False
         self._notice(max(self._clock() - self._expected, 0.0))
         return self.missed()

@@ -103,13 +103,27 @@ def test_a_real_bell_ends_a_real_wait() -> None:
 def test_who_waits_is_woken_once_for_all_that_happens_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     later: list[tuple[float, Callable[[], None]]] = []
     watch = Watch(schedule=lambda seconds, action: later.append((seconds, action)))
-    for _ in range(3):
+
+    def happens(patience: float) -> None:
+        for _ in range(3):
+            watch.ring_soon()
+        assert [seconds for seconds, _ in later] == [SOON] and not watch._bell.is_set()
+        later[0][1]()
+        assert watch._bell.is_set()
         watch.ring_soon()
-    assert [seconds for seconds, _ in later] == [SOON] and not watch._bell.is_set()
-    later[0][1]()
-    assert watch._bell.is_set()
-    watch.ring_soon()
+        assert len(later) == 2
+
+    monkeypatch.setattr(watch._bell, "wait", happens)
+    watch.wait(None)
     assert len(later) == 2
+
+
+def test_who_does_not_wait_is_not_woken_for_what_it_does_itself() -> None:
+    """A flip that is prepared 5 ms after a Pre-Associate has a bell rung 4 ms later, amid the Associate."""
+    later: list[tuple[float, Callable[[], None]]] = []
+    watch = Watch(schedule=lambda seconds, action: later.append((seconds, action)))
+    watch.ring_soon()
+    assert later == []
 
 
 def test_a_bell_that_was_to_ring_soon_and_is_heard_late_counts_from_then(clock: Clock) -> None:
