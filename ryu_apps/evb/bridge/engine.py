@@ -444,7 +444,8 @@ class Engine:
         """Show each effect to the components that follow what goes out, in the order in which it goes out."""
         match effect:
             case Apply(dpid, change=change):
-                effect = replace(effect, change=self.bringup.undisputed(dpid, change))
+                if (undisputed := self.bringup.undisputed(dpid, change)) is not change:
+                    effect = replace(effect, change=undisputed)
                 self.comparisons.audit.sent(effect)
             case Save():
                 self.types.saving(effect)

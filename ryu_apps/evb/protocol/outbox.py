@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ryu_apps.evb.protocol.ecp import EcpEndpoint, EcpOutput, Submit
+from ryu_apps.evb.wire.tlv import END_TLV
 from ryu_apps.evb.wire.vdp import Association, MalformedAssociation, ManagerId, VdpPdu
 
 __all__ = ["MAX_PAYLOAD", "Outbox"]
@@ -23,6 +24,9 @@ MAX_ANSWERS = 8192
 _LOOKAHEAD = 256
 """Answers considered for one ECPDU, so that packing takes a bounded time for any number of waiting answers."""
 
+_EMPTY = len(VdpPdu(ManagerId()).encode())
+"""Octets of a VDP data unit without associations."""
+
 AssociationTlv = Association | MalformedAssociation
 
 
@@ -32,7 +36,7 @@ class _PendingAnswer:
     vsi: bytes
     """Format and octets of the VSIID; answers for one VSI keep their order."""
     tlv: AssociationTlv
-    size: int
+    octets: bytes
 
 
 class Outbox:
@@ -57,7 +61,7 @@ class Outbox:
         self._pending.pop(key, None)
         if len(self._pending) >= MAX_ANSWERS:
             return
-        self._pending[key] = _PendingAnswer(manager_id, vsi, answer, len(answer.encode()))
+        self._pending[key] = _PendingAnswer(manager_id, vsi, answer, answer.encode())
 
     def clear(self) -> list[tuple[ManagerId, AssociationTlv]]:
         """Remove all answers and return them."""
@@ -72,7 +76,7 @@ class Outbox:
         """
         chosen = self._choose()
         pending = [self._pending.pop(key) for key in chosen]
-        return VdpPdu(pending[0].manager_id, tuple(answer.tlv for answer in pending)).encode()
+        return b"".join([pending[0].manager_id.encode(), *[answer.octets for answer in pending], END_TLV])
 
     def flush(self, endpoint: EcpEndpoint, now: float) -> list[EcpOutput]:
         """Submit the next payload if an answer waits and the endpoint can send at once; call after every feed."""
@@ -84,15 +88,15 @@ class Outbox:
         if not self._pending:
             raise IndexError("the outbox is empty")
         manager_id = next(iter(self._pending.values())).manager_id
-        room = MAX_PAYLOAD - len(VdpPdu(manager_id).encode())
+        room = MAX_PAYLOAD - _EMPTY
         chosen: list[object] = []
         overtaken: set[bytes] = set()
         for key, answer in islice(self._pending.items(), _LOOKAHEAD):
-            if answer.manager_id != manager_id or answer.size > room or answer.vsi in overtaken:
+            if answer.manager_id != manager_id or len(answer.octets) > room or answer.vsi in overtaken:
                 overtaken.add(answer.vsi)
                 continue
             chosen.append(key)
-            room -= answer.size
+            room -= len(answer.octets)
         return chosen
 
 

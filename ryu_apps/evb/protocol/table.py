@@ -95,4 +95,8 @@ class TransitionTable(Generic[M, S, I, O]):
 
 def earliest(*deadlines: float | None) -> float | None:
     """The first of some deadlines, None if none is set."""
-    return min((deadline for deadline in deadlines if deadline is not None), default=None)
+    first: float | None = None
+    for deadline in deadlines:
+        if deadline is not None and (first is None or deadline < first):
+            first = deadline
+    return first

@@ -175,4 +175,6 @@ class Audit:
             question.drift = replace(question.drift, meters=restored, delete_meters=tuple(sorted(spare)))
 
     def _of(self, dpid: int) -> _Traffic:
-        return self._traffic.setdefault(dpid, _Traffic())
+        if (traffic := self._traffic.get(dpid)) is None:
+            traffic = self._traffic[dpid] = _Traffic()
+        return traffic

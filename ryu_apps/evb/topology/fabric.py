@@ -258,6 +258,8 @@ class Interface:
 
     def is_up(self, ports: Mapping[int, bool]) -> bool | None:
         """True if a link is up, by the link states of some ports; None: no state is known."""
+        if not self.bond:
+            return ports.get(self.port_no)
         known = [ports[port_no] for port_no in self.links if port_no in ports]
         return any(known) if known else None
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
-from ryu_apps.evb.flow.rule import Meter, Rule, RuleChange
+from ryu_apps.evb.flow.rule import NO_CHANGE, Meter, Rule, RuleChange
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.pipeline.gate import group_gate, local_gate, remote_gate, remote_group_gate, to_vm_metadata
@@ -33,7 +33,6 @@ from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 
 _NOTHING: RuleSet = {}
-_NO_CHANGE = RuleChange()
 
 
 class GateMove(NamedTuple):
@@ -105,16 +104,17 @@ class Gatekeeper:
         # Before the owner changes: the detour starts at the switch of the old owner.
         copied = self.copies.moved(vsi, owner, program)
         detours = self._in_flight.moved(vsi, owner, program, copied.shield)
-        rotation = RuleChange(groups=self.pools.place(vsi.text, program if place is not None else None))
+        rotated = self.pools.place(vsi.text, program if place is not None else None)
+        rotation = RuleChange(groups=rotated) if rotated else NO_CHANGE
         # All in one bundle a switch: with the gate apart from the floods, a broadcast would reach the VM at both ports
         # or at neither.
         changes = {
             dpid: _joined(
                 flip.changes[dpid],
-                groups.get(dpid, _NO_CHANGE),
-                detours.get(dpid, _NO_CHANGE),
+                groups.get(dpid, NO_CHANGE),
+                detours.get(dpid, NO_CHANGE),
                 rotation,
-                _egress(place) if owner is not None and owner.port.dpid == dpid else _NO_CHANGE,
+                _egress(place) if owner is not None and owner.port.dpid == dpid else NO_CHANGE,
             )
             for dpid in self._fabric.switches
         }
@@ -209,8 +209,8 @@ class Gatekeeper:
         changes = {
             dpid: _joined(
                 self._change_of_gate(vsi, dpid, gates, meter),
-                shared.get(dpid, _NO_CHANGE),
-                copies.get(dpid, _NO_CHANGE),
+                shared.get(dpid, NO_CHANGE),
+                copies.get(dpid, NO_CHANGE),
             )
             for dpid in self._fabric.switches
         }
@@ -310,14 +310,14 @@ class Gatekeeper:
 
 def _joined(*changes: RuleChange) -> RuleChange:
     """Merge changes; the only one that changes anything stays the same object, which may be prepared."""
-    some = [change for change in changes if change]
+    some = [change for change in changes if change is not NO_CHANGE and change]
     return some[0] if len(some) == 1 else merge(*some)
 
 
 def _egress(place: Interface | None) -> RuleChange:
     """Egress groups of a VSI port, with the gate: the station is answered when they are confirmed too."""
     if place is None or place.role is not Role.VSI:
-        return _NO_CHANGE
+        return NO_CHANGE
     return RuleChange(groups=port_groups(place, reflective_relay=False))
 
 

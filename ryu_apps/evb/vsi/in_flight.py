@@ -82,6 +82,8 @@ class InFlight:
         Returns:
             The change of each switch that is concerned, for the same change as the gates.
         """
+        if not self._seconds and shield is None and vsi not in self._detours:
+            return {}
         before = self._detours.pop(vsi, None)
         # While a detour exists, the next one starts at the same switch: frames in flight are still on their way there.
         after = self._detour(before.dpid if before else _home(vsi), owner, program, shield)

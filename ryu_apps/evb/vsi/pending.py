@@ -91,6 +91,8 @@ class PendingChanges:
 
     def under_way(self, port: PortId) -> int:
         """Return the number of VSIs of a port that switches are working on."""
+        if not self.steps:
+            return 0
         attachments = (attachment for step in self.steps.values() for attachment in concerned(step))
         return len({attachment for attachment in attachments if attachment.port == port})
 

@@ -67,6 +67,8 @@ class Pools:
 
     def place(self, vsi: str, program: Installation | None) -> tuple[Group, ...]:
         """Record that a VSI is active by a program, None: at no port; returns the groups that this changes."""
+        if not self._at:
+            return ()
         changed = {name for name, member in self._of(vsi) if program is None or not _serves(program, name, member)}
         for name, member in self._of(vsi):
             if name in changed:

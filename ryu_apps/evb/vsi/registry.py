@@ -209,6 +209,9 @@ class Registry:
         vsi_port: str = "",
     ) -> None:
         """Note which (VID, MAC), IP addresses and VSI port an attachment claims, for :meth:`conflict` and the like."""
+        claimed = attachment.addresses, attachment.bindings, attachment.priorities, attachment.vsi_port
+        if claimed == (addresses, bindings, priorities, vsi_port):
+            return
         for address in attachment.addresses:
             claims = self._addressed.get(address, {})
             claims.pop(attachment, None)

@@ -341,6 +341,8 @@ class TypeDatabase:
     # --- records that must survive a restart of the controller ---
     def documents(self, attachment: Attachment) -> RecordChanges:
         """Records of types that the record of a VSI refers to and that the store does not have yet."""
+        if not self.cache:
+            return {}
         origins = dict.fromkeys(origin for origin, _ in self.used_by(attachment))
         known = [cached for origin in origins if (cached := self.cache.get(origin)) is not None]
         return {VSI_TYPE.key(cached.url): cached.record() for cached in known if not cached.stored}

@@ -54,6 +54,11 @@ class Accounts:
         return None in self._left.values()
 
     @property
+    def pending(self) -> bool:
+        """True if an account is to be written, or :meth:`expire` has to start its retention."""
+        return bool(self._by_key) and (self.unsettled or bool(self.changed()))
+
+    @property
     def deadline(self) -> float | None:
         """Time at which the first retention ends; None: there is none, or :meth:`expire` has to start it first."""
         first = next(iter(self._left.values()), None)

@@ -126,7 +126,7 @@ class CounterReader(TokenOwner):
     @property
     def wanted(self) -> bool:
         """True if a VSI has statistics, or has had some that are not written or expired yet."""
-        return bool(self._at) or self.accounts.unsettled or bool(self.accounts.changed())
+        return bool(self._at) or self.accounts.pending
 
     def kept(self, dpid: int) -> frozenset[int]:
         """Counters of a switch that stay, also those of retired programs."""
