@@ -13,6 +13,7 @@ from enum import Enum
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.flow.features import SwitchFeatures
 from ryu_apps.evb.flow.rule import CookieMask, Match, Meter, MeterCount, Rule, RuleChange
+from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import HttpSource, Offer, Validators
@@ -201,6 +202,7 @@ class RulesRead:
     Attributes:
         meters: all meters of the switch; None: the read was of some rules only, or the switch refuses to show them.
         more: further rules follow with the same token.
+        omitted: the switch has more rules than the read permits, and was asked for none.
     """
 
     dpid: int
@@ -208,6 +210,7 @@ class RulesRead:
     rules: tuple[Rule, ...]
     meters: tuple[Meter, ...] | None = None
     more: bool = False
+    omitted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +458,8 @@ class ReadRules:
         lane: the read has its place among the changes of a lane (:class:`Apply`), and its answer comes in portions,
             before each of which all other work is done; None: it is sent at once, and the answer is whole, but for that
             to a read of all rules of evbridge.
+        parts: the rules of a read in a lane, each in one part; empty: nothing is known of them.
+        most: with more rules than that, none of a read in parts is shown.
         left_out: rules that need not be shown, of tables that have many, unless some have other than expected cookies.
         expected: those cookies.
     """
@@ -465,6 +470,8 @@ class ReadRules:
     table: int | None = None
     match: Match = ()
     lane: int | None = None
+    parts: tuple[RulePart, ...] = ()
+    most: int | None = None
     left_out: CookieMask | None = None
     expected: tuple[int, ...] = ()
 

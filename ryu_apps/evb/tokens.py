@@ -24,6 +24,9 @@ class TokenOwner:
     def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Process a portion of the rules of a read; :meth:`rules_read` brings the last one."""
 
+    def rules_omitted(self, dpid: int, token: int, now: float) -> None:
+        """Process that a switch has more rules than a read permits."""
+
     def meters_read(self, dpid: int, token: int, counts: tuple[MeterCount, ...], now: float) -> None:
         """Process what meters of a switch have counted."""
 
@@ -68,6 +71,10 @@ class TokenTable:
     def read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Hand the rules that a switch has shown to the owner of the read."""
         self._release(token).rules_read(dpid, token, rules, now)
+
+    def omit(self, dpid: int, token: int, now: float) -> None:
+        """Tell the owner of a read that there are more rules than it permits."""
+        self._release(token).rules_omitted(dpid, token, now)
 
     def show(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Hand a portion of the rules of a read to its owner, who keeps the token."""

@@ -36,6 +36,7 @@ from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.bundles import Bundle, PreparedBundles, RehearsalJob
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob
+from ryu_apps.southbound.counted import portioned_read
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import FRAGMENTS_SHOWN, frame_out
@@ -144,7 +145,7 @@ class SwitchDriver:
         elif asked.lane is None:
             self._begin(ReadJob(self._wire, asked, self._shown))
         else:
-            self._queue(self._reads.add(PortionedReadJob(self._wire, asked, self._shown)), asked.lane)
+            self._queue(self._reads.add(portioned_read(self._wire, asked, self._shown)), asked.lane)
 
     def end_read(self, asked: EndRead) -> None:
         """End a read in portions without a further answer."""
@@ -175,7 +176,7 @@ class SwitchDriver:
         job = self._reads.next(self._is_first)
         if job is None:
             return
-        if not job.undecoded:
+        if job.sends_next:
             job.send()
         elif (portion := job.decode()).more:
             self._emit(portion)

@@ -145,6 +145,16 @@ def aggregate_request(query: Query, xid: int) -> bytes:
     return multipart_request(ofp.OFPMP_AGGREGATE, _query_body(query), xid)
 
 
+def is_aggregate(reply: bytes) -> bool:
+    """True if a multipart reply answers :func:`aggregate_request`."""
+    return int.from_bytes(reply[8:10]) == ofp.OFPMP_AGGREGATE
+
+
+def rules_counted(reply: bytes) -> int:
+    """Number of rules in an answer to :func:`aggregate_request`."""
+    return int.from_bytes(reply[32:36])
+
+
 def multipart_request(kind: int, body: bytes, xid: int) -> bytes:
     """A multipart request of one part."""
     return numbered(message(ofp.OFPT_MULTIPART_REQUEST, struct.pack("!HH4x", kind, 0) + body), xid)

@@ -24,9 +24,11 @@ class PortionedReadJob(Job):
 
     Attributes:
         URGENT: a VSI waits for it.
+        PORTION: rules that are decoded at once.
     """
 
     URGENT: ClassVar[bool] = True
+    PORTION: ClassVar[int] = PORTION
 
     def __init__(self, wire: Transport, asked: ReadRules, shown: Callable[[Rule], Rule]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
@@ -59,6 +61,11 @@ class PortionedReadJob(Job):
         return self.outcome is None and bool(self._steps) and not self._unanswered
 
     @property
+    def sends_next(self) -> bool:
+        """True if :meth:`send` goes before :meth:`decode`."""
+        return not self.undecoded
+
+    @property
     def _is_answered(self) -> bool:
         return not self._steps and not self._unanswered
 
@@ -77,12 +84,12 @@ class PortionedReadJob(Job):
 
     def decode(self) -> RulesRead:
         """Return the next portion; the last one is also the outcome."""
-        rules = tuple(islice(self._entries, PORTION))
-        ends = len(rules) < PORTION and self._is_answered
+        rules = tuple(islice(self._entries, self.PORTION))
+        ends = len(rules) < self.PORTION and self._is_answered
         portion = RulesRead(self.dpid, self.token, rules, more=not ends)
         if ends:
             self.outcome = portion
-        elif len(rules) < PORTION:
+        elif len(rules) < self.PORTION:
             # Further parts are under way, and an iterator that has ended begins no more.
             self._entries = self._decoded()
         return portion

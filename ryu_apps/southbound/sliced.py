@@ -22,15 +22,15 @@ from ryu_apps.southbound import decode
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.jobs import SentRequest, Transport
-from ryu_apps.southbound.messages import Query, aggregate_request, multipart_request
+from ryu_apps.southbound.messages import Query, aggregate_request, multipart_request, rules_counted
 from ryu_apps.southbound.portions import PortionedReadJob
 from ryu_apps.southbound.questions import ALL_METERS
 
 #: Most rules of a slice, roughly.  To find them the switch looks at all rules of the table, 0.4 us each, so that more
 #: and smaller slices would take longer in all.
 SLICE = 5000
-#: Table number and number of rules, in an entry of table statistics; number of rules in an aggregate.
-_TABLE, _AGGREGATE = struct.Struct("!B3xI16x"), struct.Struct("!16xI4x")
+#: Table number and number of rules, in an entry of table statistics.
+_TABLE = struct.Struct("!B3xI16x")
 _PART_HEADER = 16
 
 
@@ -60,7 +60,7 @@ class SlicedReadJob(PortionedReadJob):
             case ofp.OFPMP_TABLE:
                 self._divide(_TABLE.iter_unpack(octets[_PART_HEADER:]))
             case ofp.OFPMP_AGGREGATE:
-                self._counted(*_AGGREGATE.unpack_from(octets, _PART_HEADER))
+                self._counted(rules_counted(octets))
             case _:
                 super().interim(xid, octets)
 

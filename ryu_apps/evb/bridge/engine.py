@@ -404,6 +404,8 @@ class Engine:
                 self.comparisons.answered(dpid, now)
             case RulesRead(dpid, token, rules, more=True):
                 self._tokens.show(dpid, token, rules, now)
+            case RulesRead(dpid, token, omitted=True):
+                self._tokens.omit(dpid, token, now)
             case RulesRead(dpid, token, rules, meters):
                 self.bringup.show_meters(dpid, meters)
                 self._tokens.read(dpid, token, rules, now)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ryu_apps.evb.flow.rule import Action, Meter, Resubmit, Rule, SetField
+from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.model import Trigger, VsiType
@@ -82,11 +83,13 @@ class LearnedState:
 
     Attributes:
         table: the table of such rules; no other service learns there.
+        parts: those rules by what they match on, each in one part.
         final: they are read at Associate too if they were read when the source let go; between the two a switch may
             have learnt more.
     """
 
     table: Table
+    parts: tuple[RulePart, ...]
     final: bool = False
 
 

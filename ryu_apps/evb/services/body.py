@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ryu_apps.evb.flow.rule import CookieMask, Meter, Rule, RuleBlock
+from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import Binding, Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import PAGE_OF_BODY, Table
 from ryu_apps.evb.policy.kept import kept_by_type
@@ -217,6 +218,11 @@ def carried_state(vsi_type: VsiType, learnt: Iterable[Rule], binding: VsiBinding
 def carried_tables(vsi_type: VsiType, early: bool = False) -> frozenset[int]:
     """Return the tables of the rules that :func:`carried_state` takes."""
     return frozenset(state.table for state in _learned(vsi_type, early))
+
+
+def state_parts(vsi_type: VsiType, early: bool = False) -> tuple[RulePart, ...]:
+    """Return the parts of the rules that :func:`carried_state` takes."""
+    return tuple(part for state in _learned(vsi_type, early) for part in state.parts)
 
 
 def _learned(vsi_type: VsiType, early: bool = False) -> list[LearnedState]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from ryu_apps.evb.flow.rule import Bits, LearnSpec, Rule, whole
+from ryu_apps.evb.flow.rule import Bits, LearnSpec, Rule, match, whole
+from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     DIRECTION_BITS,
@@ -15,12 +17,18 @@ from ryu_apps.evb.pipeline.tables import (
     VSI_SHIFT,
     CookieKind,
     Direction,
+    Table,
     cookie,
 )
+from ryu_apps.evb.policy.schema import IPV4, TCP, UDP
 
 #: What a learnt rule matches so that it is about the VLAN of the frame it is made of: inside a switch all frames have
 #: a tag.  The same addresses and ports in another VLAN of the VSI may be those of another machine.
 OF_VLAN = LearnSpec(whole("vlan_vid"), whole("vlan_vid"))
+
+
+#: One bit tells the two directions of a VSI apart.
+_BY_DIRECTION = (Bits("metadata", DIRECTION_SHIFT, 1),)
 
 
 def of_vsi(binding: VsiBinding) -> LearnSpec:
@@ -33,6 +41,25 @@ def in_direction(direction: Direction) -> LearnSpec:
     return LearnSpec(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction)
 
 
+def parts_of(
+    table: Table, kinds: Iterable[tuple[int, int]], by_direction: bool = True
+) -> tuple[RulePart, ...]:
+    """Parts of the rules of a table: a part for each EtherType and IP protocol.
+
+    Args:
+        by_direction: each rule matches on one direction.
+    """
+    return tuple(
+        RulePart(table, match(eth_type=eth_type, ip_proto=ip_proto), (*_BY_DIRECTION[:by_direction], *_ends(eth_type, ip_proto)))
+        for eth_type, ip_proto in kinds
+    )
+
+
+def _ends(eth_type: int, ip_proto: int) -> Iterator[Bits]:
+    prefix = {TCP: "tcp", UDP: "udp"}.get(ip_proto, "ipv4" if eth_type == IPV4 else "ipv6")
+    return map(whole, (f"{prefix}_src", f"{prefix}_dst"))
+
+
 def owner(binding: VsiBinding) -> int:
     """The cookie of what a switch learns for a VSI."""
     return cookie(CookieKind.STATE, binding.vsi_index, binding.generation)
@@ -42,10 +69,10 @@ def owner(binding: VsiBinding) -> int:
 @lru_cache(8192)
 def rewritten(rule: Rule, binding: VsiBinding) -> Rule:
     """A rule as it was learnt for one program of a VSI, for another program of it."""
-    match = tuple(
+    fields = tuple(
         field._replace(value=field.value & ~VSI_MASK | binding.vsi_index << VSI_SHIFT)
         if field.name == "metadata"
         else field
         for field in rule.match
     )
-    return replace(rule, match=match, cookie=owner(binding))
+    return replace(rule, match=fields, cookie=owner(binding))

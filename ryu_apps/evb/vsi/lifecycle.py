@@ -171,6 +171,12 @@ class Lifecycle(TokenOwner):
         if isinstance(step, StateReadOut):
             self._extracted(token, step, rules)
 
+    def rules_omitted(self, dpid: int, token: int, now: float) -> None:
+        """Process that a switch has learned more for a VSI than may be read early."""
+        step = self.pending.steps.pop(token, None)
+        if isinstance(step, StateReadOut):
+            self._extracted(token, step, None)
+
     def confirmed(self, dpid: int, token: int, now: float) -> None:
         """Process the confirmation of a change."""
         self._settle(token, None, now)

@@ -10,6 +10,7 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Apply, EndRead, Mode, ReadRules, Save
 from ryu_apps.evb.flow.rule import CookieMask, RuleChange
+from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.pipeline.tables import OWNER_BITS
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted, Released
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
@@ -71,10 +72,22 @@ class PendingChanges:
         self.steps[token] = step
         return token
 
-    def read(self, dpid: int, mask: CookieMask, lane: int, owner: TokenOwner | None = None) -> int:
-        """Read rules in portions, before later changes of a lane; returns the token (:meth:`send` has ``owner``)."""
+    def read(
+        self,
+        dpid: int,
+        mask: CookieMask,
+        lane: int,
+        parts: tuple[RulePart, ...] = (),
+        most: int | None = None,
+        owner: TokenOwner | None = None,
+    ) -> int:
+        """Read rules in portions, before later changes of a lane (:class:`ReadRules`); returns the token.
+
+        Args:
+            owner: as of :meth:`send`.
+        """
         token = self._tokens.take(owner or self._owner)
-        self._effects.put(ReadRules(dpid, token, mask, lane=lane))
+        self._effects.put(ReadRules(dpid, token, mask, lane=lane, parts=parts, most=most))
         return token
 
     def end_read(self, dpid: int, token: int) -> None:

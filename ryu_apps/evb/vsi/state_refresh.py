@@ -16,7 +16,7 @@ from ryu_apps.evb.flow.plan import RuleSet, rule_set
 from ryu_apps.evb.flow.rule import Rule, RuleChange
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import CookieKind, owned_by
-from ryu_apps.evb.services.body import carried_state, counted_by_service, state_capacity
+from ryu_apps.evb.services.body import carried_state, counted_by_service, state_capacity, state_parts
 from ryu_apps.evb.tokens import TokenOwner
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges
@@ -114,7 +114,7 @@ class StateRefresh(TokenOwner):
 
     def _read(self, attachment: Attachment, program: Installation, dpid: int, shown: Installation) -> None:
         mask = owned_by(CookieKind.STATE, shown.binding.vsi_index, shown.binding.generation)
-        token = self._pending.read(dpid, mask, shown.binding.vsi_index, self)
+        token = self._pending.read(dpid, mask, shown.binding.vsi_index, state_parts(program.vsi_type), owner=self)
         self._reading[token] = _Refresh(attachment, program, dict(program.carried), [])
 
     # --- answers ---

@@ -22,6 +22,7 @@ from ryu_apps.evb.services.body import (
     counted_by_service,
     extracted_early,
     state_capacity,
+    state_parts,
 )
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges
@@ -57,15 +58,19 @@ class StateTransfer:
         if token is not None:
             program.waiting.add(token)
 
-    def trigger(self, vsi: Vsi, source: SourceState) -> None:
-        """Read the state that may go ahead of the Associate, for each staged successor."""
+    def trigger(self, vsi: Vsi, source: SourceState, leaves: bool = False) -> None:
+        """Read the state that may go ahead of the Associate, for each staged successor.
+
+        Args:
+            leaves: the source de-associates.
+        """
         for successor in self.successors(vsi):
             program = successor.holding.program
             assert program is not None
             # A source that reports the suspension and then de-associates is read anew.
             self._end_early(program)
             if carried_tables(program.vsi_type, early=True) and may_read_early(program):
-                program.reading = self._ask(source, successor, program, ReadOut.EARLY)
+                program.reading = self._ask(source, successor, program, ReadOut.EARLY, leaves)
 
     def conclude(self, attachment: Attachment, program: Installation, source: SourceState | None) -> None:
         """Read the state once more after the gate is open, and let timeouts begin."""
@@ -86,7 +91,7 @@ class StateTransfer:
         if vsi.owner is not attachment or program is None or not self.successors(vsi):
             return
         source = SourceState(attachment.port.dpid, program)
-        self.trigger(vsi, source)
+        self.trigger(vsi, source, leaves=True)
         # What may not go ahead of the Associate outlives its body.
         staged = [successor.holding.program for successor in self.successors(vsi)]
         if not (extracted_early(program.vsi_type) and all(map(may_read_early, filter(None, staged)))):
@@ -246,7 +251,9 @@ class StateTransfer:
             self._pending.end_read(step.source, token)
             self._close(step.fix_up)
 
-    def _ask(self, source: SourceState, attachment: Attachment, program: Installation, reading: ReadOut) -> int | None:
+    def _ask(
+        self, source: SourceState, attachment: Attachment, program: Installation, reading: ReadOut, leaves: bool = False
+    ) -> int | None:
         """Read the state that a switch has learned; None if there is nothing to read, or its switch is away."""
         dpid, old = source
         if old is program or not state_capacity(old.vsi_type) or not state_capacity(program.vsi_type):
@@ -255,7 +262,11 @@ class StateTransfer:
             self._pending.log(StateLost, attachment, reason=f"{dpid:016x}: switch not connected")
             return None
         mask = owned_by(CookieKind.STATE, old.binding.vsi_index, old.binding.generation)
-        token = self._pending.read(dpid, mask, old.binding.vsi_index)
+        # In slices if an Associate may come meanwhile.  All at once, which is sooner done, if a station waits for its
+        # Pre-Associate or De-Associate, or the VM for the fix-up.
+        sliced = reading is ReadOut.EARLY and not leaves
+        parts, most = (state_parts(program.vsi_type, early=True), MOST_EARLY) if sliced else ((), None)
+        token = self._pending.read(dpid, mask, old.binding.vsi_index, parts, most)
         self._pending.steps[token] = StateReadOut(attachment, program, reading, dpid, FixUp(attachment))
         return token
 

@@ -14,6 +14,7 @@ Fragments behind the first have no ports and never come here (``services.fragmen
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.rule import Action, MatchFields, Resubmit, Rule, SetField, match
@@ -41,6 +42,7 @@ from ryu_apps.evb.services.firewall.connections import (
     note,
 )
 from ryu_apps.evb.services.firewall.schema import NAME, SECTION, FirewallPolicy
+from ryu_apps.evb.services.learnt import parts_of
 
 #: Where each direction is judged: looked up, decided, noted, and whether there was room.
 _TABLES = {
@@ -140,7 +142,9 @@ class FirewallService(Service):
     name = NAME
     section = SECTION
     tables = (Table.FIREWALL_FROM, Table.FIREWALL_TO)
-    learned = LearnedState(Table.CONNECTIONS)
+    learned = LearnedState(
+        Table.CONNECTIONS, parts_of(Table.CONNECTIONS, map(attrgetter("eth_type", "ip_proto"), PROTOCOLS), by_direction=False)
+    )
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
         firewall: FirewallPolicy = vsi_type.service(NAME)

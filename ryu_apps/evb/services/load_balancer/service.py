@@ -25,7 +25,7 @@ from ryu_apps.evb.pipeline.load_balancing import (
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, LearnedState, Route, Service
-from ryu_apps.evb.services.learnt import owner
+from ryu_apps.evb.services.learnt import owner, parts_of
 from ryu_apps.evb.services.load_balancer.schema import NAME, SECTION, Balanced
 from ryu_apps.evb.topology.fabric import Fabric
 
@@ -36,7 +36,7 @@ class LoadBalancerService(Service):
     name = NAME
     section = SECTION
     tables = (Table.BALANCE_TO,)
-    learned = LearnedState(Table.BALANCER_PINS)
+    learned = LearnedState(Table.BALANCER_PINS, parts_of(Table.BALANCER_PINS, ALL_KINDS))
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
         mine = cookie(CookieKind.TYPE_BODY, epoch)

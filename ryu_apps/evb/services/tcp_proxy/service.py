@@ -51,6 +51,7 @@ from ryu_apps.evb.pipeline.tables import (
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.schema import IPV4, IPV6, TCP
 from ryu_apps.evb.services.base import DIRECT, LearnedState, Route, Service
+from ryu_apps.evb.services.learnt import parts_of
 from ryu_apps.evb.services.tcp_proxy.pins import LIVES, ProxyPin, capacity, look_up, note, seek_answers
 from ryu_apps.evb.services.tcp_proxy.schema import NAME, SECTION, Proxied
 from ryu_apps.evb.topology.fabric import Fabric
@@ -144,7 +145,7 @@ class TcpProxyService(Service):
     section = SECTION
     tables = (Table.PROXY_FROM, Table.PROXY_TO)
     # A connection that is opened in the last moment must not be forgotten: its client would get no answer.
-    learned = LearnedState(Table.PROXY_PINS, final=True)
+    learned = LearnedState(Table.PROXY_PINS, parts_of(Table.PROXY_PINS, [(IPV4, TCP), (IPV6, TCP)]), final=True)
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
         yield from _take_over(vsi_type.service(NAME), epoch, route)
