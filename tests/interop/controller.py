@@ -48,6 +48,7 @@ class Controller:
         driver: the driver of the switch.
         events: what it has told.
         sent: all octets for the switch so far, one item a write.
+        replies: multipart replies of the switch.
     """
 
     def __init__(self, server: socket.socket, dpid: int) -> None:
@@ -59,7 +60,7 @@ class Controller:
         self._socket.sendall(message(ofp.OFPT_HELLO, b"") + message(ofp.OFPT_FEATURES_REQUEST, b""))
         self.events: list[Event] = []
         self.sent: list[bytes] = []
-        self._replies: list[bytes] = []
+        self.replies: list[bytes] = []
         self._next_xid = 1000
         self._next_token = 0
         self.dpid = dpid
@@ -99,9 +100,9 @@ class Controller:
 
     def counters(self, mask: CookieMask) -> set[Counted]:
         """The rules under a mask, and what the switch says that they have counted."""
-        self._replies.clear()
+        self.replies.clear()
         self.rules(mask)
-        entries = (entry for octets in self._replies for entry in decode.entries(octets))
+        entries = (entry for octets in self.replies for entry in decode.entries(octets))
         return {Counted(decode.rule(entry), entry.packets, entry.octets) for entry in entries}
 
     def meters(self, *meters: int) -> dict[int, MeterCount]:
@@ -127,7 +128,7 @@ class Controller:
         if kind == ofp.OFPT_ECHO_REQUEST:
             self._socket.sendall(octets[:1] + bytes([ofp.OFPT_ECHO_REPLY]) + octets[2:])
         else:
-            self._replies.extend([octets] if kind == ofp.OFPT_MULTIPART_REPLY else [])
+            self.replies.extend([octets] if kind == ofp.OFPT_MULTIPART_REPLY else [])
             self.driver.receive(octets)
             while self.driver.has_reads:
                 self.driver.read_on()

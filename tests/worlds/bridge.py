@@ -540,7 +540,8 @@ class World:
                 if effect.dpid in self.crowded:
                     shown = _without_expected(shown, effect)
                 meters = tuple(self.tables[effect.dpid].meters.values()) if effect.mask == OURS else None
-                answer = RulesRead(effect.dpid, effect.token, shown, meters)
+                omitted = effect.most is not None and len(shown) > effect.most
+                answer = RulesRead(effect.dpid, effect.token, () if omitted else shown, meters, omitted=omitted)
                 if effect.dpid in self.slow_reads and (effect.lane is not None or effect.mask == OURS):
                     self.reads[effect.token] = answer
                 else:

@@ -41,16 +41,18 @@ def in_direction(direction: Direction) -> LearnSpec:
     return LearnSpec(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction)
 
 
-def parts_of(
-    table: Table, kinds: Iterable[tuple[int, int]], by_direction: bool = True
-) -> tuple[RulePart, ...]:
+def parts_of(table: Table, kinds: Iterable[tuple[int, int]], by_direction: bool = True) -> tuple[RulePart, ...]:
     """Parts of the rules of a table: a part for each EtherType and IP protocol.
 
     Args:
         by_direction: each rule matches on one direction.
     """
     return tuple(
-        RulePart(table, match(eth_type=eth_type, ip_proto=ip_proto), (*_BY_DIRECTION[:by_direction], *_ends(eth_type, ip_proto)))
+        RulePart(
+            table,
+            match(eth_type=eth_type, ip_proto=ip_proto),
+            (*_BY_DIRECTION[:by_direction], *_ends(eth_type, ip_proto)),
+        )
         for eth_type, ip_proto in kinds
     )
 

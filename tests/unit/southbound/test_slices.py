@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.flow.rule import CookieMask, FieldMatch, Match, Rule, match
+from ryu_apps.evb.flow.rule import CookieMask, Match, Rule, match
 from ryu_apps.southbound.encode import ALL_ONES
-from ryu_apps.southbound.messages import ALL_TABLES, Query
+from ryu_apps.southbound.messages import Query
 from ryu_apps.southbound.slices import MOST_SLICES, SLICE, Slice, cut
+from tests.unit.southbound.selection import brought_back
 
 COUNT = 8 * SLICE
-
-
-def brought_back(part: Slice, rules: Iterable[Rule]) -> list[Rule]:
-    """The rules that the request of a slice returns (OpenFlow 1.3.5, 7.3.5.2)."""
-    asked, table, wanted_fields = part.query
-
-    def agrees(rule: Rule, wanted: FieldMatch) -> bool:
-        value, mask = next(((has.value, has.mask) for has in rule.match if has.name == wanted.name), (0, 0))
-        if wanted.mask is None:
-            return (value, mask) == (wanted.value, None)
-        return (mask is None or mask & wanted.mask == wanted.mask) and value & wanted.mask == wanted.value
-
-    return [
-        rule
-        for rule in rules
-        if table in (ALL_TABLES, rule.table)
-        and all(agrees(rule, wanted) for wanted in wanted_fields)
-        and asked.covers(rule.cookie)
-    ]
 
 
 def rules(*matches: Match, table: int = 30) -> list[Rule]:
@@ -96,7 +77,7 @@ def test_rules_that_cannot_be_told_apart_stay_together() -> None:
 def test_a_request_brings_back_hardly_more_than_its_slice() -> None:
     everything = [*rules(*hosts()), *rules(*networks(), table=50), *rules(*ports())]
     for part in cut(everything):
-        assert len(brought_back(part, everything)) <= 1.2 * len(part.rules)
+        assert len(brought_back(part.query, everything)) <= 1.2 * len(part.rules)
 
 
 mixed = st.lists(
@@ -124,4 +105,4 @@ def test_every_rule_is_in_one_slice_that_brings_it_back(some: list[Rule]) -> Non
     slices = list(cut(many))
     assert sorted(map(repr, (rule for part in slices for rule in part.rules))) == sorted(map(repr, many))
     for part in slices:
-        assert len(brought_back(part, part.rules)) == len(part.rules)
+        assert len(brought_back(part.query, part.rules)) == len(part.rules)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events import Mode, ReadRules
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import CookieKind, Direction, cookie, of_kind, vsi_metadata
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, of_kind, vsi_metadata
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.topology.fabric import PortId
@@ -269,3 +269,47 @@ def test_rules_that_teach_go_together_with_what_they_have_taught(world: World) -
     (swept,) = [apply for apply in world.applied if any(taught.covers(m.cookie) for m in apply.change.delete_by_cookie)]
     assert len(swept.change.delete_by_cookie) == 2
     assert swept.mode is Mode.ATOMIC
+
+
+def reads_of(world: World) -> list[ReadRules]:
+    """Reads from now on, filled while the world goes on."""
+    seen: list[ReadRules] = []
+    world.observers.append(lambda _, effects: seen.extend(e for e in effects if isinstance(e, ReadRules)))
+    return seen
+
+
+def test_early_reading_is_in_parts_so_that_a_gate_may_go_between(world: World) -> None:
+    vm = Vm(7, DUAL)
+    associated(world, vm)
+    world.ask(HV3, vm, VdpMode.PREASSOCIATE_RR)
+    seen = reads_of(world)
+    world.ask(HV1, vm, VdpMode.ASSOCIATE, suspended=True)
+    (read,) = seen
+    assert {part.table for part in read.parts} == {Table.CONNECTIONS}
+    assert read.most == state_transfer.MOST_EARLY
+
+
+def test_state_of_a_source_that_leaves_is_read_at_once(world: World) -> None:
+    vm = Vm(7, DUAL)
+    associated(world, vm)
+    world.ask(HV3, vm, VdpMode.PREASSOCIATE_RR)
+    seen = reads_of(world)
+    world.ask(HV1, vm, VdpMode.DEASSOCIATE)
+    (read,) = seen
+    assert (read.parts, read.most) == ((), None), "the answer to the station waits behind it"
+
+
+def test_more_state_than_may_be_read_early_is_read_after_the_associate(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = Vm(7, DUAL)
+    associated(world, vm)
+    learn(world, vm, 1000)
+    world.ask(HV3, vm, VdpMode.PREASSOCIATE_RR)
+    monkeypatch.setattr(state_transfer, "MOST_EARLY", 3)
+    learn(world, vm, *range(1001, 1006))
+    world.ask(HV1, vm, VdpMode.ASSOCIATE, suspended=True)
+    assert ports(world, S2) == {1000}
+    world.ask(HV3, vm, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success
+    assert ports(world, S2) == set(range(1000, 1006))

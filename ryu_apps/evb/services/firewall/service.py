@@ -143,7 +143,8 @@ class FirewallService(Service):
     section = SECTION
     tables = (Table.FIREWALL_FROM, Table.FIREWALL_TO)
     learned = LearnedState(
-        Table.CONNECTIONS, parts_of(Table.CONNECTIONS, map(attrgetter("eth_type", "ip_proto"), PROTOCOLS), by_direction=False)
+        Table.CONNECTIONS,
+        parts_of(Table.CONNECTIONS, map(attrgetter("eth_type", "ip_proto"), PROTOCOLS), by_direction=False),
     )
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
