@@ -42,12 +42,13 @@ def forget(world: World, ports_to_close: set[int]) -> None:
     shown=st.integers(0, 6),
     leaves=st.booleans(),
     early=st.sampled_from([0, 8, _MOST]),
+    together=st.sampled_from([1, 3, _MOST]),
 )
 @settings(deadline=None, max_examples=50)
-@example(DUAL, {1, 2}, {3, 4, 5}, {1}, set(), 1, 1, True, _MOST)
-@example(DUAL, {1, 2}, {3, 4, 5}, {1}, set(), 1, 1, True, 1)
-@example(DUAL, {1, 2}, {3, 4, 5}, {2, 3}, {6}, 1, 2, False, _MOST)
-@example(DUAL, {1, 2}, {3, 4, 5}, {2, 3}, {6}, 1, 2, False, 1)
+@example(DUAL, {1, 2}, {3, 4, 5}, {1}, set(), 1, 1, True, _MOST, 1)
+@example(DUAL, {1, 2}, {3, 4, 5}, {1}, set(), 1, 1, True, 1, 1)
+@example(DUAL, {1, 2}, {3, 4, 5}, {2, 3}, {6}, 1, 2, False, _MOST, 3)
+@example(DUAL, {1, 2}, {3, 4, 5}, {2, 3}, {6}, 1, 2, False, 1, 1)
 def test_gate_moves_at_once_and_all_state_is_in_force(
     kind: VsiTypeKey,
     staged: set[int],
@@ -58,9 +59,10 @@ def test_gate_moves_at_once_and_all_state_is_in_force(
     shown: int,
     leaves: bool,
     early: int,
+    together: int,
 ) -> None:
     """A move with an early reading, or with more than ``early`` rules of staged state, which are too many for one."""
-    with patch.object(state_transfer, "MOST_EARLY", early):
+    with patch.object(state_transfer, "MOST_EARLY", early), patch.object(state_transfer, "TOGETHER", together):
         move(kind, staged, late, closed, last, portion, shown, leaves)
 
 
@@ -110,6 +112,7 @@ def move(
     assert state(world, S1) == []
 
 
+@patch.object(state_transfer, "TOGETHER", 1)
 def test_associate_ends_the_early_reading_and_uses_what_it_has_brought() -> None:
     world = World(policies=PolicySet({**POLICIES.types, DUAL: walled(DUAL, most=_MOST)}))
     world.connect()

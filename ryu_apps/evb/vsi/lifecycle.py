@@ -327,6 +327,8 @@ class Lifecycle(TokenOwner):
         # From the sending on: a switch may carry out a change whose confirmation is lost with the channel.
         program.opened = True
         gate_switch = self.gates.open(attachment, program)
+        # Now, not when the gate is open: until then the store writes, and a reading would take its processor time.
+        self._state.interrupt(program, gate_switch.source)
         if not gate_switch.waiting:
             # No switch is connected; all get the gate when they return.
             self.grants.record_move(gate_switch)

@@ -35,6 +35,9 @@ STAGED_IDLE = 3600
 #: Rules of staged state up to which a trigger reads early.  A switch that shows its rules answers nothing else for some
 #: 2.5 us a rule, and an Associate that comes meanwhile waits for it.
 MOST_EARLY = 5000
+#: Rules that an early reading collects for one change: a change for each portion would be hundreds of barriers, and
+#: the gate passes the same switch.
+TOGETHER = 100
 
 
 class StateTransfer:
@@ -72,10 +75,14 @@ class StateTransfer:
             if carried_tables(program.vsi_type, early=True) and may_read_early(program):
                 program.reading = self._ask(source, successor, program, ReadOut.EARLY, leaves)
 
+    def interrupt(self, program: Installation, source: SourceState | None) -> None:
+        """End the early reading of a program whose gate opens, if :meth:`conclude` will read the state once more."""
+        if source is not None:
+            self._end_early(program)
+
     def conclude(self, attachment: Attachment, program: Installation, source: SourceState | None) -> None:
         """Read the state once more after the gate is open, and let timeouts begin."""
         if source is not None and self._ask(source, attachment, program, ReadOut.FINAL) is not None:
-            self._end_early(program)
             return
         early = self._pending.steps.get(program.reading) if program.reading is not None else None
         program.reading = None
@@ -147,7 +154,11 @@ class StateTransfer:
         program.awaiting.update(known)
         for key in known:
             step.unseen.pop(key, None)
-        self._fix_up(step, (*step.excess, *(rule for rule in found if rule.key not in known)))
+        fresh = (*step.excess, *(rule for rule in found if rule.key not in known))
+        if step.reading is ReadOut.EARLY and len(fresh) < TOGETHER:
+            step.excess = fresh
+        else:
+            self._fix_up(step, fresh)
 
     def end(self, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> str | None:
         """Take the last portion of a reading (None: the switch could not be read); returns the reason for a refusal."""

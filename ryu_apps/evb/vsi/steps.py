@@ -69,7 +69,7 @@ class StateReadOut:
         found: state to be staged with the body, as it will be once the gate is open.
         staged: the same with the timeouts of staged state.
         unseen: staged state that the switch has not shown yet; None: it has shown nothing.
-        excess: state for which there is no room so far.
+        excess: state that is not on its way yet: there is no room so far, or it is sent with more.
     """
 
     attachment: Attachment
