@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from eventlet import tpool
 from ryu.app.wsgi import ControllerBase, Request, Response, WSGIApplication
 from ryu.base import app_manager
 from ryu.cfg import CONF
@@ -56,6 +57,7 @@ class EvbController(ControllerBase):
             clock=time.monotonic,
             pause=_TURNS.pause,
             limit=lambda seconds: hub.Timeout(seconds, False),
+            elsewhere=tpool.execute,
         )
 
 

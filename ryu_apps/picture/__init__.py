@@ -8,6 +8,6 @@ the core.
 """
 
 from ryu_apps.picture.live import QUIET, Live, LiveError, Marker, VsiStage, read_live
-from ryu_apps.picture.svg import render
+from ryu_apps.picture.svg import STYLE, render
 
-__all__ = ["QUIET", "Live", "LiveError", "Marker", "VsiStage", "read_live", "render"]
+__all__ = ["QUIET", "STYLE", "Live", "LiveError", "Marker", "VsiStage", "read_live", "render"]

@@ -14,7 +14,8 @@ _CHARACTER, _BOLD_CHARACTER, _SMALL_CHARACTER = 6.4, 7.2, 5.6
 _RADIUS, _STEP = 4.5, 12.0
 #: VSIs of a port that are drawn; the last place says how many more there are.
 _MARKERS = 6
-_STYLE = """\
+#: Content of the style element.
+STYLE = """\
 text{font:11px system-ui,sans-serif;fill:#1f2933}
 .title{font-size:16px;font-weight:600}.summary{fill:#52606d}.middle{text-anchor:middle}
 .name{font-weight:600}.small{font-size:9px;fill:#52606d}
@@ -48,7 +49,7 @@ def render(title: str, fabric: Fabric, live: Live = QUIET) -> str:
     )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size}>',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
+        f"<title>{escape(title)}</title><style>{STYLE}</style>",
         '<rect width="100%" height="100%" fill="#fff"/>',
         f'<text class="title" x="20" y="28">{escape(title)}</text>',
         f'<text class="summary" x="20" y="46">{escape(_summary(fabric, layout, live))}</text>',
@@ -90,6 +91,7 @@ def _switch(dpid: int, box: Rectangle, fabric: Fabric, live: Live) -> str:
         f"{switch.name}, datapath {dpid:016x}" + (f", {trouble}" if trouble else ""),
         _rect(box, "switch down" if trouble else "switch", 4)
         + _text(box.middle, box.y + 19, _fitting(words, box.width, _BOLD_CHARACTER), "name middle"),
+        switch=f"{dpid:016x}",
     )
 
 
@@ -108,6 +110,7 @@ def _node(port: PortId, box: Rectangle, fabric: Fabric, live: Live) -> str:
         + _text(box.x + 6, box.y + 14, _fitting(interface.name, room, _BOLD_CHARACTER), "name")
         + _text(box.right - 5, box.y + 13, number, "small", 'text-anchor="end"')
         + (_text(box.right - 5, box.bottom - 6, "down", "fault", 'text-anchor="end"') if down else ""),
+        port=port,
     )
 
 
@@ -165,7 +168,8 @@ def _line(line: Line, fabric: Fabric, live: Live) -> str:
     names = " - ".join(f"{fabric.switches[end.dpid].name} port {end.port_no}" for end in line.link.ends)
     about = names + (", down" if down else ", broadcast tree" if line.link.in_tree else "")
     cross = f'<path class="cross" d="M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10"/>' if down else ""
-    return _titled(about, f'<path class="{"link down" if down else kind}" d="{path}"/>{cross}')
+    drawn = f'<path class="{"link down" if down else kind}" d="{path}"/>{cross}'
+    return _titled(about, drawn, ends=" ".join(map(str, line.link.ends)))
 
 
 # --- legend ----------------------------------------------------------------------------------------
@@ -194,8 +198,10 @@ def _legend(layout: Layout) -> str:
 
 
 # --- elements --------------------------------------------------------------------------------------
-def _titled(about: str, inner: str) -> str:
-    return f"<g><title>{escape(about)}</title>{inner}</g>"
+def _titled(about: str, inner: str, **data: object) -> str:
+    """A group with its title; ``data``: attributes ``data-...`` by which a page finds it."""
+    named = "".join(f' data-{name}="{value}"' for name, value in data.items())
+    return f"<g{named}><title>{escape(about)}</title>{inner}</g>"
 
 
 def _rect(box: Rectangle, kind: str, radius: float) -> str:

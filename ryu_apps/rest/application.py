@@ -12,17 +12,24 @@ from webob import Request, Response
 from ryu_apps.evb.policy import validate
 from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.rest.answers import Page, body_of
-from ryu_apps.rest.bridge import Bridge, Later, Negotiated, PlainText, Reply, RestError
+from ryu_apps.rest.bridge import Aside, Bridge, Document, Later, Negotiated, PlainText, Reply, RestError
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.rest.cluster import refer_to_leader
 from ryu_apps.rest.event_ids import event_id
-from ryu_apps.rest.guard import ADMITTED
+from ryu_apps.rest.guard import ADMITTED, CALLER
 from ryu_apps.rest.resources import allowed, find
 from ryu_apps.rest.stream import CONTENT_TYPE, EventFeed, EventStream
 
 _JSON = "application/json"
 #: Seconds to wait for an answer of switches, and between two looks whether it has come.
 PATIENCE, _NAP = 1.0, 0.001
+
+#: Calls a function, perhaps in another thread, and returns its result.
+Elsewhere = Callable[[Callable[[], object]], object]
+
+
+def _here(work: Callable[[], object]) -> object:
+    return work()
 
 
 def respond(
@@ -31,6 +38,7 @@ def respond(
     clock: Callable[[], float],
     pause: Callable[[float], None],
     limit: Limit,
+    elsewhere: Elsewhere = _here,
 ) -> Response:
     """Serve one request.
 
@@ -40,12 +48,13 @@ def respond(
         pause: yields to other green threads for so many seconds: before an answer is built, between the slices of a
             long one, and until the switches have answered.
         limit: bounds the time in which a body has to arrive.
+        elsewhere: calls a function in another thread, while other green threads run.
     """
     running = bridge()
     try:
         screen(request, running.rest.names if running is not None else ())
         octets = read_body(request, limit)
-        return _served(request, octets, running, clock, pause)
+        return _served(request, octets, running, clock, pause, elsewhere)
     except NotServedError as refused:
         abandon(request)
         return _json(refused.status, {"error": refused.reason})
@@ -59,6 +68,7 @@ def _served(
     running: Bridge | None,
     clock: Callable[[], float],
     pause: Callable[[float], None],
+    elsewhere: Elsewhere,
 ) -> Response:
     try:
         if request.method == "OPTIONS":
@@ -71,14 +81,19 @@ def _served(
     cluster = None if called.everywhere else running.cluster(clock())
     if cluster is not None and not cluster.leads:
         raise refer_to_leader(cluster, request.path_qs)
-    more = {} if called.body is None else {"body": _body(octets, called.body)}
+    more: dict[str, object] = {} if called.body is None else {"body": _body(octets, called.body)}
+    if called.asks_caller:
+        more["caller"] = request.environ.get(CALLER)
     pause(0)
-    found = called.view(running, clock(), **called.parameters, **more)
-    match _awaited(found, clock, pause) if isinstance(found, Later) else found:
+    match _found(called.view(running, clock(), **called.parameters, **more), clock, pause, elsewhere):
         case Negotiated(answer):
             content_type, parts = answer(request.headers.get("Accept", ""))
             response = body_of(parts, pause).response(request, content_type)
             response.vary = ("Accept", "Accept-Encoding")
+            return response
+        case Document(content_type, body, headers):
+            response = body_of([body], pause).response(request, content_type)
+            response.headers.update(headers)
             return response
         case PlainText(content_type, body, etag):
             headers = {"Content-Type": content_type}
@@ -117,6 +132,17 @@ def _next(request: Request, last: object) -> str:
     """The URL of the part of a list that follows an item."""
     query = [(name, text) for name, text in request.GET.items() if name != "after"]
     return f"{request.path}?{urlencode([*query, ('after', str(last))])}"
+
+
+def _found(answer: object, clock: Callable[[], float], pause: Callable[[float], None], elsewhere: Elsewhere) -> object:
+    """The answer of a view when it is there."""
+    match answer:
+        case Later():
+            return _awaited(answer, clock, pause)
+        case Aside(work):
+            return elsewhere(work)
+        case _:
+            return answer
 
 
 def _awaited(later: Later, clock: Callable[[], float], pause: Callable[[float], None]) -> object:

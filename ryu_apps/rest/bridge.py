@@ -7,7 +7,7 @@ wait.  It runs between two events of the engine, so its answer is consistent.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
@@ -88,6 +88,20 @@ class Negotiated(NamedTuple):
     """An answer in one of several formats; ``answer`` returns it for the Accept header (empty: there is none)."""
 
     answer: Callable[[str], Exposition]
+
+
+class Document(NamedTuple):
+    """A file of the live page, or a picture; ``headers`` are further ones of the response."""
+
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Aside(NamedTuple):
+    """An answer that takes too long between two frames of stations: ``work`` returns it in another thread."""
+
+    work: Callable[[], Document]
 
 
 class Later(NamedTuple):

@@ -15,6 +15,8 @@ from ryu_apps.rest.tokens import Role, Token, TokenFile
 
 #: Member of the environment: a function that returns False when the request would be refused by now.
 ADMITTED = "evbridge.admitted"
+#: Member of the environment: the :class:`Token` of the request; None or absent: no request needs one.
+CALLER = "evbridge.caller"
 #: Methods that change nothing.
 _READING = ("GET", "HEAD", "OPTIONS")
 #: Characters of a client's path in an event.
@@ -46,7 +48,7 @@ class Guard:
     Args:
         application: serves what is let through.
         tokens: those that are accepted; None: no request needs one.
-        role_of: the role that a method and a path need.
+        role_of: the role that a method and a path need; None: no token.
         wall: Unix time in seconds.
         report: records the events of changes and refusals.
     """
@@ -55,7 +57,7 @@ class Guard:
         self,
         application: Wsgi,
         tokens: TokenFile | None,
-        role_of: Callable[[str, str], Role],
+        role_of: Callable[[str, str], Role | None],
         wall: Callable[[], float],
         report: Callable[[LogEvent], None],
     ) -> None:
@@ -74,11 +76,13 @@ class Guard:
             self._report(RestRefused(*_facts(request, refused.caller, refused.status)))
             return _refuse(request, start_response, refused)
         environ[ADMITTED] = lambda: self._admits(request)
+        environ[CALLER] = caller
         if request.method in _READING:
             return self._application(environ, start_response)
 
         def started(status: str, *more: Any) -> Any:
-            self._report(RestChanged(*_facts(request, caller, int(status.split()[0]))))
+            name = _NO_TOKEN if caller is None else caller.name
+            self._report(RestChanged(*_facts(request, name, int(status.split()[0]))))
             return start_response(status, *more)
 
         return self._application(environ, started)
@@ -90,22 +94,20 @@ class Guard:
             return False
         return True
 
-    def _caller(self, request: Request) -> str:
-        if self._tokens is None:
-            return _NO_TOKEN
+    def _caller(self, request: Request) -> Token | None:
+        """The token of a request; None: it needs none."""
+        needed = self._role_of(request.method, _path(request))
+        if self._tokens is None or needed is None:
+            return None
         text = _bearer(request)
         if text is None:
             raise RefusedError(401, "a token is needed: Authorization: Bearer TOKEN")
         token = self._tokens.find(text, self._wall())
         if token is None:
             raise RefusedError(401, self._unknown())
-        return self._permitted(token, request)
-
-    def _permitted(self, token: Token, request: Request) -> str:
-        needed = self._role_of(request.method, _path(request))
         if token.role < needed:
             raise RefusedError(403, f"the role {needed} is needed; the token {token.name} has {token.role}", token.name)
-        return token.name
+        return token
 
     def _unknown(self) -> str:
         assert self._tokens is not None

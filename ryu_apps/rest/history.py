@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
-from ryu_apps.evb.bridge.migrations import MigrationPart, MigrationState
+from ryu_apps.evb.bridge.migrations import HISTORY, MigrationPart, MigrationState
 from ryu_apps.evb.bridge.vsi_queries import MigrationStatus
-from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent, Repetitions
 from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
@@ -25,14 +25,16 @@ def migrations(
     vsi: str | None = None,
     port: PortId | None = None,
     switch: int | None = None,
+    newest: int = HISTORY,
     after: int = 0,
 ) -> Iterator[JsonValue]:
     """The newest migrations, oldest first; of one VSI, from or to a port or switch, or all."""
-    return (
-        _migration_json(bridge, found)
+    chosen = [
+        found
         for found in bridge.queries.vsis.migrations(vsi)
         if found.number > after and _about((found.source, found.destination), port, switch)
-    )
+    ]
+    return (_migration_json(bridge, found) for found in chosen[-newest:])
 
 
 def migration(bridge: Bridge, now: float, number: int) -> JsonValue:
@@ -116,7 +118,7 @@ def _migration_json(bridge: Bridge, found: MigrationStatus) -> JsonValue:
         "finished": found.finished,
         "services": [_service_json(found, name, share) for name, share in found.services.items()],
         "statistics": _extracted(found),
-        "events": [_event_json(bridge, when, happened) for when, happened in found.steps],
+        "events": [_event_json(bridge, when, happened) | _place_in_ladder(happened) for when, happened in found.steps],
     }
 
 
@@ -147,6 +149,12 @@ def _extracted(found: MigrationStatus) -> JsonValue | None:
 
 def _is_extraction(step: LogEvent, found: MigrationStatus) -> bool:
     return isinstance(step, CountersExtracted) and step.port == found.source
+
+
+def _place_in_ladder(happened: LogEvent) -> JsonValue:
+    """Arrow and words of a step in the ladder of its migration; null and empty: it is no step."""
+    arrow = None if isinstance(happened, Repetitions) else happened.row.ladder
+    return {"arrow": None if arrow is None else arrow.name.lower(), "words": happened.ladder_text}
 
 
 def _event_json(bridge: Bridge, when: float, happened: LogEvent) -> JsonValue:

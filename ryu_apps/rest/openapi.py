@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
 
-from ryu_apps.rest.bridge import JsonValue, Later, PlainText, Reply
+from ryu_apps.rest.bridge import Aside, Document, JsonValue, Later, PlainText, Reply
 from ryu_apps.rest.parameters import READERS
 from ryu_apps.rest.resource import Resource
 
@@ -68,10 +68,12 @@ def _operation(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
     operation: JsonValue = {
         "operationId": _identifier(resource),
         "summary": resource.meaning,
-        "x-role": str(resource.role),
+        "x-role": resource.role_text,
         "parameters": list(_parameters(resource)),
         "responses": _responses(resource, schemas),
     }
+    if resource.role is None:
+        operation["security"] = []
     if resource.body is not None:
         schema = resource.body.model_json_schema(ref_template=_COMPONENTS)
         schemas.update(schema.pop("$defs", {}))
@@ -131,7 +133,7 @@ def _content(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
 
 def _schema(returned: Any, schemas: dict[str, Any]) -> JsonValue:
     """The JSON schema of a type that a view returns."""
-    if returned in (JsonValue, Reply, PlainText):
+    if returned in (JsonValue, Reply, PlainText, Document, Aside):
         return {"type": "object"}
     kind, arguments = get_origin(returned), get_args(returned)
     if kind in (Union, UnionType):

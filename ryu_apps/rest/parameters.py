@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import NamedTuple
 
+from ryu_apps.evb.bridge.migrations import HISTORY
 from ryu_apps.evb.model import Phase, VsiTypeKey
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.manager_text import manager_from_text
@@ -18,6 +19,7 @@ from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.rest.bridge import RestError
 from ryu_apps.rest.event_ids import PATTERN, event_id
 from ryu_apps.rest.flows import STATES, RulePlace
+from ryu_apps.rest.page import SCRIPTS, SHEETS
 
 #: Items of one answer.
 MOST = 100_000
@@ -171,11 +173,16 @@ READERS: dict[str, Reader] = {
     ),
     "phase": Reader(_among("a phase", _PHASES), {"type": "string", "enum": _PHASES}, "state of the rules of a VSI"),
     "vlan": Reader(_between(1, 4094), _integer(1, 4094), "VID in the fabric"),
+    "newest": Reader(_between(1, HISTORY), _integer(1, HISTORY), "only the newest so many"),
     "since": Reader(_seconds, {"type": "number", "minimum": 0}, "only what is later than this t, in seconds"),
     "fresh": Reader(_flag, {"type": "string", "enum": ["0", "1"]}, "1: the switches are queried first"),
     "rule": Reader(_rule, _text(r"^[0-9]{1,3}\.[0-9]{1,5}\.[0-9a-f]{16}\.[0-9]{1,7}$"), "id of a rule"),
     "after": Reader(event_id, _text(f"^{PATTERN}$"), "the last event that the client has"),
     "event": Reader(event_id, _text(f"^{PATTERN}$"), "id of an event"),
+    "script": Reader(
+        _among("a script of the page", SCRIPTS), {"type": "string", "enum": SCRIPTS}, "name of the module"
+    ),
+    "sheet": Reader(_among("a style sheet", SHEETS), {"type": "string", "enum": SHEETS}, "name of the style sheet"),
     "limit": Reader(_between(1, MOST), _integer(1, MOST), "the most items; the header Link has the URL of the next"),
 }
 

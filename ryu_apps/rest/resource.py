@@ -34,7 +34,8 @@ class Resource:
         filters: parameters of the query, each optional.
         listing: it is a list that can be read in parts; the view takes ``after``.
         body: model of the body, which the view gets as ``body``.
-        role: what a client's token has to allow, where tokens are needed.
+        role: what a client's token has to allow, where tokens are needed; None: it is for everyone.
+        asks_caller: the view takes the token of the request as ``caller``; None: it needs none.
         statuses: those of the view's answers.
         media_types: of an answer that is not JSON; the Accept header chooses.
         everywhere: each member of a cluster answers for itself; False: only the leader.
@@ -46,7 +47,8 @@ class Resource:
     filters: tuple[str, ...] = ()
     listing: Listing | None = None
     body: type[Strict] | None = None
-    role: Role = Role.READ
+    role: Role | None = Role.READ
+    asks_caller: bool = False
     statuses: tuple[int, ...] = (200,)
     media_types: tuple[str, ...] = ()
     everywhere: bool = False
@@ -65,6 +67,11 @@ class Resource:
     def kinds(self) -> dict[str, str]:
         """Names of readers, for the parameters that have not the name of theirs."""
         return {"after": self.listing.kind} if self.listing else {}
+
+    @property
+    def role_text(self) -> str | None:
+        """Name of the role; None: no token is needed."""
+        return None if self.role is None else str(self.role)
 
     @property
     def meaning(self) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics.exposition import CONTENT_TYPES
+from ryu_apps.rest.access import access
 from ryu_apps.rest.bridge import Bridge, JsonValue, Negotiated, RestError
 from ryu_apps.rest.cluster import Transfer, transfer
 from ryu_apps.rest.flows import flows
@@ -19,7 +20,9 @@ from ryu_apps.rest.history import event_stream, events, migration, migrations
 from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
 from ryu_apps.rest.multicast import multicast
 from ryu_apps.rest.openapi import openapi_document
+from ryu_apps.rest.page import HTML, SCRIPT, STYLE_SHEET, page, page_script, page_sheet
 from ryu_apps.rest.parameters import MOST, read
+from ryu_apps.rest.picture import SVG, picture
 from ryu_apps.rest.reservations import reservations
 from ryu_apps.rest.resource import Listing, Resource
 from ryu_apps.rest.sets import sets
@@ -43,7 +46,7 @@ def index(bridge: Bridge, now: float) -> JsonValue:
                 "path": resource.path,
                 "meaning": resource.meaning,
                 "query": list(resource.query),
-                "role": str(resource.role),
+                "role": resource.role_text,
             }
             for resource in RESOURCES
         ],
@@ -65,10 +68,14 @@ _BY_VSI = Listing("vsi", "vsi")
 _OF_EVENTS, _PUSHED = ("since", "vsi", "port", "switch"), ("vsi", "port", "switch", "after")
 
 RESOURCES = (
-    Resource("GET", "/", index, everywhere=True),
+    Resource("GET", "/", page, media_types=(HTML,), role=None, everywhere=True),
+    Resource("GET", "/evb/page/{script}.js", page_script, media_types=(SCRIPT,), role=None, everywhere=True),
+    Resource("GET", "/evb/page/{sheet}.css", page_sheet, media_types=(STYLE_SHEET,), role=None, everywhere=True),
     Resource("GET", "/evb", index, everywhere=True),
     Resource("GET", "/evb/openapi.json", openapi, everywhere=True),
+    Resource("GET", "/evb/access", access, asks_caller=True, everywhere=True),
     Resource("GET", "/evb/status", status, everywhere=True),
+    Resource("GET", "/evb/picture.svg", picture, media_types=(SVG,), everywhere=True),
     Resource("POST", "/evb/cluster/transfer", transfer, body=Transfer, role=Role.ADMIN, statuses=(202, 409)),
     Resource("GET", "/evb/vsitypes", vsitypes, listing=Listing("type", "type_key"), everywhere=True),
     Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN, statuses=(200, 409), everywhere=True),
@@ -90,7 +97,13 @@ RESOURCES = (
     Resource("GET", "/evb/load_balancers", load_balancers, filters=("vlan",), listing=Listing("name", "balancer")),
     Resource("GET", "/evb/load_balancers/{balancer}", load_balancer),
     Resource("PUT", "/evb/load_balancers/{balancer}/backends/{backend}", judge, body=Judgement, role=Role.OPERATE),
-    Resource("GET", "/evb/migrations", migrations, filters=("vsi", "port", "switch"), listing=Listing("id", "number")),
+    Resource(
+        "GET",
+        "/evb/migrations",
+        migrations,
+        filters=("vsi", "port", "switch", "newest"),
+        listing=Listing("id", "number"),
+    ),
     Resource("GET", "/evb/migrations/{number}", migration),
     Resource("GET", "/evb/statistics", all_statistics, filters=("fresh", "type"), listing=_BY_VSI),
     Resource("GET", "/evb/statistics/{vsi}", statistics, filters=("fresh",)),
@@ -115,8 +128,8 @@ RESOURCES = (
 )
 
 
-def required_role(method: str, path: str) -> Role:
-    """The role that a request needs: that of its resource.
+def required_role(method: str, path: str) -> Role | None:
+    """The role that a request needs: that of its resource; None: no token.
 
     Another path is perhaps that of another Ryu app, which may write any rule.
     """
@@ -136,6 +149,7 @@ class Called(NamedTuple):
         limit: the most items of a list.
         key: member of an item of a list that names it; None: it is not read in parts.
         everywhere: each member of a cluster answers for itself.
+        asks_caller: the view takes the token of the request.
     """
 
     view: Callable[..., object]
@@ -144,6 +158,7 @@ class Called(NamedTuple):
     limit: int
     key: str | None
     everywhere: bool
+    asks_caller: bool
 
 
 def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
@@ -163,7 +178,7 @@ def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
             limit = values.pop("limit", MOST)
             assert isinstance(limit, int)
             key = resource.listing.key if resource.listing else None
-            return Called(resource.view, values, resource.body, limit, key, resource.everywhere)
+            return Called(resource.view, values, resource.body, limit, key, resource.everywhere, resource.asks_caller)
     methods = ", ".join(allowed(path))
     raise RestError(405, f"{path} takes {methods}, not {method}", Allow=methods)
 

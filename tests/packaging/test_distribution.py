@@ -45,7 +45,7 @@ def test_a_wheel_has_the_hook_and_every_source_and_data_file(tree: Path) -> None
     linked = {f"ryu_apps/{name}" for name in sources("topologies/**/*.py", "policies/**/*.yaml")} | {
         f"ryu_apps/testbed/{name.removeprefix('mininet_tests/')}" for name in sources("mininet_tests/**/*.yaml")
     }
-    wanted = sources("ryu_apps/**/*.py", "ryu_apps/**/*.ovsschema") | linked
+    wanted = sources("ryu_apps/**/*.py", "ryu_apps/**/*.ovsschema", "ryu_apps/rest/page_files/*") | linked
     assert {"evbridge.pth", "evbridge_hook.py", *wanted} - packed == set()
     tops = {name.split("/")[0] for name in packed}
     assert {name for name in tops if not name.endswith(".dist-info")} == {

@@ -25,7 +25,7 @@ def test_a_ladder_is_read_as_it_was_written(name: str) -> None:
 
 
 def test_the_readme_and_the_manual_show_the_pictures() -> None:
-    shown = re.findall(r"^\.\. image:: (docs/pictures/\S+)$", (ROOT / "README.rst").read_text(), re.MULTILINE)
+    shown = re.findall(r"^\.\. image:: (docs/pictures/\S+[.]svg)$", (ROOT / "README.rst").read_text(), re.MULTILINE)
     for page in (ROOT / "docs").glob("*.rst"):
-        shown += re.findall(r"^ *\.\. image:: (pictures/\S+)$", page.read_text(), re.MULTILINE)
+        shown += re.findall(r"^ *\.\. image:: (pictures/\S+[.]svg)$", page.read_text(), re.MULTILINE)
     assert {Path(name).name for name in shown} == set(pictures(PICTURES))
