@@ -2,6 +2,7 @@
 # then a virtual environment inside the checkout.  A second run finds the stamps and starts at once.
 #
 #   make demo            watch a VM move between two switches, its policy ahead of it
+#   make demo-page       the same on the live page, http://127.0.0.1:8080/, until Ctrl-C
 #   make test            all tests;       make PYTHON=python3.12 test   under another interpreter
 #   make test-hypervisor     `virsh migrate` between unmodified libvirt, lldpad and QEMU, under software emulation
 #   make test-kernel     the demo on the kernel's datapath, in a guest under software emulation
@@ -46,8 +47,9 @@ DEBIAN_ROOT = $(VENV)/debian-root.tar
 DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-real test-clusters test-hypervisor test-kernel bench bench-ovn bench-scale soak soak-draws \
-    soak-long lint style types imports docs pictures deb-station clean python-debs network-debs emulation-debs deb-debs ovn-debs \
+.PHONY: help demo demo-page test test-pure test-real test-clusters test-hypervisor test-kernel bench bench-ovn bench-scale \
+    soak soak-draws soak-long lint style types imports docs pictures deb-station clean python-debs network-debs \
+    emulation-debs deb-debs ovn-debs \
     hypervisor-debs
 .DELETE_ON_ERROR:
 
@@ -56,6 +58,9 @@ help:
 
 demo: network-debs $(VENV)/mininet.stamp
 	@$(IN_VENV) evbridge demo
+
+demo-page: network-debs $(VENV)/mininet.stamp
+	@$(IN_VENV) evbridge demo --page
 
 # All three, one after the other, even if the first finds something.
 test: network-debs deb-debs $(VENV)/test.stamp $(DEBIAN_ROOT)

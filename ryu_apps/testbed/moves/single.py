@@ -44,6 +44,7 @@ class SingleMove:
         *,
         abort: bool = False,
         target: StagedTarget | None = None,
+        is_proven: bool = True,
         observers: Sequence[StepObserver] = (),
     ) -> None:
         """
@@ -52,6 +53,7 @@ class SingleMove:
             copy: seconds that copying the memory takes.
             abort: halt once the memory is copied.
             target: end system that frames injected at the staged port are sent to; None: nothing is injected.
+            is_proven: there is a port for the VM at the destination meanwhile, which nothing may pass.
             observers: called before those that collect the evidence.
         """
         self._attempt: Attempt | None = None
@@ -59,8 +61,9 @@ class SingleMove:
         self._abort = abort
         self._move = Move(vm, source, ladder, destination)
         self._destination = destination
-        own = (EvidenceRecorder(), StagedPortProof(lambda attempt: target))
-        self._executor = StepExecutor(self._begin, (*observers, *own), lambda vm, result: None)
+        proof = (StagedPortProof(lambda attempt: target),) if is_proven else ()
+        own = (*observers, EvidenceRecorder(), *proof)
+        self._executor = StepExecutor(self._begin, own, lambda vm, result: None)
 
     def run(self) -> Attempt:
         """Drive the move to its end; after a refusal or an abort the VM is where it was.
