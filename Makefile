@@ -5,6 +5,7 @@
 #   make demo-page       the same on the live page, http://127.0.0.1:8080/, until Ctrl-C
 #   make test            all tests;       make PYTHON=python3.12 test   under another interpreter
 #   make test-hypervisor     `virsh migrate` between unmodified libvirt, lldpad and QEMU, under software emulation
+#   make test-page       the live page in a browser
 #   make test-kernel     the demo on the kernel's datapath, in a guest under software emulation
 #   make lint            style, types and who may import whom
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
@@ -28,6 +29,7 @@ NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 ip
     dnsmasq-base busybox haproxy nftables prometheus
 DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap systemd
 OVN_DEBS = ovn-central ovn-host
+PAGE_DEBS = chromium
 EMULATION_DEBS = qemu-system-x86 kmod
 HYPERVISOR_DEBS = $(EMULATION_DEBS) qemu-utils libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients python3-libvirt
 # In a Debian of their own: what docs/hypervisors.rst installs, and ssh between two of them.
@@ -40,6 +42,7 @@ PURE = $(wildcard tests/unit tests/property tests/golden tests/pair)
 REAL = $(wildcard tests/packaging tests/app tests/interop)
 CLUSTERS = $(wildcard mininet_tests)
 HYPERVISORS = $(wildcard tests/hypervisor)
+PAGE = $(wildcard tests/page)
 GUEST_KERNEL = $(VENV)/guest-kernel
 CONTROLLERS_AT_ONCE ?= 4
 CLUSTERS_AT_ONCE ?= 5
@@ -47,10 +50,9 @@ DEBIAN_ROOT = $(VENV)/debian-root.tar
 DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-page test test-pure test-real test-clusters test-hypervisor test-kernel bench bench-ovn bench-scale \
-    soak soak-draws soak-long lint style types imports docs pictures deb-station clean python-debs network-debs \
-    emulation-debs deb-debs ovn-debs \
-    hypervisor-debs
+.PHONY: help demo demo-page test test-pure test-real test-clusters test-hypervisor test-page test-kernel bench bench-ovn \
+    bench-scale soak soak-draws soak-long lint style types imports docs pictures deb-station clean python-debs \
+    network-debs emulation-debs deb-debs ovn-debs hypervisor-debs page-debs
 .DELETE_ON_ERROR:
 
 help:
@@ -77,6 +79,11 @@ test-real:
 test-clusters:
 	@echo "Testing: $(CLUSTERS), $(CLUSTERS_AT_ONCE) clusters at a time"
 	@$(PYTEST) -n $(CLUSTERS_AT_ONCE) $(CLUSTERS)
+
+# The live page in Debian's Chromium.
+test-page: network-debs page-debs $(VENV)/page.stamp
+	@echo "Testing: $(PAGE)"
+	@$(PYTEST) $(PAGE)
 
 # Guests under software emulation: one at a time, two cores are busy with it.
 test-hypervisor: network-debs deb-debs hypervisor-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpacked $(DEBIAN_HYPERVISOR)/unpacked
@@ -173,6 +180,9 @@ deb-debs:
 
 emulation-debs:
 	@tools/debian-packages $(EMULATION_DEBS)
+
+page-debs:
+	@tools/debian-packages $(PAGE_DEBS)
 
 hypervisor-debs:
 	@tools/debian-packages $(HYPERVISOR_DEBS)

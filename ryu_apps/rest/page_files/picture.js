@@ -52,7 +52,7 @@ export class Picture {
     root.removeAttribute("height");
     root.setAttribute("role", "img");
     this.width = box.width;
-    this.moves = drawn("g");
+    this.moves = drawn("g", { class: "moves" });
     root.append(this.moves);
     this.root = root;
     this.nodes = new Map([...root.querySelectorAll("[data-port]")].map((group) => [group.dataset.port, this.node(group)]));
