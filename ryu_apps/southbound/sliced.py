@@ -1,7 +1,7 @@
 """The read of all rules of evbridge in a switch: in slices of the request, and in portions of the answer.
 
 Open vSwitch composes an answer in one go and forwards no other message meanwhile: 90 to 130 ms for 40,000 rules.  So
-each table is asked for by itself, and one with many rules by parts of the cookies.  A slice is asked for when that
+each table is asked for by itself, and one with many rules by owners and pages.  A slice is asked for when that
 before it has been decoded.
 """
 
@@ -26,9 +26,9 @@ from ryu_apps.southbound.messages import Query, aggregate_request, multipart_req
 from ryu_apps.southbound.portions import PortionedReadJob
 from ryu_apps.southbound.questions import ALL_METERS
 
-#: Most rules of a slice, roughly.  To find them the switch looks at all rules of the table, 0.4 us each, so that more
-#: and smaller slices would take longer in all.
-SLICE = 5000
+#: Most rules of a slice, roughly, and most slices of a table for each kind of rules.  To find the rules of a slice the
+#: switch looks at all of the table, 0.03 us each, and it shows one in 1.3 us: 1 ms for a slice of 10,000 rules.
+SLICE, MOST_SLICES = 500, 64
 #: Table number and number of rules, in an entry of table statistics.
 _TABLE = struct.Struct("!B3xI16x")
 _PART_HEADER = 16
@@ -114,7 +114,7 @@ class SlicedReadJob(PortionedReadJob):
 
     def _ask_for_parts(self, masks: list[CookieMask], table: int, count: int) -> None:
         for mask in masks:
-            for part in divided(mask, -(-count // SLICE)):
+            for part in divided(mask, min(-(-count // SLICE), MOST_SLICES)):
                 self._ask_later(part, table)
 
     def _ask_later(self, mask: CookieMask, table: int) -> None:

@@ -12,7 +12,7 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.switches import RulesDrifted, SwitchChangedByOthers, SwitchRefusedRules
 from ryu_apps.evb.events import Apply, Mode, SwitchAltered
 from ryu_apps.evb.flow.rule import Rule
-from ryu_apps.evb.switches.audit import INTERVAL, Audit
+from ryu_apps.evb.switches.audit import Audit
 from ryu_apps.evb.switches.bringup import Bringup, Readiness, SwitchState
 from ryu_apps.evb.switches.desired import DesiredRules
 from ryu_apps.evb.switches.recovery import Recovery
@@ -106,7 +106,7 @@ class Comparisons(TokenOwner):
         question = None if self._bringup.switches[dpid].unclaimed else self.audit.ask(dpid)
         if question is not None:
             self._effects.put(question)
-        self._agenda.set((Chore.AUDIT, dpid), now + INTERVAL)
+        self._agenda.set((Chore.AUDIT, dpid), now + self.audit.interval)
 
     def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Note a portion of what an audit reads."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.rule import CookieMask
-from ryu_apps.evb.pipeline.tables import OWNER_BITS, owner_bits
+from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, of_kind, owner_bits
+
+_BODIES_OF_TYPES = of_kind(CookieKind.TYPE_BODY)
 
 
 def without(mask: CookieMask, left_out: CookieMask) -> Iterator[CookieMask]:
@@ -23,14 +25,30 @@ def without(mask: CookieMask, left_out: CookieMask) -> Iterator[CookieMask]:
 
 
 def divided(mask: CookieMask, parts: int) -> Iterator[CookieMask]:
-    """Yield masks that cover what one mask covers, divided by the lowest bits of the owner.
+    """Yield masks that cover what one mask covers, in parts that are about even.
 
-    Owners are numbered one after the other, so the parts are about even.
+    Bodies of types, of which few have many rules, are divided by their pages, and all others by their owners.
 
     Args:
-        mask: leaves these bits open.
-        parts: at least so many parts, as far as there are owners.
+        mask: leaves owners and pages open.
+        parts: at least so many parts, as far as there are owners or pages.
     """
+    if parts < 2 or not _is_within(_BODIES_OF_TYPES, mask):
+        yield from _divided_by_owner(mask, parts)
+        return
+    for other in without(mask, _BODIES_OF_TYPES):
+        yield from _divided_by_owner(other, parts)
+    bits = min(max(parts - 1, 0).bit_length(), GENERATION_BITS)
+    for page in range(1 << bits):
+        yield CookieMask(_BODIES_OF_TYPES.cookie | page, _BODIES_OF_TYPES.mask | (1 << bits) - 1)
+
+
+def _is_within(part: CookieMask, mask: CookieMask) -> bool:
+    return mask.covers(part.cookie) and part.mask & mask.mask == mask.mask
+
+
+def _divided_by_owner(mask: CookieMask, parts: int) -> Iterator[CookieMask]:
+    """Divide by the lowest bits of the owner: owners are numbered one after the other."""
     bits = min(max(parts - 1, 0).bit_length(), OWNER_BITS)
     for number in range(1 << bits):
         yield CookieMask(mask.cookie | owner_bits(number), mask.mask | owner_bits((1 << bits) - 1))

@@ -18,8 +18,10 @@ from ryu_apps.evb.pipeline.tables import OURS, CookieKind, of_kind
 from ryu_apps.evb.switches.desired import DesiredRules
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 
-#: Seconds between audits of a switch.
-INTERVAL = 30.0
+#: Seconds between audits of a switch, at least; of a processor for each rule that is read, composed and compared; and
+#: the share of a processor that audits of all switches may have in the long run.  Changes by others are reported by the
+#: switches themselves, so an audit finds only what they do not report.
+INTERVAL, COST, SHARE = 30.0, 45e-6, 0.04
 
 
 @dataclass(eq=False, slots=True)
@@ -80,12 +82,19 @@ class Audit:
         self._tokens = tokens
         self._owner = owner
         self._traffic: dict[int, _Traffic] = {}
+        self._sizes: dict[int, int] = {}
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two audits of a switch: the longer, the more rules all switches had at their last audits."""
+        return max(INTERVAL, COST / SHARE * sum(self._sizes.values()))
 
     def reset(self, dpid: int) -> None:
         """Forget what was under way: a switch has connected or disconnected."""
         if (question := self._of(dpid).question) is not None:
             self._tokens.give_back(question.token)
         self._traffic[dpid] = _Traffic()
+        self._sizes.pop(dpid, None)
 
     def sent(self, apply: Apply) -> None:
         """Note that a change is sent."""
@@ -157,6 +166,7 @@ class Audit:
     def _comparison(self, dpid: int, question: _Question, meters: frozenset[Meter] | None) -> Iterator[int]:
         """Compare; yields the number of rules of each step."""
         wanted = yield from self._wanted.in_steps(dpid)
+        self._sizes[dpid] = max(len(wanted.rules), len(question.shown))
         add: list[Rule] = []
         for key, rule in wanted.rules.items():
             if question.shown.pop(key, None) != rule:

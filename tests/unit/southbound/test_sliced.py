@@ -11,7 +11,7 @@ from ryu_apps.evb.events import Confirmed, Mode, ReadRules, Rejected, RulesRead
 from ryu_apps.evb.flow.rule import CookieMask, Meter, RuleChange
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie, of_kind, owned_by
 from ryu_apps.southbound.portions import PORTION
-from ryu_apps.southbound.sliced import SLICE
+from ryu_apps.southbound.sliced import MOST_SLICES, SLICE
 from tests.unit.southbound.test_driver import Bench, Sent, multipart, rule
 from tests.unit.southbound.test_portions import read as read_state
 from tests.unit.southbound.test_portions import shown
@@ -87,9 +87,16 @@ def test_each_table_that_has_rules_is_asked_for_by_itself(bench: Bench) -> None:
 def test_table_with_many_rules_is_asked_for_by_owners(bench: Bench) -> None:
     begin(bench, {20: 3 * SLICE})
     masks = [mask for _, mask in all_queries(bench)]
-    assert len(masks) == 4
+    # By owners in four groups of kinds, and by pages in that of bodies of types.
+    assert len(masks) == 5 * 4
     for owner in range(16):
         assert sum(mask.covers(cookie(CookieKind.VSI_BODY, owner, 1)) for mask in masks) == 1
+
+
+def test_a_table_is_not_asked_for_without_end(bench: Bench) -> None:
+    """For each slice the switch looks at all rules of the table."""
+    begin(bench, {20: 1000 * SLICE})
+    assert len(all_queries(bench)) == 5 * MOST_SLICES
 
 
 def numbered(bench: Bench, rules: dict[CookieMask, int]) -> list[CookieMask]:
@@ -113,7 +120,7 @@ def of_program(index: int) -> CookieMask:
 
 @pytest.mark.parametrize(
     ("learnt", "counted", "requests"),
-    [((8 * SLICE,), 1, 4), ((4 * SLICE, 2 * SLICE), 2, 8), ((0, 0), 0, 8)],
+    [((8 * SLICE,), 1, 4), ((4 * SLICE, 2 * SLICE), 2, 12), ((0, 0), 0, 40)],
     ids=["much of one program", "much of two", "nothing"],
 )
 def test_what_need_not_be_shown_is_counted_and_left_out(

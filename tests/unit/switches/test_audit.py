@@ -14,7 +14,8 @@ from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie, of_kind
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_vsi
-from ryu_apps.evb.switches.audit import INTERVAL
+from ryu_apps.evb.switches import audit as audit_of_switches
+from ryu_apps.evb.switches.audit import INTERVAL, SHARE
 from ryu_apps.evb.topology.fabric import Profile, Timers
 from ryu_apps.evb.vsi import installer
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -37,6 +38,22 @@ def keep_alive_through(world: World, seconds: float) -> None:
     for _ in range(int(seconds)):
         world.advance(1.0)
         world.ask(HV1, VM, VdpMode.ASSOCIATE)
+
+
+def test_audits_are_as_much_rarer_as_they_take_longer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """190,000 rules, of 8,192 VSIs, every 30 s would be a quarter of a core."""
+    audit = world.engine.comparisons.audit
+    assert audit.interval == INTERVAL
+    rules = sum(len(table.rules) for table in world.tables.values())
+    monkeypatch.setattr(audit_of_switches, "COST", 100 * SHARE * INTERVAL / rules)
+    # The second audit knows of how many rules the first one was.
+    keep_alive_through(world, 2 * INTERVAL + 1)
+    assert audit.interval == pytest.approx(100 * INTERVAL)
+    key = next(iter(world.rules(S1, CookieKind.GATE)))
+    before = world.snapshot()
+    del world.tables[S1].rules[key]
+    keep_alive_through(world, 2 * INTERVAL)
+    assert world.snapshot() != before
 
 
 #: Kinds of rules that a switch adds and removes by itself.
