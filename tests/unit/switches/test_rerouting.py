@@ -257,3 +257,18 @@ def test_the_links_are_shown() -> None:
     assert sum(link["in_tree"] for link in links.values()) == len(world.fabric.switches) - 1
     (told,) = [event for event in world.happened if event.kind == "links.changed"][:1]
     assert told.detail == {"down": [str(PortId(L2, 1))]}
+
+
+# --- memory ---------------------------------------------------------------------------------------
+def test_switches_with_the_same_way_to_a_vsi_share_its_rules(world: World) -> None:
+    """With 18 switches, the rules of each would be a third of the memory of a VSI."""
+    world.ask(PortId(L1, STATION), A, ASSOC)
+    vsi = world.engine.registry.named(A.text)
+    assert vsi is not None and vsi.owner is not None and set(vsi.gates) == set(world.fabric.switches)
+    assert len({id(gate) for gate in vsi.gates.values()}) == 2
+    joined = World(leaf_spine(), PolicySet(TYPES), snooping=OFF)
+    joined.connect()
+    snooped = vm(1)
+    joined.ask(PortId(L1, STATION), snooped, ASSOC)
+    vsi = joined.engine.registry.named(snooped.text)
+    assert vsi is not None and len({id(gate) for gate in vsi.gates.values()}) == 2
