@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from ryu_apps.testbed.harness.shell import wait_until
 from tests.app.test_evb_rest import CONFIG, Server, serving
 from tests.app.test_rest_access import token
 from tests.page.conftest import Open
@@ -22,6 +23,8 @@ def filled(private_network: None, tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("filled")
     fill(folder)
     with serving(folder, *APPS, text=config()) as server:
+        # It listens when all VSIs are restored.
+        wait_until(lambda: server.process.poll() is not None or b"REST on" in server.log.read_bytes(), "REST", 300)
         server.await_listening()
         yield server
     assert "Traceback" not in server.log.read_text()
@@ -61,13 +64,13 @@ def test_a_token_is_asked_for_kept_in_the_tab_and_shows_what_it_allows(tmp_path:
         page = open_page(server.port, loaded=False)
         dialog = page.get_by_role("dialog")
         expect(dialog).to_be_visible()
-        page.get_by_label("Token", exact=True).fill("evb_wrong")
+        page.locator("#token").fill("evb_wrong")
         page.keyboard.press("Enter")
         expect(dialog.get_by_role("alert")).to_have_text("The bridge does not accept this token.")
         for role, text in texts.items():
             if not dialog.is_visible():
                 page.get_by_role("button", name="Token").click()
-            page.get_by_label("Token", exact=True).fill(text)
+            page.locator("#token").fill(text)
             page.get_by_role("button", name="Use").click()
             expect(page.get_by_role("button", name=f"Token: a-{role} ({role})")).to_be_visible()
             expect(page.locator("#connection")).to_have_text("live")

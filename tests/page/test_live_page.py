@@ -12,10 +12,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies import two_switch
 from tests.page.conftest import Open
 
@@ -28,7 +30,8 @@ RESTING = VdptoolVsi("52540000-0000-4000-8000-00000000000b", 1, 1, ("100-52:54:0
 
 @pytest.fixture(scope="module")
 def cluster(private_network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    fabric = two_switch.fabric()
+    # Where much else runs, stations have been late by more than the usual keep-alive allows, and their VSIs gone.
+    fabric = quick(two_switch.fabric(), Timers(rka=23))
     config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),), state_dir="state"))
     with closing(StationLoop()) as loop:
         station = partial(EmulatedStation, loop)
