@@ -120,15 +120,16 @@ class SingleJob(Job):
 class BundleJob(Job):
     """Mode.ATOMIC for several messages: one ordered, atomic bundle.
 
-    Meters cannot be bundled; they are sent before the bundle, and have no effect until a rule names them.  Or they are
-    sent when it is committed: then the change is in force, and is confirmed; they make it act on cached flows at once.
-    The next change of the lane waits for them.
+    Meters cannot be bundled; they are sent before the bundle, and have no effect until a rule names them.  Those that
+    make the change act on cached flows at once are ahead of a bundle that is committed in the same write, for the first
+    frame waits for them alone.  If the switch has yet to check the bundle, it is likelier to refuse it: then they are
+    sent when it is committed, and the next change of the lane waits for them.
 
     Args:
         ahead: messages that are not part of the bundle.
         bundle: those that are.
         accepted: shapes that the switch is known to take (see :mod:`ryu_apps.southbound.shape`); kept up.
-        behind: messages that are sent when the bundle is committed.
+        opening: messages that make the change act at once; a refusal of them does not concern the bundle.
     """
 
     def __init__(
@@ -138,53 +139,58 @@ class BundleJob(Job):
         ahead: tuple[QueuedMessage, ...],
         bundle: Bundle,
         accepted: set[Shape],
-        behind: tuple[QueuedMessage, ...] = (),
+        opening: tuple[QueuedMessage, ...] = (),
     ) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._ahead = ahead
-        self._behind = behind
+        self._opening = opening
         self._bundle = bundle
         self._accepted = accepted
         self._commit = 0
 
     def send(self) -> None:
         messages = self._ahead + self._bundle.messages
+        committed = self._bundle.checked and self._bundle.shapes <= self._accepted
+        first = self._opened() if committed else b""
         xids = self.wire.reserve(len(messages) + 3)
         opening, check, self._commit = xids[-3:]
         self.wire.launch(SentRequest(self, xids, messages))
         parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._ahead, xids, strict=False)]
         # The id of the commit serves as the id of the bundle: both are used once in a connection.
         bundle = self._bundle.numbered(opening, xids.start + len(self._ahead), self._commit)
-        committed = self._bundle.checked and self._bundle.shapes <= self._accepted
-        self.all_sent = committed and not self._behind
+        self.all_sent = committed
         end = self._control(ofp.ONF_BCT_COMMIT_REQUEST) if committed else barrier(check)
-        self.wire.send(b"".join([*parts, bundle, end]))
+        # Meters that are shut first: one that is opened may take the place of another one.
+        self.wire.send(b"".join([*parts, first, bundle, end]))
 
     def interim(self, xid: int, octets: bytes) -> None:
         if octets[1] == ofp.OFPT_BARRIER_REPLY:
             good = self.outcome is None
             self.wire.send(self._control(ofp.ONF_BCT_COMMIT_REQUEST if good else ofp.ONF_BCT_DISCARD_REQUEST))
-            self.all_sent = not (good and self._behind)
+            self.all_sent = not (good and self._opening)
 
     def _control(self, request: int) -> bytes:
         return bundle_control(self._commit, request, self._commit)
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
-        if self.outcome is None:
+        if self.outcome is None and flight.messages is not self._opening:
             self._accepted |= self._bundle.shapes
             self.outcome = Confirmed(self.dpid, self.token)
-            if self._behind:
-                self._send_behind()
+            if not self.all_sent:
+                self.all_sent = True
+                self.wire.send(self._opened())
 
-    def _send_behind(self) -> None:
-        xids = self.wire.reserve(len(self._behind) + 1)
-        self.wire.launch(SentRequest(self, xids, self._behind))
-        parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._behind, xids, strict=False)]
-        self.wire.send(b"".join([*parts, barrier(xids[-1])]))
-        self.all_sent = True
+    def _opened(self) -> bytes:
+        """Begin the request that makes the change act at once, and return its octets."""
+        if not self._opening:
+            return b""
+        xids = self.wire.reserve(len(self._opening) + 1)
+        self.wire.launch(SentRequest(self, xids, self._opening))
+        parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._opening, xids, strict=False)]
+        return b"".join([*parts, barrier(xids[-1])])
 
     def refused(self, flight: SentRequest, xid: int, error: SwitchError) -> None:
-        super().refused(flight, xid, error)
-        # A refusal of what is behind does not concern the bundle; an audit finds the meter as it is.
-        if flight.messages is not self._behind:
+        # An audit finds a meter that is not opened as it is.
+        if flight.messages is not self._opening:
+            super().refused(flight, xid, error)
             self._accepted -= self._bundle.shapes

@@ -595,6 +595,8 @@ class World:
     def _apply(self, apply: Apply) -> None:
         reason = self.refuse.pop((apply.dpid, apply.mode), None)
         if reason is not None:
+            # They are sent ahead of the bundle.
+            self.tables[apply.dpid].meters.update((meter.meter_id, meter) for meter in apply.change.opened)
             self.feed(Rejected(apply.dpid, apply.token, reason))
             return
         table, gauges = self.tables[apply.dpid], self.gauges[apply.dpid]

@@ -186,7 +186,7 @@ def test_not_more_is_kept_than_there_is_room_for(switch: Switch) -> None:
     assert [switch.driver._bundles.take(prepared) is None for prepared in changes] == [True] + ROOM * [False]
 
 
-# --- meters that are opened behind a bundle -------------------------------------------------------
+# --- meters that are opened with a bundle ---------------------------------------------------------
 def opening() -> RuleChange:
     return replace(change(), meters=(Meter(8, 1, 1),), opened=(Meter(9, 1000, 1000),))
 
@@ -199,36 +199,48 @@ def commit(switch: Switch) -> None:
     switch.answer(ofp.OFPT_EXPERIMENTER, switch.sent[-1], bytes(8))
 
 
-def test_a_meter_is_opened_when_the_bundle_is_committed_and_nobody_waits_for_it(switch: Switch) -> None:
+def rates(sent: list[bytes]) -> list[int]:
+    return [int.from_bytes(octets[20:24]) for octets in sent if octets[1] == ofp.OFPT_METER_MOD]
+
+
+def test_a_meter_is_opened_ahead_of_a_bundle_that_the_switch_will_take(switch: Switch) -> None:
     switch.rehearse(change())
-    assert kinds(switch.submit(opening())) == [ofp.OFPT_METER_MOD], "the one that is shut, ahead"
-    before = len(switch.sent)
+    sent = switch.submit(opening())
+    assert kinds(sent) == [ofp.OFPT_METER_MOD, ofp.OFPT_METER_MOD, ofp.OFPT_BARRIER_REQUEST]
+    assert rates(sent) == [1, 1000], "the one that is shut is the first"
+    assert sent[-1][1] == ofp.OFPT_EXPERIMENTER, "and the bundle is committed in the same write"
+    switch.answer(ofp.OFPT_BARRIER_REPLY, next(octets for octets in sent if octets[1] == ofp.OFPT_BARRIER_REQUEST))
+    assert switch.events[1:] == [], "an open meter confirms nothing"
     commit(switch)
     assert switch.events[1:] == [Confirmed(1, 7)]
+
+
+def test_a_bundle_that_has_to_be_checked_opens_nothing_before_it_is_committed(switch: Switch) -> None:
+    sent = switch.submit(opening())
+    assert rates(sent) == [1]
+    switch.answer(ofp.OFPT_BARRIER_REPLY, sent[-1])
+    before = len(switch.sent)
+    commit(switch)
+    assert switch.events == [Confirmed(1, 7)]
     assert kinds(switch.sent[before:]) == [ofp.OFPT_METER_MOD, ofp.OFPT_BARRIER_REQUEST]
 
 
-def test_a_bundle_that_is_refused_opens_nothing(switch: Switch) -> None:
-    switch.rehearse(change())
-    switch.submit(opening())
-    before = len(switch.sent)
-    switch.refuse(switch.sent[-2])
-    switch.refuse(switch.sent[-1])
-    assert [type(event) for event in switch.events[1:]] == [Rejected]
-    assert switch.sent[before:] == []
+def test_if_it_is_refused_nothing_is_opened(switch: Switch) -> None:
+    sent = switch.submit(opening())
+    switch.refuse(next(octets for octets in sent[1:] if octets[1] == ofp.OFPT_EXPERIMENTER))
+    switch.answer(ofp.OFPT_BARRIER_REPLY, sent[-1])
+    assert [type(event) for event in switch.events] == [Rejected]
+    assert rates(switch.sent) == [1]
 
 
-def test_the_next_change_of_the_lane_waits_for_the_meter(switch: Switch) -> None:
-    """Else one that shuts it would arrive before it is opened."""
-    switch.rehearse(change())
-    switch.submit(opening())
+def test_what_shuts_a_meter_comes_behind_what_opens_it(switch: Switch) -> None:
+    sent = switch.submit(opening())
     shutting = RuleChange(meters=(Meter(9, 1, 1),), remove=(rule(1),))
     assert switch.submit(shutting) == []
     before = len(switch.sent)
+    switch.answer(ofp.OFPT_BARRIER_REPLY, sent[-1])
     commit(switch)
-    meters = [octets for octets in switch.sent[before:] if octets[1] == ofp.OFPT_METER_MOD]
-    rates = [int.from_bytes(octets[20:24]) for octets in meters]
-    assert rates == [1000, 1]
+    assert rates(switch.sent[before:]) == [1000, 1]
 
 
 def test_a_prepared_flip_with_meters_leaves_with_the_octets_that_it_would_have_had(switch: Switch) -> None:
@@ -241,10 +253,12 @@ def test_a_prepared_flip_with_meters_leaves_with_the_octets_that_it_would_have_h
 
 def test_a_meter_that_cannot_be_opened_costs_the_change_nothing(switch: Switch) -> None:
     switch.rehearse(change())
-    switch.submit(opening())
+    sent = switch.submit(opening())
+    meter = [octets for octets in sent if octets[1] == ofp.OFPT_METER_MOD][-1]
+    switch.refuse(meter)
+    switch.answer(ofp.OFPT_BARRIER_REPLY, next(octets for octets in sent if octets[1] == ofp.OFPT_BARRIER_REQUEST))
+    assert switch.events[1:] == []
     commit(switch)
-    switch.refuse(switch.sent[-2])
-    switch.answer(ofp.OFPT_BARRIER_REPLY, switch.sent[-1])
     assert switch.events[1:] == [Confirmed(1, 7)]
     before = len(switch.controls())
     switch.submit(change())
