@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -14,6 +11,7 @@ from rich.console import Console
 
 from bench import floods, gate, groups, meters, response, services, staging, starting, stores, triggers
 from bench.figures import Figure, write_json
+from bench.machine import machine
 from bench.rig import evbridge, private_ovs, reference
 
 _PARTS = ("response", "staging", "gate", "services", "floods", "groups", "triggers", "starting", "stores", "meters")
@@ -34,7 +32,7 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
     console.print("Ratios hold across machines, times do not.  Starting Open vSwitch, evbridge and the yardstick ...\n")
     parts = only or _PARTS
     figures: list[Figure] = []
-    few = max(rounds // 10, 3)
+    few, circumstances = max(rounds // 10, 3), machine() | {"rounds": rounds}
     with (
         tempfile.TemporaryDirectory() as folder,
         private_ovs() as ovs,
@@ -76,13 +74,6 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
             figures += meters.measure(few, log)
             for figure in figures[-2:]:
                 figure.show(console)
-        circumstances = {
-            "rounds": rounds,
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "ryu": version("ryu"),
-            "openvswitch": ovs.run("ovs-vswitchd", "--version").split("\n")[0],
-        }
     if "stores" in parts:
         figures.append(stores.measure(rounds))
         figures[-1].show(console)

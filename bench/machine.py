@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+_POLICIES = {os.SCHED_OTHER: "normal", os.SCHED_FIFO: "real time", os.SCHED_RR: "real time"}
+
 
 def machine() -> dict[str, object]:
     """Date, processor, load before the run, and versions."""
@@ -18,6 +20,7 @@ def machine() -> dict[str, object]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
+        "scheduling": _POLICIES.get(os.sched_getscheduler(0), "other"),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "ryu": version("ryu"),

@@ -35,11 +35,9 @@ to_vm: {default: deny, rules: [{rule: {eth_type: ipv4, udp_dst: 4000, actions: {
 def measure(rounds: int, log: Path) -> list[Figure]:
     """Interleaved: both gates, round by round; without flows of others, then with many."""
     with private_ovs() as ovs, _evbridges(ovs) as stations:
-        # So that each of the flows of others has to be made once.
-        ovs.vsctl("set", "Open_vSwitch", ".", "other_config:max-idle=3600000")
         probes = {gate: Probes(ovs, name, log) for name, gate in _BRIDGES.items()}
         figures = [_measure(stations, probes, rounds, 0)]
-        with _noise(ovs):
+        with noise(ovs):
             figures.append(_measure(stations, probes, rounds, MANY))
     return figures
 
@@ -100,8 +98,10 @@ dps:
 
 
 @contextmanager
-def _noise(ovs: PrivateOvs) -> Iterator[None]:
-    """A bridge of its own in the same switch that has cached many flows."""
+def noise(ovs: PrivateOvs) -> Iterator[None]:
+    """A bridge of its own in the same switch that has cached :data:`MANY` flows."""
+    # So that each of the flows of others has to be made once.
+    ovs.vsctl("set", "Open_vSwitch", ".", "other_config:max-idle=3600000")
     ovs.add_bridge(_NOISE, 99)
     ovs.add_veth(_NOISE, 1, f"{_NOISE}-st0", f"{_NOISE}-st1")
     with tempfile.NamedTemporaryFile("w") as rules:

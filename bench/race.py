@@ -24,6 +24,7 @@ from rich.console import Console
 
 from bench.figures import Figure, Line, Spread, write_json
 from bench.machine import machine
+from bench.meters import MANY, noise
 from bench.ovn import CHASSIS, Ovn, ovn
 from bench.rig import CLIENT_MAC
 from bench.station import vsi_mac
@@ -32,8 +33,14 @@ from bench.three import Setup, ThreeSwitches, three_switches
 from tests.interop.private_ovs import PrivateOvs, inside
 
 COUNTS = (10, 100, 1_000, 5_000)
-#: evbridge as it is by default, and with all that makes a move shorter.
-SETUPS = {"evbridge": Setup("switch", "rules"), "evbridge, copies and meters": Setup("copy", "meter")}
+#: evbridge as it is by default, and with what makes a move shorter.
+SETUPS = {
+    "evbridge": Setup("switch", "rules"),
+    "evbridge, meters": Setup("switch", "meter"),
+    "evbridge, copies": Setup("copy", "rules"),
+    "evbridge, copies and meters": Setup("copy", "meter"),
+}
+_USUAL = "evbridge", "evbridge, copies and meters"
 _OVN = "OVN"
 _TO_VM, _FROM_VM = 4000, 4001
 _PATIENCE, _PORT, _VM = 10.0, 7100, 0x700
@@ -174,25 +181,40 @@ def _stream(switch: PrivateOvs, interface: str, frame: bytes, log: Path) -> Iter
 
 
 # --- all of them ----------------------------------------------------------------------------------
-def measure(counts: tuple[int, ...], rounds: int, peer: bool, shown: Callable[[Figure], None]) -> list[Figure]:
+def measure(
+    counts: tuple[int, ...],
+    rounds: int,
+    setups: tuple[str, ...],
+    peer: bool,
+    flows: bool,
+    shown: Callable[[Figure], None],
+) -> list[Figure]:
     """Move by move in turns, each size, stateless and stateful.
 
     Args:
+        setups: keys of :data:`SETUPS`.
         peer: OVN is there too.
+        flows: switches have cached many flows of others; then only stateless rules.
         shown: called with each figure as soon as it is known.
     """
-    policies = [(count, stateful) for stateful in (False, True) for count in counts]
+    policies = [(count, stateful) for stateful in ((False,) if flows else (False, True)) for count in counts]
     figures = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         contestants: dict[str, Contestant] = {}
         if peer:
             contestants[_OVN] = OvnContestant(stack.enter_context(ovn(vsi_mac(_VM - 1), CLIENT_MAC)), vsi_mac(_VM - 1))
-        for number, (name, setup) in enumerate(SETUPS.items()):
-            bridge = stack.enter_context(three_switches(setup, policies, CLIENT_MAC, _PORT + number))
+        for number, name in enumerate(setups):
+            bridge = stack.enter_context(three_switches(SETUPS[name], policies, CLIENT_MAC, _PORT + number))
             contestants[name] = EvbridgeContestant(bridge)
+            # At the switches that a move changes for the streams: with many more, revalidation takes all of two cores.
+            for place in CHASSIS[1:] if flows else ():
+                stack.enter_context(noise(bridge.switches[place]))
         for count, stateful in policies:
             figures.append(_race(contestants, count, stateful, rounds, Path(folder, "log")))
             shown(figures[-1])
+    if flows:
+        for figure in figures:
+            figure.title += f", {MANY:,} flows of others at destination and client"
     return figures
 
 
@@ -225,11 +247,14 @@ def _race(contestants: dict[str, Contestant], count: int, stateful: bool, rounds
     "--rules", "counts", type=int, multiple=True, default=COUNTS, show_default=True, help="Sizes; may be repeated."
 )
 @click.option("--peer/--no-peer", default=True, show_default=True, help="OVN races, too.")
+@click.option("--setup", "setups", type=click.Choice(list(SETUPS)), multiple=True, default=_USUAL, show_default=True)
+@click.option("--flows", is_flag=True, help=f"{MANY:,} cached flows of others at destination and client, without OVN.")
 @click.option("--json", "path", default="reports/race.json", show_default=True, type=click.Path(path_type=Path))
-def main(rounds: int, counts: tuple[int, ...], peer: bool, path: Path) -> None:
+def main(rounds: int, counts: tuple[int, ...], peer: bool, setups: tuple[str, ...], flows: bool, path: Path) -> None:
     """Race evbridge against OVN, in one interleaved run."""
     console = Console(width=None if sys.stdout.isatty() else 120)
-    figures = measure(counts, rounds, peer, lambda figure: figure.show(console))
+    peer = peer and not flows
+    figures = measure(counts, rounds, setups, peer, flows, lambda figure: figure.show(console))
     facts = machine() | {"rounds": rounds}
     if peer:
         facts["ovn"] = subprocess.run(

@@ -14,9 +14,15 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from bench.openflow import Switch
 from ryu_apps.evb.flow.rule import CookieMask, Output, Rule, match
+from ryu_apps.evb.model import Binding, VsiBinding
+from ryu_apps.evb.pipeline.flood import FloodMember, FloodVid
+from ryu_apps.evb.pipeline.gate import local_gate, to_vm_metadata
+from ryu_apps.evb.topology.fabric import Interface, Role
+from ryu_apps.southbound.bundles import Bundle
 from ryu_apps.southbound.decode import packet_in
 from ryu_apps.southbound.encode import ALL_ONES, flow_add, flow_sweep
-from ryu_apps.southbound.messages import barrier, packet_out
+from ryu_apps.southbound.messages import barrier, bundle_control, packet_out
+from ryu_apps.southbound.piece import addition
 
 ETH_TYPE = 0x88B5
 _IPV4, _TCP = 0x0800, 6
@@ -24,6 +30,9 @@ _IPV4, _TCP = 0x0800, 6
 STATION, CLIENT = 1, 2
 _FIXED, _POLICY = 1, 2
 _PREPARED = 10_000
+_VID, _VM = 100, 0x525400100001
+#: Transaction ids of flips: each has so many of its own.
+_FIRST_XID, _XIDS = 1 << 20, 64
 _RULES = (
     Rule(0, 100, match(eth_type=ETH_TYPE), _FIXED, (Output(ofp.OFPP_CONTROLLER),)),
     Rule(0, 1, match(in_port=CLIENT), _FIXED, goto=30),
@@ -41,6 +50,8 @@ class Wish(IntEnum):
     """The naive way: all rules of a policy, and behind them those that open both directions."""
     NOTHING = 2
     """No policy; both directions closed."""
+    FLIP = 3
+    """The octets that evbridge sends for an Associate: a bundle with a gate and the copies of broadcasts."""
 
 
 def frame(wish: Wish, count: int = 0) -> bytes:
@@ -58,6 +69,19 @@ def policy_rules(count: int) -> list[Rule]:
     ]
 
 
+def flips() -> list[Bundle]:
+    """Two gates of a VSI in place of each other: a rule that changes nothing would cost the switch nothing."""
+    interface = Interface(STATION, "hv1", Role.STATION, native_vlan=_VID)
+    made = []
+    for index in (1, 2):
+        binding = VsiBinding(index, 1, (Binding(_VID, _VM),))
+        flood = FloodVid(_VID, (CLIENT,))
+        flood.add(FloodMember(to_vm_metadata(STATION, index, 1), _VM))
+        rules = (*local_gate(interface, binding, 1).values(), *flood.rules().values())
+        made.append(Bundle(tuple(map(addition, rules))))
+    return made
+
+
 def main() -> None:
     """Serve one switch until it goes."""
     prepared = b"".join(map(flow_add, policy_rules(_PREPARED)))
@@ -67,20 +91,32 @@ def main() -> None:
         switch = Switch(server)
     switch.send(b"".join(map(flow_add, _RULES)))
     switch.barrier()
-    asked, serial = b"", 0
+    asked, serial, gates = b"", 0, flips()
     for octets in switch.messages():
         if octets[1] == ofp.OFPT_PACKET_IN:
             asked, serial = packet_in(octets).data, serial + 1
             wish, count = asked[14], int.from_bytes(asked[15:19])
+            if wish == Wish.FLIP:
+                flip = gates[serial % 2]
+                first = _FIRST_XID + serial * _XIDS
+                commit = bundle_control(first, ofp.ONF_BCT_COMMIT_REQUEST, first)
+                switch.send(flip.numbered(first + 1, first + 2, first) + commit)
+                continue
             if wish == Wish.GATE:
                 # Not twice the same: a rule that changes nothing costs the switch nothing.
                 change = flow_add(Rule(50, 1, (), serial, (Output(CLIENT),)))
             else:
                 change = prepared[: count * size] + opening if wish == Wish.POLICY else closing
             switch.send(change + barrier(1))
-        elif octets[1] == ofp.OFPT_BARRIER_REPLY and asked:
+        elif asked and (octets[1] == ofp.OFPT_BARRIER_REPLY or _is_committed(octets)):
             switch.send(packet_out(Output(STATION, 0), asked, 2))
             asked = b""
+
+
+def _is_committed(octets: bytes) -> bool:
+    """True for the reply to a commit; that to the opening of a bundle comes before."""
+    kind = int.from_bytes(octets[20:22]) if octets[1] == ofp.OFPT_EXPERIMENTER else None
+    return kind == ofp.ONF_BCT_COMMIT_REPLY
 
 
 if __name__ == "__main__":

@@ -20,25 +20,29 @@ def measure(station: BenchStation, reference: Reference, rounds: int) -> Figure:
     for type_id in TYPES:
         station.ask(vsi(_KEEPER + type_id, PreAssociateRR, type_id))
     yardstick: list[float] = []
+    floor: list[float] = []
     responses: dict[int, list[float]] = {type_id: [] for type_id in TYPES}
     for _ in range(rounds + _WARM_UP):
         for type_id, sample in responses.items():
-            yardstick.append(_gate(reference))
+            yardstick.append(_asked(reference, Wish.GATE))
+            floor.append(_asked(reference, Wish.FLIP))
             sample.append(associate(station, type_id))
     for type_id in TYPES:
         station.ask(vsi(_KEEPER + type_id, DeAssociate, type_id))
     return _figure(
-        yardstick[_WARM_UP * len(TYPES) :], {TYPES[count]: sample[_WARM_UP:] for count, sample in responses.items()}
+        yardstick[_WARM_UP * len(TYPES) :],
+        floor[_WARM_UP * len(TYPES) :],
+        {TYPES[count]: sample[_WARM_UP:] for count, sample in responses.items()},
     )
 
 
-def _gate(reference: Reference) -> float:
+def _asked(reference: Reference, wish: Wish) -> float:
     """As idle before as the station is, and as warm."""
     time.sleep(PAUSE)
-    reference.ask(Wish.GATE)
+    reference.ask(wish)
     time.sleep(PAUSE)
     begin = time.monotonic()
-    reference.ask(Wish.GATE)
+    reference.ask(wish)
     return time.monotonic() - begin
 
 
@@ -51,9 +55,11 @@ def associate(station: BenchStation, type_id: int) -> float:
     return taken
 
 
-def _figure(yardstick: list[float], responses: dict[int, list[float]]) -> Figure:
+def _figure(yardstick: list[float], floor: list[float], responses: dict[int, list[float]]) -> Figure:
     base = Spread.of(1e6 * seconds for seconds in yardstick)
     figure = Figure("(a) Associate frame to VDP response", "us", [Line("reference: one rule, barrier, answer", base)])
+    bare = Spread.of(1e6 * seconds for seconds in floor)
+    figure.lines.append(Line("floor: evbridge's octets, sent by a bare script", bare, bare.p50 / base.p50))
     spreads = {count: Spread.of(1e6 * seconds for seconds in sample) for count, sample in responses.items()}
     for count, spread in spreads.items():
         figure.lines.append(Line(f"evbridge, {count:,} rules staged", spread, spread.p50 / base.p50))

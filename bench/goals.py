@@ -1,0 +1,170 @@
+"""Goals of the project, and where the figures of a report show how far they are reached.
+
+What was tried where a goal is not reached, and the reason that is physical, is written here by hand; values come from
+reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: Figures of all reports by title -> lines by name -> median and ratio.
+Known = Mapping[str, Mapping[str, tuple[float, float | None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """The ratio of a line to the yardstick of its figure.
+
+    Attributes:
+        figure, line: beginnings of the figure's title and of the line's name.
+    """
+
+    figure: str
+    line: str
+
+    def text(self, known: Known) -> str | None:
+        """Return the value; None: no report has it."""
+        found = _line(known, self.figure, self.line)
+        return None if found is None or found[1] is None else f"{found[1]:.2f} x"
+
+
+@dataclass(frozen=True, slots=True)
+class Median:
+    """The median of a line, in the unit of its figure."""
+
+    figure: str
+    line: str
+    unit: str
+
+    def text(self, known: Known) -> str | None:
+        """Return the value; None: no report has it."""
+        found = _line(known, self.figure, self.line)
+        return None if found is None else f"{found[0]:.1f} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The median of a line against that of the same line of another figure of the same run."""
+
+    figure: str
+    base: str
+    line: str
+
+    def text(self, known: Known) -> str | None:
+        """Return the value; None: no report has it."""
+        found, base = _line(known, self.figure, self.line), _line(known, self.base, self.line)
+        return None if found is None or base is None else f"{found[0] / base[0]:.1f} x"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One goal.
+
+    Attributes:
+        subject, goal: in words.
+        values: what the reports have of it, by its name.
+        remark: what was tried, and why no more is possible.
+    """
+
+    subject: str
+    goal: str
+    values: Mapping[str, Ratio | Median | Between]
+    remark: str
+
+
+_RACE = "Move between two of three switches, {} rules"
+_COPIES = "evbridge, copies and meters"
+_FEW, _MANY = (
+    f"(j) Associate frame to the first packet of a dropped stream, {count} flows" for count in ("0", "20,000")
+)
+
+GOALS = (
+    Goal(
+        "Associate frame to VDP response",
+        "2.0 x the reference",
+        {
+            "evbridge, 10 rules": Ratio("(a)", "evbridge, 10 rules"),
+            "10,000 rules": Ratio("(a)", "evbridge, 10,000 rules"),
+            "floor": Ratio("(a)", "floor"),
+        },
+        "Flips are prepared (decision 72), and journal and metrics are told when idle (71).  The floor is the octets "
+        "of such a flip by a script without eventlet, VDP and store.",
+    ),
+    Goal(
+        "network part of a move against OVN's staged ports, three switches",
+        "0.35 x",
+        {
+            f"{count} {kind}{', default' if line == 'evbridge' else ', copies and meters'}": Ratio(
+                _RACE.format(f"{count} {kind}"), line
+            )
+            for count in ("1,000", "5,000")
+            for kind in ("stateless", "stateful")
+            for line in ("evbridge", _COPIES)
+        },
+        "Copies to both ends (94) leave two switches on the path, meters (76, 95) one message to one of them.  What is "
+        "left is the way of the Associate through Python before its first octet leaves; of OVN's it is C.  A few moves "
+        "each, on cores with much other work: single moves of some hundred milliseconds shift a median, so compare the "
+        "least of each as well.",
+    ),
+    Goal(
+        "staging rate, answered Pre-Associate, against raw intake",
+        "0.7",
+        {
+            "evbridge": Ratio("(b) Staging", "evbridge"),
+            "driver, read back": Ratio("(b) Staging", "driver, in pieces, read"),
+        },
+        "Read back by pages of 100 rules (77): the switch shows each rule once, which costs it a third of taking it.",
+    ),
+    Goal(
+        "longest gap in a neighbour's stream while 10,000 rules are staged",
+        "1.5 x plain flow-mods without read-back",
+        {
+            "evbridge": Ratio("(b) Longest gap", "evbridge"),
+            "driver, read back": Ratio("(b) Longest gap", "driver, in pieces, read"),
+        },
+        "A page is shown in 0.2 ms (77).",
+    ),
+    Goal(
+        "every service on, against an ACL alone",
+        "1.1",
+        {"evbridge": Ratio("(d)", "and every service")},
+        "More rules in the bundle of the flip: those of load balancer, proxies and address sets.",
+    ),
+    Goal(
+        "first packet with 20,000 other megaflows and a running, dropped stream, against none",
+        "1.5 x",
+        {
+            f"{gate}, {direction}": Between(_MANY, _FEW, f"{gate}, {direction}")
+            for gate in ("rules", "meter")
+            for direction in ("to the VM", "from the VM")
+        },
+        "A changed rule waits for the revalidator; a meter does not (76), and is written ahead of the bundle (95).",
+    ),
+    Goal(
+        "start with 60,000 policy rules",
+        "6 s cold, 3 s from a cache",
+        {
+            "cold": Median("(h) From the start of the process until it serves", "60,000 rules, read anew", "s"),
+            "from the cache": Median("(h) From the start of the process until it serves", "60,000 rules, from", "s"),
+        },
+        "libyaml's events in place of the composer in Python, and a cache by content (78).",
+    ),
+    Goal("rules in one ACL", "50,000", {}, "50,000 (``MAX_ACL_RULES``)."),
+    Goal(
+        "Associate at 8,192 VSIs: median against that at 512, p99 against the median, memory a VSI",
+        "1.2 x; 2 x; 15 KB",
+        {},
+        "``make bench-scale``: :doc:`scale` has its figures.",
+    ),
+)
+
+
+def _line(known: Known, figure: str, line: str) -> tuple[float, float | None] | None:
+    for title, lines in known.items():
+        if title.startswith(figure):
+            exact = [value for name, value in lines.items() if name == line]
+            begun = [value for name, value in lines.items() if name.startswith(line)]
+            return next(iter(exact or begun), None)
+    return None
