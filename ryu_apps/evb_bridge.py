@@ -17,7 +17,6 @@ from dataclasses import replace
 from functools import partial
 
 from eventlet import tpool
-from eventlet.semaphore import Semaphore
 from ryu.base import app_manager
 from ryu.controller import ofp_event
 from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
@@ -31,7 +30,6 @@ from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.cluster.election import Election
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.event_catalogue.bridge import PoliciesRefused
 from ryu_apps.evb.event_catalogue.switches import SwitchAwaited
 from ryu_apps.evb.events import (
     Effect,
@@ -39,7 +37,6 @@ from ryu_apps.evb.events import (
     FetchType,
     Missed,
     NotSaved,
-    PoliciesLoaded,
     Save,
     Saved,
     TimerExpired,
@@ -61,7 +58,8 @@ from ryu_apps.process.signals import end_upon, on_signals
 from ryu_apps.process.supervisor import Supervisor
 from ryu_apps.process.turns import short_turns
 from ryu_apps.process.waiting import TOLERANCE, Watch
-from ryu_apps.settings import SettingsError, load_policy_set
+from ryu_apps.reloading import Reloader
+from ryu_apps.settings import BridgeSettings
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.starting import STANDBY, build_engine, settings_or_exit, state_or_exit
 from ryu_apps.version import VERSION
@@ -90,6 +88,9 @@ class EvbBridge(app_manager.RyuApp):
         started: time of the start, monotonic seconds.
         wall_offset: difference of Unix time and monotonic time, in seconds.
         rest: who may send REST requests.
+        life: of the engine.
+        owes: answers of the store that are not there yet.
+        reloader: reads the operator's files again.
     """
 
     OFP_VERSIONS = [OFP_VERSION]
@@ -109,21 +110,21 @@ class EvbBridge(app_manager.RyuApp):
         self._fetcher = VsiManagerClient(settings.path.parent)
         self.queries, alarms = BridgeQueries(self.engine), Alarms()
         self._observers = Observers(EventLog(self.logger), Metrics(self.queries, alarms), alarms)
-        switches = settings.config.fabric.switches
-        DESCRIPTORS.prepare(len(switches), self.report)
+        DESCRIPTORS.prepare(len(settings.config.fabric.switches), self.report)
         self.southbound = Southbound(
             self.deliver,
-            switches.__contains__,
+            lambda dpid: dpid in self.settings.config.fabric.switches,
             self.report,
             self.engine.is_busy,
             short_cut=settings.config.openflow_reader != "ryu",
-            profile=lambda dpid: switches[dpid].profile,
+            profile=lambda dpid: self.settings.config.fabric.switches[dpid].profile,
         )
         self._inbox: deque[Event] = deque()
-        self._life = life
+        self.life = life
+        self.owes = 0
         self._next: Engine | None = None
         self._feeding = False
-        self._reloading = Semaphore()
+        self.reloader = Reloader(self)
         self._watch = Watch(notice=self._observers.metrics.loop_lag.observe)
         self._supervisor = Supervisor()
         self.member = self._member()
@@ -182,7 +183,7 @@ class EvbBridge(app_manager.RyuApp):
         else:
             self.member.begin()
         self.threads += [hub.spawn(self._watch_the_clock), hub.spawn(self._prepare)]
-        on_signals({signal.SIGHUP: self.reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
+        on_signals({signal.SIGHUP: self.reloader.configuration, **end_upon(signal.SIGINT, signal.SIGTERM)})
 
     def _await_switches(self) -> None:
         self._observers.note([SwitchAwaited(dpid) for dpid in self.engine.fabric.switches], time.monotonic())
@@ -209,34 +210,12 @@ class EvbBridge(app_manager.RyuApp):
                 epochs.adopt(tpool.execute(compiled, [missing]))
         tpool.execute(self.settings.cache.keep, types)
 
-    def reload(self) -> list[str]:
-        """Read the policies again and put them in force, whole or not at all; one such request after the other.
-
-        Returns:
-            One line for each mistake, with its file and place; empty: the policies are in force.
-        """
-        with self._reloading:
-            return self._reload()
-
-    def _reload(self) -> list[str]:
-        settings, in_force = self.settings, self.engine.policies
-        try:
-            # In a thread of the operating system: ten thousand rules take seconds, in which stations need answers.
-            with uncollected():
-                policies = tpool.execute(
-                    load_policy_set, settings.path.parent, settings.config.policies, settings.cache, in_force
-                )
-        except SettingsError as error:
-            mistakes = [str(diagnostic) for diagnostic in error.diagnostics]
-            self.report(PoliciesRefused(mistakes))
-            return mistakes
-        epochs = self.engine.epochs
-        epochs.adopt(tpool.execute(compiled, epochs.missing(policies.types.values())))
-        mistakes = [str(objection) for objection in self.engine.types.objections(policies)]
-        self.deliver(PoliciesLoaded(policies))
-        if not mistakes:
-            tpool.execute(settings.cache.keep, policies.types.values())
-        return mistakes
+    def go_on_with(self, settings: BridgeSettings, engine: Engine) -> None:
+        """Go on with another configuration and an engine that was built from it; the switches stay as they are."""
+        engine.migrations.go_on(self.engine.migrations)
+        self.settings = settings
+        DESCRIPTORS.prepare(len(settings.config.fabric.switches), self.report)
+        self._exchange(engine)
 
     def deliver(self, event: Event) -> None:
         """Feed the engine and carry out its effects; events that these cause are queued behind this one."""
@@ -255,7 +234,7 @@ class EvbBridge(app_manager.RyuApp):
 
     def _lead(self, records: Mapping[str, bytes], life: Life) -> None:
         """Begin to lead, as soon as the engine is built: in a thread, since thousands of VSIs take seconds."""
-        self._life = life
+        self.life = life
         hub.spawn(self._build, records, life)
 
     def _build(self, records: Mapping[str, bytes], life: Life) -> None:
@@ -264,14 +243,14 @@ class EvbBridge(app_manager.RyuApp):
             made = tpool.execute(
                 build_engine, self.settings.config, before.policies, records, life, begun, before.epochs.compiled
             )
-        if self._life is life:
+        if self.life is life:
             self._exchange(made)
             if (late := time.monotonic() - begun) > TOLERANCE:
                 self.deliver(Missed(late))
 
     def _stand_aside(self) -> None:
         """Lead no more, at once."""
-        self._life = STANDBY
+        self.life = STANDBY
         if not self.engine.fencing.standby or self._next is not None:
             policies, ready = self.engine.policies, self.engine.epochs.compiled
             self._exchange(build_engine(self.settings.config, policies, {}, STANDBY, time.monotonic(), ready))
@@ -330,13 +309,17 @@ class EvbBridge(app_manager.RyuApp):
             self.southbound.perform(effect)
 
     def _save(self, save: Save) -> None:
+        if self.member is not None and self.engine.fencing.standby:
+            return
+        self.owes += 1
         ended = partial(self._saved, self.engine, save.token, time.monotonic())
         if self.member is None:
             self.store.begin(save.changes, ended)
-        elif not self.engine.fencing.standby:
+        else:
             self.member.save(save.changes, ended)
 
     def _saved(self, engine: Engine, token: int, begun: float, error: StoreError | None) -> None:
+        self.owes -= 1
         self._observers.note_store(time.monotonic() - begun, error is not None)
         self._deliver_to(engine, Saved(token) if error is None else NotSaved(token, str(error)))
 

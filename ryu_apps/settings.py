@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
@@ -65,6 +66,29 @@ def config_path() -> Path:
     return Path(os.environ.get("EVBRIDGE_CONFIG", DEFAULT_PATH))
 
 
+class ReadConfig(NamedTuple):
+    """A configuration, and the text that it was read from."""
+
+    config: BridgeConfig
+    file: str
+    text: str
+
+
+def read_config(path: Path) -> ReadConfig:
+    """Read and check evbridge.yaml, without the policies that it names.
+
+    Raises:
+        SettingsError: it cannot be read or has mistakes.
+    """
+    file, text = _read_one(path)
+    config, diagnostics = load_config(file, text)
+    if config is None:
+        raise SettingsError(diagnostics)
+    if distrusted := [*_authorities(path, config), *_store_files(path, config)]:
+        raise SettingsError(distrusted)
+    return ReadConfig(config, file, text)
+
+
 def load_settings(path: Path | None = None) -> BridgeSettings:
     """Read and check everything.
 
@@ -72,11 +96,7 @@ def load_settings(path: Path | None = None) -> BridgeSettings:
         SettingsError: a file cannot be read or has mistakes.
     """
     path = path or config_path()
-    config, diagnostics = load_config(*_read_one(path))
-    if config is None:
-        raise SettingsError(diagnostics)
-    if distrusted := [*_authorities(path, config), *_store_files(path, config)]:
-        raise SettingsError(distrusted)
+    config = read_config(path).config
     state_dir = _state_dir(path, config)
     cache = PolicyCache(state_dir)
     return BridgeSettings(path, config, load_policy_set(path.parent, config.policies, cache), state_dir, cache)

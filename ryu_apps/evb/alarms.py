@@ -14,6 +14,8 @@ from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import (
     AlarmCleared,
     AlarmRaised,
+    ConfigurationInForce,
+    ConfigurationRefused,
     DescriptorsShort,
     FramesMissed,
     PoliciesInForce,
@@ -232,6 +234,11 @@ TABLE = (
         cleared_by=(VsiPortFound, VsiActive, VsiGone),
     ),
     Row(EcpUnacknowledged, "a station does not acknowledge ECPDUs", about=_PORT, quiet=60.0),
+    Row(
+        ConfigurationRefused,
+        "evbridge.yaml was read again and refused, the older one is in force",
+        cleared_by=(ConfigurationInForce,),
+    ),
     Row(
         PoliciesRefused,
         "the policies on disk have mistakes, older ones are in force",

@@ -32,6 +32,16 @@ class EventHistory(Protocol):
     def kept(self) -> int: ...
 
 
+class FileReloader(Protocol):
+    """Reads the operator's files again; each returns a line for each mistake that keeps them from being in force."""
+
+    def policies(self) -> list[str]:
+        """Read the policies."""
+
+    def configuration(self) -> list[str]:
+        """Read evbridge.yaml and the policies."""
+
+
 class Bridge(Protocol):
     """A running bridge.
 
@@ -65,8 +75,8 @@ class Bridge(Protocol):
     def transfer(self, successor: str) -> None:
         """Give the lead of the cluster up, to one member or (empty) to any."""
 
-    def reload(self) -> list[str]:
-        """Read the policies again; returns a line for each mistake that keeps them from being in force."""
+    @property
+    def reloader(self) -> FileReloader: ...
 
 
 class Reply(NamedTuple):

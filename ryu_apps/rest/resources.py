@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics.exposition import CONTENT_TYPES
+from ryu_apps.rest import configuration
 from ryu_apps.rest.access import access
 from ryu_apps.rest.bridge import Bridge, JsonValue, Negotiated, RestError
 from ryu_apps.rest.cluster import Transfer, transfer
@@ -76,6 +77,7 @@ RESOURCES = (
     Resource("GET", "/evb/access", access, asks_caller=True, everywhere=True),
     Resource("GET", "/evb/status", status, everywhere=True),
     Resource("GET", "/evb/picture.svg", picture, media_types=(SVG,), everywhere=True),
+    Resource("POST", "/evb/reload", configuration.reload, role=Role.ADMIN, statuses=(200, 409), everywhere=True),
     Resource("POST", "/evb/cluster/transfer", transfer, body=Transfer, role=Role.ADMIN, statuses=(202, 409)),
     Resource("GET", "/evb/vsitypes", vsitypes, listing=Listing("type", "type_key"), everywhere=True),
     Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN, statuses=(200, 409), everywhere=True),

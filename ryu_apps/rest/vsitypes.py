@@ -33,7 +33,7 @@ def reload(bridge: Bridge, now: float) -> Reply:
     Returns:
         200 and the number of types; 409 and every mistake with its file and place, and nothing has changed.
     """
-    mistakes = bridge.reload()
+    mistakes = bridge.reloader.policies()
     if mistakes:
         return Reply(409, {"error": "the policies in force stay", "mistakes": mistakes})
     return Reply(200, {"types": len(bridge.queries.types.local())})

@@ -71,6 +71,7 @@ class SwitchDriver:
         emit: takes events; must not call back.
         cache: serialised rule blocks, shared by all switches.
         profile: of the switch; without extensions none is sent to it, and gates change in ordered stages.
+        watched: the switch reports changes on this connection already, as an earlier driver has asked for.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class SwitchDriver:
         emit: Callable[[Event], None],
         cache: PieceCache,
         profile: Profile = Profile.OPEN_VSWITCH,
+        watched: bool = False,
     ) -> None:
         self.dpid = dpid
+        self.watched = watched
         self._extended = profile is Profile.OPEN_VSWITCH
         self._send = send = send if self._extended else guarded(send)
         self._reserve = reserve
@@ -129,7 +132,7 @@ class SwitchDriver:
 
     def _survey(self) -> None:
         survey = SurveyJob if self._extended else PlainSurveyJob
-        self._begin(survey(self._wire, self.dpid, self._ports, self._known))
+        self._begin(survey(self._wire, self.dpid, self._ports, self._known, self.watched))
 
     def send_frame(self, frame: SendFrame) -> None:
         """Send a frame at once."""
@@ -382,6 +385,8 @@ class SwitchDriver:
             return
         if isinstance(job.outcome, SwitchUp) and self._proof is not None:
             job.outcome = replace(job.outcome, unproven=self._proof.fault)
+        if isinstance(job.outcome, SwitchUp):
+            self.watched = job.outcome.watched
         self._surveyed |= isinstance(job, SurveyJob)
         self._emit(job.outcome)
 

@@ -85,11 +85,13 @@ class _Connection:
 
     Attributes:
         serves: the switch has granted the role that lets it be changed.
+        profile: of the switch, when it connected.
     """
 
     def __init__(self, datapath: Any, emit: Callable[[Event], None], cache: PieceCache, profile: Profile) -> None:
         self.datapath = datapath
         self.channel: Channel = datapath.socket
+        self.profile = profile
         self._made = partial(SwitchDriver, datapath.id, self.channel.write, self._reserve, emit, cache, profile)
         self.driver = self._made()
         self.serves = False
@@ -111,7 +113,8 @@ class _Connection:
     def stand_aside(self) -> None:
         """Reject what is open, and begin anew with a driver that takes no frames."""
         self.serves = False
-        before, self.driver = self.driver, self._made()
+        before = self.driver
+        self.driver = self._made(watched=before.watched)
         before.close(_ASIDE)
 
     def receive(self, octets: bytes) -> bool:
@@ -157,6 +160,7 @@ class Southbound:
     ) -> None:
         self._short_cut = short_cut
         self._profile = profile
+        self._known = known
         self.reception = ConnectionCheck(known, tell, Channel if short_cut else ryu_reader.RyuReadChannel)
         server.install(self.reception)
         ofctl.install()
@@ -184,12 +188,18 @@ class Southbound:
     def introduce(self, is_busy: Callable[[PortId], bool]) -> None:
         """Begin anew for another receiver of events: it gets all connected switches, and no answer to the one before.
 
+        A switch that is not configured any more, or with another profile, is disconnected.
+
         Args:
             is_busy: as of the constructor.
         """
         self._turns = Turns(is_busy)
-        for connection in self._connections.values():
-            connection.stand_aside()
+        for dpid, connection in list(self._connections.items()):
+            if self._known(dpid) and connection.profile is self._profile(dpid):
+                connection.stand_aside()
+            else:
+                self._forget(dpid)
+                connection.datapath.close()
         self._events.clear()
         self._events.extend(map(ChannelUp, self._connections))
         self._settle()

@@ -24,9 +24,17 @@ class SurveyJob(SeveralJob):
     Args:
         ports: filled with states by port number; the caller keeps it current.
         known: filled with ids of meters and groups.
+        watched: the switch reports changes on this connection already, and refuses to be asked twice.
     """
 
-    def __init__(self, wire: Transport, dpid: int, ports: dict[int, decode.PortState], known: KnownObjects) -> None:
+    def __init__(
+        self,
+        wire: Transport,
+        dpid: int,
+        ports: dict[int, decode.PortState],
+        known: KnownObjects,
+        watched: bool = False,
+    ) -> None:
         super().__init__(wire, dpid, 0)
         self._ports = ports
         self._meters = known.meters
@@ -38,10 +46,10 @@ class SurveyJob(SeveralJob):
         self._relaying: set[int] = set()
         self._tells_meters = False
         self._watch = range(0)
-        self._watched = self._refused = False
+        self._watched, self._refused = watched, False
 
     def send(self) -> None:
-        if self._groups is None:
+        if self._groups is None and not self._watched:
             self._ask_to_watch()
         requests = {
             ofp.OFPMP_PORT_DESC: b"",
@@ -103,8 +111,15 @@ class SurveyJob(SeveralJob):
 class PlainSurveyJob(SurveyJob):
     """The same for a switch without extensions: it tells its features too, and is told to drop IP fragments."""
 
-    def __init__(self, wire: Transport, dpid: int, ports: dict[int, decode.PortState], known: KnownObjects) -> None:
-        super().__init__(wire, dpid, ports, known)
+    def __init__(
+        self,
+        wire: Transport,
+        dpid: int,
+        ports: dict[int, decode.PortState],
+        known: KnownObjects,
+        watched: bool = False,
+    ) -> None:
+        super().__init__(wire, dpid, ports, known, watched)
         self._features: dict[int, TableFeatures] = {}
         self._group_types: frozenset[GroupType] | None = None
         self._fragments = ofp.OFPC_FRAG_NORMAL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from webob import Request, Response
 
@@ -38,6 +39,7 @@ class RestWorld(World):
         loaded: the bridge app runs.
         offered: policies that a reload loads.
         in_cluster: what it knows of its cluster.
+        config_mistakes: of evbridge.yaml, when it is read again.
         transfers: the successors to which it was asked to give the lead.
     """
 
@@ -46,6 +48,7 @@ class RestWorld(World):
     pauses: int = 0
     loaded: bool = True
     offered: PolicySet = POLICIES
+    config_mistakes: list[str] = field(default_factory=list)
     in_cluster: ClusterStatus | None = None
     transfers: list[str] = field(default_factory=list)
 
@@ -73,11 +76,10 @@ class RestWorld(World):
         """As the app does."""
         self.transfers.append(successor)
 
-    def reload(self) -> list[str]:
-        """As the app does, with ``offered`` in place of files."""
-        mistakes = [str(objection) for objection in self.engine.types.objections(self.offered)]
-        self.feed(PoliciesLoaded(self.offered))
-        return mistakes
+    @property
+    def reloader(self) -> WorldReloader:
+        """As the app has it."""
+        return WorldReloader(self)
 
     def agree(self, port: PortId, **evb: object) -> None:
         """Reach an EVB agreement: the station at a port sends its EVB TLV in LLDP."""
@@ -133,6 +135,22 @@ class RestWorld(World):
         for happened in told:
             self.journal.write(happened, self.now)
             self.metrics.observe(happened, self.now)
+
+
+class WorldReloader(NamedTuple):
+    """Reloads of a world, whose files are values."""
+
+    world: RestWorld
+
+    def configuration(self) -> list[str]:
+        """As the app does; ``config_mistakes`` are those of a file."""
+        return self.world.config_mistakes or self.policies()
+
+    def policies(self) -> list[str]:
+        """As the app does, with ``offered`` in place of files."""
+        mistakes = [str(objection) for objection in self.world.engine.types.objections(self.world.offered)]
+        self.world.feed(PoliciesLoaded(self.world.offered))
+        return mistakes
 
 
 def unhurried(seconds: float) -> AbstractContextManager[object]:

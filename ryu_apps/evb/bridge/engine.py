@@ -28,7 +28,7 @@ from ryu_apps.evb.bridge.timers import Timers
 from ryu_apps.evb.bridge.vsi_port_events import VsiPortEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.event_catalogue.vsis import VsiRestored
+from ryu_apps.evb.event_catalogue.bridge import VsiNotRestored
 from ryu_apps.evb.events import (
     Apply,
     BackendJudged,
@@ -120,6 +120,7 @@ class Engine:
             read by queries; written only here.
         wanted: desired state of each switch.
         epochs: compiled VSI types.
+        not_restored: keys of records of VSIs that could not be used, and why.
     """
 
     def __init__(
@@ -200,6 +201,7 @@ class Engine:
             self.bringup.lives_elsewhere,
             lambda port, manager_id, tlv, now: self._ports.answer(port, manager_id, tlv, now),
         )
+        self.not_restored: dict[str, str] = {}
         self.recovery = self._restore(records, now)
         self._build_handlers(snooping, statistics_interval, life)
         self._timers.plan_statistics(now)
@@ -319,11 +321,11 @@ class Engine:
         if gone := dict.fromkeys(self.pools.restore(known[BALANCER])):
             self._effects.put(Save(self._tokens.take(), gone))
         self.types.restore(known[VSI_TYPE], now)
-        complete = True
         for event in restore(known[ATTACHMENT], self.registry, self.lifecycle, self.types, place, now):
-            complete = complete and isinstance(event, VsiRestored)
+            if isinstance(event, VsiNotRestored):
+                self.not_restored[event.record] = event.reason
             self._effects.put(event)
-        recovery = Recovery(self.fabric.switches, records, complete)
+        recovery = Recovery(self.fabric.switches, records, not self.not_restored)
         self.lifecycle.installer.remember_ended(not recovery.over)
         self.associations.resume(known[DEPARTED], now)
         return recovery
@@ -358,6 +360,11 @@ class Engine:
     def expiry(self) -> float | None:
         """Time at which a VSI expires or a decision is overdue; frames that have arrived have to be read before it."""
         return self.associations.deadline
+
+    @property
+    def is_settled(self) -> bool:
+        """True if neither a switch nor the store nor a station owes an answer."""
+        return not len(self._tokens) and not any(station.is_sending for station in self.stations.values())
 
     def is_busy(self, port: PortId) -> bool:
         """True if so many requests of a port wait for switches that its frames should wait, too."""

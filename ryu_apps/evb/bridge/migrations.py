@@ -108,6 +108,11 @@ class Migrations:
     def __iter__(self) -> Iterator[Migration]:
         return iter(self._all.values())
 
+    def go_on(self, before: Migrations) -> None:
+        """Take over those of another engine, in whose place this one is."""
+        self._all, self._open, self._newest = before._all, before._open, before._newest
+        self._order, self._last = before._order, before._last
+
     def get(self, number: int) -> Migration | None:
         """Return a migration by its number, None if it is not kept."""
         return self._all.get(number)

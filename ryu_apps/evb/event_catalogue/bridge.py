@@ -73,6 +73,31 @@ class RestRefused(RestEvent):
     """A client has sent no token, an unknown one, or one of another role."""
 
 
+# --- evbridge.yaml --------------------------------------------------------------------------------
+@event("config.loaded")
+class ConfigurationInForce(LogEvent):
+    """evbridge.yaml was read again, and is in force.
+
+    Attributes:
+        switches: number of switches.
+        ports: number of ports with a number.
+    """
+
+    switches: int
+    ports: int
+
+
+@event("config.refused")
+class ConfigurationRefused(LogEvent):
+    """evbridge.yaml was read again, and has mistakes or changes that the running bridge cannot take; the old one stays.
+
+    Attributes:
+        mistakes: one line each, with file and place.
+    """
+
+    mistakes: list[str]
+
+
 # --- VSI types ------------------------------------------------------------------------------------
 @event("policies.loaded")
 class PoliciesInForce(LogEvent):

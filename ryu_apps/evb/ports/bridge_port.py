@@ -264,6 +264,11 @@ class BridgePort:
         other = self._foreign(source)
         return None if other is None else f"from {mac_to_text(source)}, which is {other}"
 
+    @property
+    def is_sending(self) -> bool:
+        """True if the station has an answer to come, or has not acknowledged one."""
+        return len(self._outbox) > 0 or self.ecp.awaits
+
     def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[PortOutput]:
         """Send an association TLV, together with others for the same manager if the channel is busy."""
         if not self.up:

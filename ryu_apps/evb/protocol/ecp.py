@@ -226,6 +226,11 @@ class EcpEndpoint:
         """True if a payload submitted now is sent at once."""
         return self.state is TxState.IDLE
 
+    @property
+    def awaits(self) -> bool:
+        """True until the ECPDU that was sent last is acknowledged or given up."""
+        return self.state is TxState.WAITING
+
     def postpone(self, seconds: float) -> None:
         """Extend timers by a period in which no frame could be received; not the gap, in which none is awaited."""
         if self.deadline is not None and self.state is TxState.WAITING:

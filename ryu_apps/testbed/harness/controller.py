@@ -109,6 +109,10 @@ class Controller:
         """PUT a JSON value; as :meth:`get`."""
         return self._ask("PUT", path, json.dumps(body).encode())
 
+    def post(self, path: str) -> Any:
+        """POST without a value; as :meth:`get`."""
+        return self._ask("POST", path, b"")
+
     def last_words(self, lines: int = 30) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

@@ -37,3 +37,15 @@ def test_set_without_a_type_in_use_is_refused_whole(world: RestWorld) -> None:
 
 def test_reload_is_asked_for_by_post(world: RestWorld) -> None:
     assert world.request("/evb/vsitypes/reload").status_code in (404, 405)
+
+
+def test_the_configuration_is_read_again_with_the_policies(world: RestWorld) -> None:
+    world.offered = PolicySet({**POLICIES.types, NEW: open_type(NEW)})
+    answer = world.request("/evb/reload", "POST")
+    assert (answer.status_code, answer.json) == (200, {"switches": 2, "types": len(world.offered.types)})
+
+
+def test_every_mistake_of_a_refused_configuration_is_told(world: RestWorld) -> None:
+    world.config_mistakes = ["evbridge.yaml:3:1: one", "evbridge.yaml:4:1: another"]
+    answer = world.request("/evb/reload", "POST")
+    assert (answer.status_code, answer.json["mistakes"]) == (409, world.config_mistakes)
