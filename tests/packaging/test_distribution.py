@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -53,6 +54,23 @@ def test_a_wheel_has_the_hook_and_every_source_and_data_file(tree: Path) -> None
         "evbridge_hook.py",
         "ryu_apps",
     }
+
+
+def test_a_source_distribution_is_the_whole_repository(tree: Path) -> None:
+    (tree / "docs/_build").mkdir(exist_ok=True)
+    (tree / "docs/_build/page.html").touch()
+    archive = tree.parent / "sdist"
+    archive.mkdir()
+    program = f"from setuptools.build_meta import build_sdist as build; build({str(archive)!r})"
+    subprocess.run([sys.executable, "-c", program], cwd=tree, check=True, capture_output=True, timeout=120)
+    (packed,) = archive.glob("*.tar.gz")
+    with tarfile.open(packed) as members:
+        names = {member.name.partition("/")[2] for member in members}
+    wanted = {str(file.relative_to(tree)) for file in tree.rglob("*") if file.is_file()}
+    made = {name for name in wanted if name.startswith(("docs/_build/", "build/", "evbridge.egg-info/"))}
+    assert "docs/_build/page.html" in made - names
+    assert wanted - made - names == set()
+    assert {name for name in names if name.endswith(".pyc")} == set()
 
 
 def test_an_editable_install_has_the_hook(tree: Path) -> None:
