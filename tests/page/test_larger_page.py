@@ -43,7 +43,7 @@ def test_eight_thousand_vsis_are_loaded_searched_and_not_all_drawn(filled: Serve
     page.get_by_role("searchbox").fill("52:54:00:00:1f:ff")
     expect(page.locator("#vsi-list > li strong")).to_have_text(["vm8191"])
     page.get_by_role("searchbox").fill("")
-    page.get_by_role("button", name="Show more").last.click()
+    page.locator("#more-vsis").click()
     expect(page.locator("#vsi-list > li")).to_have_count(100)
 
 
