@@ -113,7 +113,7 @@ class FlipComparison:
     ) -> tuple[Flip, Floods]:
         gatekeeper, fabric = gatekeeper_of(self._world.engine), self._world.fabric
         floods = deepcopy(gatekeeper.floods, {id(fabric): fabric})
-        gates = gatekeeper._gates(owner, program, place)
+        gates = gatekeeper._gates.of(owner, program, place)
         members = _members(owner, program, place, floods.plain)
         shared = floods.change(vsi.text, vsi.members, members, pages)
         return gatekeeper._composed(vsi, owner, program, gates, members, shared), floods

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from ryu_apps.evb.bridge.balancer_events import BalancerEvents
 from ryu_apps.evb.bridge.bond_links import BondLinks
@@ -304,6 +304,7 @@ class Engine:
         return None if other is None else f"the station of port {other}"
 
     def _restore(self, records: Mapping[str, bytes] | None, now: float) -> Recovery:
+        @cache
         def place(port: PortId, vsi_port: str) -> Place | None:
             if vsi_port and port in self.stations:
                 self.vsi_ports.assume(port.dpid, vsi_port)
@@ -325,6 +326,7 @@ class Engine:
             if isinstance(event, VsiNotRestored):
                 self.not_restored[event.record] = event.reason
             self._effects.put(event)
+        self.lifecycle.resumed()
         recovery = Recovery(self.fabric.switches, records, not self.not_restored)
         self.lifecycle.installer.remember_ended(not recovery.over)
         self.associations.resume(known[DEPARTED], now)

@@ -13,16 +13,16 @@ from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import NO_CHANGE, Meter, Rule, RuleChange
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.flood import FloodMember
-from ryu_apps.evb.pipeline.gate import group_gate, local_gate, remote_gate, remote_group_gate, to_vm_metadata
-from ryu_apps.evb.pipeline.infrastructure import port_groups, towards
+from ryu_apps.evb.pipeline.gate import to_vm_metadata
+from ryu_apps.evb.pipeline.infrastructure import port_groups
 from ryu_apps.evb.pipeline.metered_gate import metered_gate, opened, shut
-from ryu_apps.evb.pipeline.vsi_ports import tags
 from ryu_apps.evb.services.body import classes_of, entry_of, gate_meter, multicast_of
 from ryu_apps.evb.topology.fabric import Converge, Fabric, Interface, PortId, Profile, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.floods import Floods, Membership
 from ryu_apps.evb.vsi.gate_meters import GateMeters
+from ryu_apps.evb.vsi.gate_rules import GateRules
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.multicast_groups import MulticastGroups
@@ -76,6 +76,7 @@ class Gatekeeper:
         self._wiring = wiring
         self._in_flight = in_flight
         self.floods = Floods(fabric)
+        self._gates = GateRules(fabric, wiring, set_members)
         self.groups = MulticastGroups(wiring, fabric.switches, self.floods)
         self.pools = Pools(fabric)
         self.meters = GateMeters(fabric)
@@ -92,7 +93,7 @@ class Gatekeeper:
         """Open the gate of a VSI at ``owner`` (with ``program``) and close any other; None: close it.
 
         Args:
-            pages: its flood pages before the controller was restarted, from :meth:`pages`.
+            pages: its flood pages until now, from :meth:`pages`, if it is to keep them.
 
         Returns:
             The change of each switch, to be made atomically; switches without a change are left out.
@@ -118,11 +119,30 @@ class Gatekeeper:
             )
             for dpid in self._fabric.switches
         }
+        self._note(vsi, owner, program, place, flip)
+        return GateMove({dpid: change for dpid, change in changes.items() if change}, copied.followers)
+
+    def resume(self, vsi: Vsi, owner: Attachment, program: Installation, pages: tuple[int | None, ...]) -> None:
+        """Take up a gate that the switches have, without the rules of groups (:meth:`.GroupInstaller.resumed`).
+
+        Args:
+            pages: its flood pages before the controller was restarted, from :meth:`pages`.
+        """
+        # Rules that VSIs share are not composed here: for each of thousands of VSIs in turn they grow with the square.
+        place = self.place(owner, program)
+        gates, members = self._gates.of(owner, program, place), _members(owner, program, place, self.floods.plain)
+        self.floods.replace(vsi.text, vsi.members, members, pages)
+        self.pools.place(vsi.text, program if place is not None else None)
+        meter = self._open_meter(owner, program) if gates else None
+        self._note(vsi, owner, program, place, Flip(gates, members, {}, meter))
+
+    def _note(
+        self, vsi: Vsi, owner: Attachment | None, program: Installation | None, place: Interface | None, flip: Flip
+    ) -> None:
         self._moves += 1
         self.set_members.moved(vsi, active=place is not None)
         vsi.owner, vsi.gate_program = owner, program
         vsi.gates, vsi.members, vsi.open_meter = flip.gates, flip.members, flip.open_meter
-        return GateMove({dpid: change for dpid, change in changes.items() if change}, copied.followers)
 
     # --- before it is asked for ---
     def prepare(self, owner: Attachment, program: Installation) -> dict[int, RuleChange] | None:
@@ -149,7 +169,7 @@ class Gatekeeper:
         shared = self.floods.preview(vsi.members, members)
         if place is None or shared is None:
             return None
-        return self._composed(vsi, owner, program, self._gates(owner, program, place), members, shared)
+        return self._composed(vsi, owner, program, self._gates.of(owner, program, place), members, shared)
 
     @property
     def version(self) -> int:
@@ -190,7 +210,7 @@ class Gatekeeper:
             if prepared is not None and not pages and self._holds(prepared, owner, program, place):
                 self.floods.replace(vsi.text, vsi.members, prepared.flip.members)
                 return prepared.flip
-        gates = self._gates(owner, program, place)
+        gates = self._gates.of(owner, program, place)
         members = _members(owner, program, place, self.floods.plain)
         shared = self.floods.change(vsi.text, vsi.members, members, pages)
         return self._composed(vsi, owner, program, gates, members, shared)
@@ -238,7 +258,7 @@ class Gatekeeper:
         """Update the gate of a VSI whose station reports that the VM is suspended, or runs; returns the changes."""
         self._moves += 1
         place = self.place(vsi.owner, vsi.gate_program)
-        gates = self._gates(vsi.owner, vsi.gate_program, place)
+        gates = self._gates.of(vsi.owner, vsi.gate_program, place)
         meter = self._open_meter(vsi.owner, vsi.gate_program) if gates else None
         changes = {dpid: self._change_of_gate(vsi, dpid, gates, meter) for dpid in self._fabric.switches}
         vsi.gates, vsi.open_meter = gates, meter
@@ -285,35 +305,6 @@ class Gatekeeper:
     def place(self, owner: Attachment | None, program: Installation | None) -> Interface | None:
         """Return the port behind which the VM of a program is; None: there is no owner, or the port is not there."""
         return None if owner is None or program is None else self.vsi_ports.behind(owner.port, program.binding)
-
-    def _gates(
-        self, owner: Attachment | None, program: Installation | None, interface: Interface | None
-    ) -> dict[int, RuleSet]:
-        if owner is None or program is None or interface is None:
-            return {}
-        binding, entry = program.binding, entry_of(program.vsi_type)
-        policer = gate_meter(program.vsi_type, binding)
-        local = local_gate(interface, binding, program.epoch, entry, policer, silent=owner.silent)
-        if interface.role is Role.VSI:
-            local |= tags(interface, self._fabric.switches[owner.port.dpid].translation, binding)
-        gates = {owner.port.dpid: local}
-        # In every switch, also without stations: frames for the VSI come in at any host port.
-        # Most have the same rules, so they share one object: with 18 switches, a third of the memory of a VSI.
-        ways = {dpid: towards(self._wiring, dpid, owner.port.dpid) for dpid in self.others(owner.port.dpid)}
-        remote = {output: remote_gate(output, binding) for output in dict.fromkeys(ways.values())}
-        if multicast_of(program.vsi_type, binding.bindings) is not None:
-            snooped = {output: _with(gate, remote_group_gate(binding)) for output, gate in remote.items()}
-            gates |= {dpid: (remote if dpid in self.floods.plain else snooped)[way] for dpid, way in ways.items()}
-            if owner.port.dpid not in self.floods.plain:
-                gates[owner.port.dpid] = _with(local, group_gate(interface, binding, program.epoch))
-        else:
-            gates |= {dpid: remote[way] for dpid, way in ways.items()}
-        sets = {dpid: self.set_members.rules(dpid, program) for dpid in gates}
-        return {dpid: {**gate, **sets[dpid]} if sets[dpid] else gate for dpid, gate in gates.items()}
-
-
-def _with(gate: RuleSet, rule: Rule) -> RuleSet:
-    return {**gate, rule.key: rule}
 
 
 def _joined(*changes: RuleChange) -> RuleChange:

@@ -121,7 +121,7 @@ class GateSwitches:
     def resume(self, attachment: Attachment, program: Installation, pages: tuple[int | None, ...]) -> None:
         """Take up a gate that was open before the controller was restarted; the switches still have it."""
         # The changes are not sent: a switch is compared with the desired rules when it connects.
-        self._gatekeeper.move(attachment.vsi, attachment, program, pages)
+        self._gatekeeper.resume(attachment.vsi, attachment, program, pages)
 
     def _new(self, attachment: Attachment, program: Installation) -> GateSwitch:
         vsi = attachment.vsi

@@ -108,10 +108,14 @@ class GroupInstaller(TokenOwner):
         return changes
 
     def resume(self, attachment: Attachment, program: Installation) -> None:
-        """Take up the groups of a program of an earlier process of the bridge; the switches still hold them."""
+        """Take up the groups of a program that the switches have; :meth:`resumed` is due behind the last one."""
         self._groups.place(attachment.vsi, attachment.port.dpid, program)
         # The memberships of a VSI are those of its owner's record, which may come behind that of a staged port.
         self._groups.refresh(attachment.vsi)
+
+    def resumed(self) -> None:
+        """Compute the rules of all groups that were taken up."""
+        self._groups.rebase_all()
         self._groups.compute()
 
     # --- time ---

@@ -150,7 +150,10 @@ class Lifecycle(TokenOwner):
         self._withdrawal.begin(attachment)
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, owner: bool) -> None:
-        """Take up a program that was in force before the controller was restarted; the switches still hold it."""
+        """Take up a program that was in force before the controller was restarted; the switches still hold it.
+
+        :meth:`resumed` is due behind the last one.
+        """
         phase = Phase.ACTIVE if owner else Phase.STAGED
         program = attachment.holding.program = self.installer.resume(attachment, record, vsi_type, phase)
         if owner:
@@ -158,6 +161,10 @@ class Lifecycle(TokenOwner):
         else:
             self.refresh.resume(attachment, program)
             self.preparation.staged(attachment)
+
+    def resumed(self) -> None:
+        """Compute what programs share that were taken up one by one."""
+        self.groups.resumed()
 
     # --- answers ---
     def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:

@@ -90,13 +90,17 @@ class MulticastGroups:
         """Compute the common rules of VLANs whose flood members have changed; returns the change of each switch."""
         return _merged(self._vids[vid].rebase() for vid in vids if vid in self._vids)
 
+    def rebase_all(self) -> dict[int, RuleChange]:
+        """Compute the common rules of all VLANs; returns the change of each switch."""
+        return self.rebase(self._vids)
+
     def rewire(self) -> dict[int, RuleChange]:
         """Compute the common rules for a new broadcast tree; returns the change of each switch."""
         # First: the VLANs compute their rules from this dictionary.
         self._tree.update((dpid, self._wiring.branches(dpid)) for dpid in self._tree)
         for vid, of_vid in self._vids.items():
             self.stale.update(((vid, group), None) for group in of_vid.groups)
-        return self.rebase(self._vids)
+        return self.rebase_all()
 
     def compute(self, most: int | None = None) -> tuple[frozenset[VlanGroup], dict[tuple[int, int], RuleChange]]:
         """Compute the rules of stale groups, ``most`` of them or (None) all.

@@ -165,7 +165,9 @@ class Reservations:
             self.release(demand.dpid, demand.owner)
             if demand.amounts:
                 self._reserved.setdefault(demand.dpid, {})[demand.owner] = demand.amounts
-                self._used.setdefault(demand.dpid, Counter()).update(demand.amounts)
+                used = self._used.setdefault(demand.dpid, Counter())
+                for resource, amount in demand.amounts.items():
+                    used[resource] += amount
 
     def release(self, dpid: int, owner: Owner) -> None:
         """Release a reservation; an unknown owner has none."""

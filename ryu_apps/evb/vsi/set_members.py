@@ -50,7 +50,7 @@ class SetMembers:
 
     def rules(self, dpid: int, program: Installation) -> RuleSet:
         """Return the rules that make a VSI a member at a switch; they are part of its gate."""
-        return rule_set(_rules(self._tests(dpid), program))
+        return rule_set(_rules(self._tests(dpid), program)) if self._users[dpid] else {}
 
     def switches(self, address_set: AddressSet) -> tuple[int, ...]:
         """Return the switches that have the members of a set."""
@@ -145,6 +145,6 @@ def _owner(program: Installation) -> Owner:
     return "member", program.binding.vsi_index
 
 
-def _demand(dpid: int, program: Installation, tests: Iterable[SetTest]) -> Demand:
-    rules = len(_rules(tests, program))
+def _demand(dpid: int, program: Installation, tests: frozenset[SetTest]) -> Demand:
+    rules = len(_rules(tests, program)) if tests else 0
     return Demand(dpid, _owner(program), in_tables({Table.MEMBERS: rules}) if rules else {})

@@ -1,0 +1,66 @@
+"""The rules of the gate of one VSI at each switch."""
+
+from __future__ import annotations
+
+from ryu_apps.evb.flow.plan import RuleSet
+from ryu_apps.evb.flow.rule import OutputGroup
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.gate import group_gate, local_gate, remote_gate, remote_group_gate
+from ryu_apps.evb.pipeline.infrastructure import towards
+from ryu_apps.evb.pipeline.vsi_ports import tags
+from ryu_apps.evb.services.body import entry_of, gate_meter, multicast_of
+from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
+from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.registry import Attachment
+from ryu_apps.evb.vsi.set_members import SetMembers
+
+
+class GateRules:
+    """Rules of gates."""
+
+    def __init__(self, fabric: Fabric, wiring: TrunkGraph, set_members: SetMembers) -> None:
+        self._fabric = fabric
+        self._wiring = wiring
+        self._set_members = set_members
+
+    def of(
+        self, owner: Attachment | None, program: Installation | None, interface: Interface | None
+    ) -> dict[int, RuleSet]:
+        """Return the gate of a VSI at each switch.
+
+        Args:
+            interface: the port behind which its VM is.
+        """
+        if owner is None or program is None or interface is None:
+            return {}
+        binding, entry, home = program.binding, entry_of(program.vsi_type), owner.port.dpid
+        policer = gate_meter(program.vsi_type, binding)
+        local = local_gate(interface, binding, program.epoch, entry, policer, silent=owner.silent)
+        if interface.role is Role.VSI:
+            local |= tags(interface, self._fabric.switches[home].translation, binding)
+        snooped = multicast_of(program.vsi_type, binding.bindings) is not None
+        if snooped and self._fabric.switches[home].extended:
+            rule = group_gate(interface, binding, program.epoch)
+            local[rule.key] = rule
+        gates = {home: local} | self._remote(home, binding, snooped)
+        return {dpid: self._with_members(dpid, program, gate) for dpid, gate in gates.items()}
+
+    def _remote(self, home: int, binding: VsiBinding, snooped: bool) -> dict[int, RuleSet]:
+        """Return the gate at each other switch; also without stations: frames for the VSI come in at any host port."""
+        # Switches that forward alike have one set of rules together: else a VSI costs as many sets as switches.
+        composed: dict[tuple[OutputGroup, bool], RuleSet] = {}
+        gates: dict[int, RuleSet] = {}
+        for dpid in self._wiring.others(home):
+            output, copies = towards(self._wiring, dpid, home), snooped and self._fabric.switches[dpid].extended
+            if (output, copies) not in composed:
+                gate = composed[output, copies] = remote_gate(output, binding)
+                if copies:
+                    rule = remote_group_gate(binding)
+                    gate[rule.key] = rule
+            gates[dpid] = composed[output, copies]
+        return gates
+
+    def _with_members(self, dpid: int, program: Installation, gate: RuleSet) -> RuleSet:
+        members = self._set_members.rules(dpid, program)
+        return {**gate, **members} if members else gate
