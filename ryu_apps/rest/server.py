@@ -24,7 +24,7 @@ from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.listening.listener import AcceptedConnection, TcpListener
 from ryu_apps.listening.sockets import CannotListen, hang_up
-from ryu_apps.listening.tls import encrypt, server_context
+from ryu_apps.listening.tls import ServerCertificate, encrypt
 from ryu_apps.rest.guard import Guard
 from ryu_apps.rest.resources import required_role
 from ryu_apps.rest.tokens import TokenFile, TokensError
@@ -195,7 +195,7 @@ class RestServer:
         connection.socket.settimeout(STUCK)
         try:
             if self._tls is not None:
-                encrypt(self._tls, connection, HANDSHAKE)
+                encrypt(self._tls.context(), connection, HANDSHAKE)
                 state[1] = connection.socket
             _Protocol(state, self._server)
         except (OSError, _GoneError) as error:
@@ -230,8 +230,8 @@ def _tokens(base: Path, access: RestAccess) -> TokenFile | None:
         raise CannotListen(f"REST: {error}") from None
 
 
-def _tls(base: Path, access: RestAccess) -> Any:
-    """The context for all connections, None: TLS is not configured."""
+def _tls(base: Path, access: RestAccess) -> ServerCertificate | None:
+    """The certificate for all connections, None: TLS is not configured."""
     if access.certificate is None or access.private_key is None:
         return None
-    return server_context("REST", base / access.certificate, base / access.private_key)
+    return ServerCertificate("REST", base / access.certificate, base / access.private_key)

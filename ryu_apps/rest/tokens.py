@@ -15,6 +15,8 @@ from enum import IntEnum
 from hashlib import sha256
 from pathlib import Path
 
+from ryu_apps.listening.versions import version_of
+
 #: Octets of the file.
 _MAX_FILE = 1_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z")
@@ -141,7 +143,7 @@ class TokenFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._version = _version(path)
+        self._version = version_of(path)
         self._tokens = _by_digest(read_tokens(path))
         self.fault: str | None = None
 
@@ -155,7 +157,7 @@ class TokenFile:
         return found
 
     def _refresh(self) -> None:
-        version = _version(self._path)
+        version = version_of(self._path)
         if version == self._version:
             return
         self._version = version
@@ -167,14 +169,6 @@ class TokenFile:
 
 def _by_digest(tokens: Iterable[Token]) -> dict[str, Token]:
     return {token.digest: token for token in tokens}
-
-
-def _version(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _digest(text: str) -> str:

@@ -124,6 +124,22 @@ def test_a_role_may_do_what_it_says(site: Site, method: str, path: str, statuses
     assert {role: site.ask(method, path, role)[0] for role in statuses} == statuses
 
 
+def test_a_certificate_that_is_replaced_is_used_from_the_next_connection_on(site: Site) -> None:
+    def shown() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", site.bridge.rest))
+
+    files = [site.folder / name for name in ("rest.key", "rest.pem")]
+    before, first = shown(), [file.read_text() for file in files]
+    # A certificate whose key is not there yet leaves the one before in force.
+    certify(site.folder)
+    key, certificate = (file.read_text() for file in files)
+    files[0].write_text(first[0])
+    assert shown() == before
+    files[0].write_text(key)
+    assert shown().split() == certificate.split() != before.split()
+    assert site.ask("GET", "/evb/status", "read")[0] == 200
+
+
 def test_changes_are_in_the_log_with_their_authors(site: Site) -> None:
     where = {"address": "127.0.0.1", "method": "DELETE", "path": f"/evb/vsis/{VSI}"}
     changed = {"caller": "a-operate", **where, "status": 404}
