@@ -66,6 +66,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     RefusalIgnored,
     VsiActive,
     VsiContested,
+    VsiFlapping,
     VsiGone,
     VsiNotPermitted,
     VsiPortFound,
@@ -196,6 +197,12 @@ TABLE = (
         "a port requests a VSI that is associated at another port, and is refused",
         about=("vsi",),
         cleared_by=(VsiSettled,),
+    ),
+    Row(
+        VsiFlapping,
+        "stations fight over a VSI, which moves between their ports: the port that has it keeps it for a while",
+        about=("vsi",),
+        quiet=60.0,
     ),
     Row(
         VsiNotPermitted,

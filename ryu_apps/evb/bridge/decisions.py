@@ -17,6 +17,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     AddressInUse,
     VdpRefused,
     VsiContested,
+    VsiFlapping,
     VsiNotPermitted,
     VsiPortMissing,
     VsiSettled,
@@ -33,6 +34,7 @@ from ryu_apps.evb.topology.fabric import Fabric, PortId, StationTreatment
 from ryu_apps.evb.vsi.absent_ports import AbsentPorts
 from ryu_apps.evb.vsi.address_owners import AddressOwners
 from ryu_apps.evb.vsi.admission import Admitted, Refusal, examine
+from ryu_apps.evb.vsi.flapping import HELD, MOVES, WITHIN, Flapping
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
@@ -68,6 +70,7 @@ class Decisions:
         effects: EffectSink,
     ) -> None:
         self.absent_ports = AbsentPorts()
+        self._flapping = Flapping()
         self.takeovers = Takeovers(lambda port: stations[port].interface.takeover, lifecycle.up)
         self._registry = registry
         self._lifecycle = lifecycle
@@ -137,7 +140,7 @@ class Decisions:
 
     # --- may the port have the VSI ---
     def _decide(self, attachment: Attachment, now: float, waited: WaitingTakeover | None = None) -> None:
-        if self._is_beyond_limits(attachment, now):
+        if self._is_beyond_limits(attachment, now) or self._is_damped(attachment, now):
             return
         rival = self.takeovers.blocking_owner(attachment, now)
         if rival is None:
@@ -170,6 +173,17 @@ class Decisions:
         self._refuse(attachment, Refusal(error, True, f"{value} is not among the {limit} of the port"), now, told)
         return True
 
+    def _is_damped(self, attachment: Attachment, now: float) -> bool:
+        """Refuse an Associate of a VSI that moves too often; Pre-Associates change no gate."""
+        vsi = attachment.vsi
+        if attachment.machine.wanted is not VdpMode.ASSOCIATE or vsi.owner is None:
+            return False
+        if not self._flapping.is_damped(vsi.vsi_id, attachment.port, now):
+            return False
+        reason = f"the VSI has moved {MOVES} times within {WITHIN} s, and stays at {vsi.owner.port} for {HELD} s"
+        self._refuse(attachment, Refusal(VdpError.INSUFFICIENT_RESOURCES, False, reason), now)
+        return True
+
     def _contest(self, attachment: Attachment, owner: str, now: float) -> None:
         reason = f"the VSI is at {owner}, and no Pre-Associate has announced that it moves"
         is_new = self.takeovers.contest(attachment, now)
@@ -193,8 +207,10 @@ class Decisions:
         if attachment.holding.program is not None:
             self._registry.hold(attachment, *attachment.holding.program.binding.claims)
 
-    def owned(self, vsi: Vsi) -> None:
+    def owned(self, vsi: Vsi, now: float) -> None:
         """End the contest for a VSI whose gate is open, newly or at another port."""
+        if vsi.owner is not None and self._flapping.moved(vsi.vsi_id, vsi.owner.port, now):
+            self._effects.put(vsi.owner.log_event(VsiFlapping, MOVES, WITHIN))
         if self.takeovers.settle(vsi.vsi_id):
             self.log_settled(vsi.vsi_id)
 

@@ -466,6 +466,6 @@ class Engine:
 
     def _opened(self, vsi: Vsi, now: float) -> None:
         """Process an open gate, newly or at another port, that every switch has confirmed."""
-        self.associations.opened(vsi)
+        self.associations.opened(vsi, now)
         self.snooper.activated(vsi, now)
         self._in_flight.confirmed(vsi, now)

@@ -132,10 +132,10 @@ class Associations:
         self._go_on(now)
         self._answers.conclude()
 
-    def opened(self, vsi: Vsi) -> None:
+    def opened(self, vsi: Vsi, now: float) -> None:
         """Note that a gate is open, newly or at another port."""
         self._answers.owned(vsi.vsi_id, vsi.owner)
-        self._decisions.owned(vsi)
+        self._decisions.owned(vsi, now)
 
     def fetched(self, token: int, offer: Offer, now: float) -> None:
         """Process the answer of a VSI manager, or its absence."""

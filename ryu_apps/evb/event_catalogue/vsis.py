@@ -211,6 +211,19 @@ class VsiContested(VsiEvent):
     claimant: PortId
 
 
+@event("vsi.flapping")
+class VsiFlapping(VsiEvent):
+    """A VSI has moved so often that the port that has it keeps it for a while: two stations fight over it.
+
+    Attributes:
+        moves: number of moves.
+        seconds: time in which there were so many, and for which other ports are refused.
+    """
+
+    moves: int
+    seconds: int
+
+
 @event("vsi.address_in_use")
 class AddressInUse(VsiEvent):
     """A VSI requests an address that belongs to another, and is refused: its VM is a clone, or poses as another.
