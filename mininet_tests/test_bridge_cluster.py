@@ -8,13 +8,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 from ryu_apps.testbed.faults.members import LIMIT, Member, MembersRig
 from ryu_apps.testbed.faults.proxy import MessageKind, Trap
-from ryu_apps.testbed.faults.rig import RigVm
+from ryu_apps.testbed.faults.rig import RigVm, port_of
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
@@ -232,11 +235,25 @@ def test_lead_is_transferred_and_every_member_is_restarted_without_a_lost_packet
         move(rig, HOME, AWAY)
 
 
-def test_standby_refers_to_the_leader_and_accepts_nothing(rig: MembersRig) -> None:
+def test_standby_answers_reads_of_vsis_refers_the_rest_and_accepts_nothing(rig: MembersRig) -> None:
     rig.admit(VM, HOME)
     standby = rig.standbys[0]
-    # urllib follows the reference.
-    assert any(vsi["vsi"] == VM.vsi.uuid for vsi in standby.controller.get("/evb/vsis"))
+
+    def known() -> bool:
+        vsis = standby.controller.get("/evb/vsis")
+        return [vsi["owner"] for vsi in vsis if vsi["vsi"] == VM.vsi.uuid] == [str(port_of(rig, HOME))]
+
+    wait_until(known, "the standby to have the record", LIMIT)
+    with urlopen(f"{standby.url}/evb/vsis/{VM.vsi.uuid}") as answer:
+        assert answer.url.startswith(standby.url)
+        assert 0 <= float(answer.headers["Evbridge-Lag"]) < 5
+    # urllib follows the reference of a read, and repeats no change.
+    with urlopen(f"{standby.url}/evb/stations") as answer:
+        assert answer.url.startswith(rig.leader.url)
+    with pytest.raises(HTTPError) as refused:
+        standby.controller.delete(f"/evb/vsis/{VM.vsi.uuid}")
+    assert refused.value.code == HTTPStatus.TEMPORARY_REDIRECT
+    assert rig.places(VM) == [HOME]
     told = rig.leader.cluster()
     assert told["leads"] and told["leader"] == rig.leader.name and told["since"] > 0
     assert {entry["name"] for entry in told["standbys"]} == {member.name for member in rig.standbys}

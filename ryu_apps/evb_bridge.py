@@ -26,6 +26,7 @@ from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current even
 from ryu_apps.cluster_member import ClusterMember
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.followed import FollowedVsis
 from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.cluster.election import Election
 from ryu_apps.evb.cluster.status import ClusterStatus
@@ -153,6 +154,11 @@ class EvbBridge(app_manager.RyuApp):
         status = self.member.status(now)
         # Who has just begun to lead knows no VSI before its engine is there.
         return replace(status, leads=status.leads and not self.engine.fencing.standby)
+
+    def followed(self) -> FollowedVsis:
+        """The VSIs as the leader of the cluster has saved them."""
+        records = {key: record.value for key, record in self.store.snapshot().items()}
+        return FollowedVsis(self.settings.config.fabric, records, self.engine.types.recall)
 
     def transfer(self, successor: str) -> None:
         """Give the lead of the cluster up, to one member or (empty) to any."""

@@ -101,7 +101,7 @@ def vsis(found: list[Json]) -> list[Section]:
             attachment["type"],
             _joined(binding["vid"] for binding in attachment["bindings"]),
             _joined(binding["mac"] for binding in attachment["bindings"]),
-            _seconds(attachment["age"]),
+            _age(attachment),
         )
         for vsi in found
         for attachment in vsi["attachments"]
@@ -125,9 +125,9 @@ def vsi(found: Json) -> list[Section]:
                 _joined(f"{binding['mac'] or 'any'} in {binding['vid']}" for binding in attachment["bindings"]),
             ),
             ("addresses", _joined(attachment["addresses"])),
-            ("for", _seconds(attachment["age"])),
+            ("for", _age(attachment)),
             ("deadline", f"{waits} in {_seconds(attachment['expires_in'])}" if attachment["deadline"] else None),
-            ("rules", None if program is None else f"{program['rules']}, {program['waiting']} not confirmed"),
+            ("rules", _rules(program)),
             ("services", None if program is None else _joined(program["services"])),
             ("carried", None if program is None else _joined(f"{n} {s}" for s, n in program["carried"].items())),
         ]
@@ -204,6 +204,18 @@ def _joined(values: Iterable[object]) -> str:
 def _clock(wall: float) -> str:
     """Unix time in seconds as a date and a time, UTC."""
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+
+
+def _age(attachment: Json) -> str | None:
+    """Time since the VSI is there; None: a standby of a cluster answers, which does not know it."""
+    return None if attachment["age"] is None else _seconds(attachment["age"])
+
+
+def _rules(program: Json | None) -> str | None:
+    """Numbers of rules; None: there are none, or a standby of a cluster answers, which does not know them."""
+    if program is None or program["rules"] is None:
+        return None
+    return f"{program['rules']}, {program['waiting']} not confirmed"
 
 
 def _seconds(seconds: float) -> str:

@@ -11,13 +11,15 @@ from webob import Request, Response
 
 from ryu_apps.evb.policy import validate
 from ryu_apps.evb.policy.validate import BodyError, Strict
+from ryu_apps.evb.store import StoreError
 from ryu_apps.rest.answers import Page, body_of
 from ryu_apps.rest.bridge import Aside, Bridge, Document, Later, Negotiated, PlainText, Reply, RestError
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.rest.cluster import refer_to_leader
 from ryu_apps.rest.event_ids import event_id
 from ryu_apps.rest.guard import ADMITTED, CALLER
-from ryu_apps.rest.resources import allowed, find
+from ryu_apps.rest.resource import LAG
+from ryu_apps.rest.resources import Called, allowed, find
 from ryu_apps.rest.stream import CONTENT_TYPE, EventFeed, EventStream
 
 _JSON = "application/json"
@@ -79,13 +81,34 @@ def _served(
     if running is None:
         raise RestError(503, "evb_bridge is not loaded")
     cluster = None if called.everywhere else running.cluster(clock())
-    if cluster is not None and not cluster.leads:
+    if cluster is None or cluster.leads:
+        return _viewed(request, octets, running, called, called.view, clock, pause, elsewhere)
+    if called.followed is None:
         raise refer_to_leader(cluster, request.path_qs)
+    try:
+        answer = _viewed(request, octets, running, called, called.followed, clock, pause, elsewhere)
+    except StoreError as error:
+        raise RestError(503, f"this standby cannot read the store: {error}", **{"Retry-After": "1"}) from None
+    # Of the records, not of the answer: this standby has seen everything that was in the store so long ago.
+    answer.headers[LAG] = f"{cluster.silent:.3f}"
+    return answer
+
+
+def _viewed(
+    request: Request,
+    octets: bytes,
+    running: Bridge,
+    called: Called,
+    view: Callable[..., object],
+    clock: Callable[[], float],
+    pause: Callable[[float], None],
+    elsewhere: Elsewhere,
+) -> Response:
     more: dict[str, object] = {} if called.body is None else {"body": _body(octets, called.body)}
     if called.asks_caller:
         more["caller"] = request.environ.get(CALLER)
     pause(0)
-    match _found(called.view(running, clock(), **called.parameters, **more), clock, pause, elsewhere):
+    match _found(view(running, clock(), **called.parameters, **more), clock, pause, elsewhere):
         case Negotiated(answer):
             content_type, parts = answer(request.headers.get("Accept", ""))
             response = body_of(parts, pause).response(request, content_type)

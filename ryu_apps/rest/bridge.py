@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
+from ryu_apps.evb.bridge.followed import FollowedVsis
 from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
@@ -71,6 +72,13 @@ class Bridge(Protocol):
 
     def cluster(self, now: float) -> ClusterStatus | None:
         """The cluster as this bridge knows it; None: it is alone."""
+
+    def followed(self) -> FollowedVsis:
+        """The VSIs as the leader of the cluster has saved them.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
 
     def transfer(self, successor: str) -> None:
         """Give the lead of the cluster up, to one member or (empty) to any."""

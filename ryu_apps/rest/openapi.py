@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from ryu_apps.rest.bridge import Aside, Document, JsonValue, Later, PlainText, Reply
 from ryu_apps.rest.parameters import READERS
-from ryu_apps.rest.resource import Resource
+from ryu_apps.rest.resource import LAG, Resource
 
 _VERSION = "3.1.0"
 _COMPONENTS = "#/components/schemas/{model}"
@@ -41,6 +41,7 @@ _STATUSES = {
 }
 _EVERY = (400, 401, 403, 404, 421, 503, 504)
 _WITH_BODY = (408, 411, 413, 415, 422)
+_LAG = {"description": "at a standby: seconds by which the answer may be outdated", "schema": {"type": "number"}}
 _IN_PATH = re.compile(r"\{(\w+)\}")
 
 
@@ -110,12 +111,12 @@ def _responses(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
         link = {"description": 'URL of the next part of the list, rel="next"', "schema": {"type": "string"}}
         answers[str(status)] = {
             "description": _STATUSES[status],
-            "headers": {"Link": link} if resource.listing else {},
+            "headers": ({"Link": link} if resource.listing else {}) | ({LAG: _LAG} if resource.followed else {}),
             "content": _content(resource, schemas),
         }
     if resource.method == "GET":
         answers["304"] = {"description": _STATUSES[304]}
-    if not resource.everywhere:
+    if not resource.everywhere and resource.followed is None:
         place = {"description": "URL at the leader", "schema": {"type": "string"}}
         answers["307"] = {"description": _STATUSES[307], "headers": {"Location": place}}
     refusals = (*_EVERY, *(_WITH_BODY if resource.method != "GET" else ()))

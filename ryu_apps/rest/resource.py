@@ -10,6 +10,9 @@ from typing import NamedTuple
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.rest.tokens import Role
 
+#: Header of what a standby answers for the leader: seconds by which it may be outdated.
+LAG = "Evbridge-Lag"
+
 
 class Listing(NamedTuple):
     """A list that can be read in parts: ``limit`` items, ``after`` an earlier one.
@@ -39,6 +42,7 @@ class Resource:
         statuses: those of the view's answers.
         media_types: of an answer that is not JSON; the Accept header chooses.
         everywhere: each member of a cluster answers for itself; False: only the leader.
+        followed: view of a standby, from what the leader has saved; None: it refers to the leader.
     """
 
     method: str
@@ -52,6 +56,7 @@ class Resource:
     statuses: tuple[int, ...] = (200,)
     media_types: tuple[str, ...] = ()
     everywhere: bool = False
+    followed: Callable[..., object] | None = None
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -32,7 +32,7 @@ from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
 from ryu_apps.rest.status import status
 from ryu_apps.rest.stream import CONTENT_TYPE as EVENT_STREAM
 from ryu_apps.rest.tokens import Role
-from ryu_apps.rest.vsis import deassociate, vsi, vsis
+from ryu_apps.rest.vsis import deassociate, followed_vsi, followed_vsis, vsi, vsis
 from ryu_apps.rest.vsitypes import POLICY_TYPE, policy, reload, vsitype, vsitypes
 from ryu_apps.version import VERSION
 
@@ -66,6 +66,7 @@ def metrics(bridge: Bridge, now: float) -> Negotiated:
 
 
 _BY_VSI = Listing("vsi", "vsi")
+_OF_VSIS = ("phase", "port", "type", "vlan", "switch")
 _OF_EVENTS, _PUSHED = ("since", "vsi", "port", "switch"), ("vsi", "port", "switch", "after")
 
 RESOURCES = (
@@ -85,8 +86,8 @@ RESOURCES = (
     Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy, media_types=(POLICY_TYPE,), everywhere=True),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, filters=("manager",), everywhere=True),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_types=(POLICY_TYPE,), everywhere=True),
-    Resource("GET", "/evb/vsis", vsis, filters=("phase", "port", "type", "vlan", "switch"), listing=_BY_VSI),
-    Resource("GET", "/evb/vsis/{vsi}", vsi),
+    Resource("GET", "/evb/vsis", vsis, _OF_VSIS, listing=_BY_VSI, followed=followed_vsis),
+    Resource("GET", "/evb/vsis/{vsi}", vsi, followed=followed_vsi),
     Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen),
     Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE, statuses=(200, 202)),
     Resource("GET", "/evb/flows/{dpid}", flows, filters=("state", "vsi"), listing=Listing("id", "rule")),
@@ -152,6 +153,7 @@ class Called(NamedTuple):
         key: member of an item of a list that names it; None: it is not read in parts.
         everywhere: each member of a cluster answers for itself.
         asks_caller: the view takes the token of the request.
+        followed: view of a standby; None: it refers to the leader.
     """
 
     view: Callable[..., object]
@@ -161,6 +163,7 @@ class Called(NamedTuple):
     key: str | None
     everywhere: bool
     asks_caller: bool
+    followed: Callable[..., object] | None
 
 
 def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
@@ -180,7 +183,16 @@ def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
             limit = values.pop("limit", MOST)
             assert isinstance(limit, int)
             key = resource.listing.key if resource.listing else None
-            return Called(resource.view, values, resource.body, limit, key, resource.everywhere, resource.asks_caller)
+            return Called(
+                resource.view,
+                values,
+                resource.body,
+                limit,
+                key,
+                resource.everywhere,
+                resource.asks_caller,
+                resource.followed,
+            )
     methods = ", ".join(allowed(path))
     raise RestError(405, f"{path} takes {methods}, not {method}", Allow=methods)
 

@@ -45,12 +45,21 @@ def vsis(
     after: str = "",
 ) -> Iterator[JsonValue]:
     """All VSIs, or those that one port has with all of the properties; a VSI that leaves meanwhile is left out."""
-    wanted = _Filter(phase, port, type, vlan, switch)
-    return (
-        _vsi_json(bridge, found, now)
-        for found in bridge.queries.vsis.all(after)
-        if any(map(wanted.selects, found.attachments))
-    )
+    return _listed(bridge, now, bridge.queries.vsis.all(after), _Filter(phase, port, type, vlan, switch))
+
+
+def followed_vsis(
+    bridge: Bridge,
+    now: float,
+    phase: str | None = None,
+    port: PortId | None = None,
+    type: TypeFilter | None = None,
+    vlan: int | None = None,
+    switch: int | None = None,
+    after: str = "",
+) -> Iterator[JsonValue]:
+    """As :func:`vsis`, at a standby: what the leader has saved of them."""
+    return _listed(bridge, now, bridge.followed().all(after), _Filter(phase, port, type, vlan, switch))
 
 
 def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
@@ -59,7 +68,12 @@ def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
     Raises:
         RestError: 404, it is attached to no port.
     """
-    return _vsi_json(bridge, _known(bridge, vsi), now)
+    return _vsi_json(bridge, _known(vsi, bridge.queries.vsis.named(vsi)), now)
+
+
+def followed_vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
+    """As :func:`vsi`, at a standby: what the leader has saved of it."""
+    return _vsi_json(bridge, _known(vsi, bridge.followed().named(vsi)), now)
 
 
 def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
@@ -72,7 +86,9 @@ def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
         RestError: 404, it is attached to no port, and no disconnected switch holds a rule of it.
     """
     queries = bridge.queries.vsis
-    known = queries.named(vsi) if queries.has_stale_rules(vsi) else _known(bridge, vsi)
+    known = queries.named(vsi)
+    if not queries.has_stale_rules(vsi):
+        _known(vsi, known)
     recalled = (
         [str(attachment.port) for attachment in known.attachments if attachment.awaited is not None] if known else []
     )
@@ -83,8 +99,11 @@ def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
     return Reply(200 if gone else 202, body | ({"away": away} if away else {}))
 
 
-def _known(bridge: Bridge, text: str) -> VsiStatus:
-    found = bridge.queries.vsis.named(text)
+def _listed(bridge: Bridge, now: float, found: Iterator[VsiStatus], wanted: _Filter) -> Iterator[JsonValue]:
+    return (_vsi_json(bridge, vsi, now) for vsi in found if any(map(wanted.selects, vsi.attachments)))
+
+
+def _known(text: str, found: VsiStatus | None) -> VsiStatus:
     if found is None:
         raise RestError(404, f"no VSI {text}")
     return found
@@ -110,8 +129,8 @@ def _attachment_json(bridge: Bridge, attachment: AttachmentStatus, now: float) -
         "type": None if attachment.type is None else str(attachment.type),
         "bindings": [_binding_json(binding) for binding in attachment.bindings],
         "addresses": [str(address) for address in attachment.addresses],
-        "since": attachment.since + bridge.wall_offset,
-        "age": now - attachment.since,
+        "since": None if attachment.since is None else attachment.since + bridge.wall_offset,
+        "age": None if attachment.since is None else now - attachment.since,
         "deadline": None if deadline is None else deadline + bridge.wall_offset,
         "deadline_for": None if deadline is None else attachment.awaited,
         "expires_in": None if deadline is None else deadline - now,

@@ -10,12 +10,14 @@ from typing import NamedTuple
 from webob import Request, Response
 
 from ryu_apps.evb.alarms import Alarms
+from ryu_apps.evb.bridge.followed import FollowedVsis
 from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Effect, Event, FrameReceived, PoliciesLoaded
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.store import StoreError
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
@@ -41,6 +43,7 @@ class RestWorld(World):
         in_cluster: what it knows of its cluster.
         config_mistakes: of evbridge.yaml, when it is read again.
         transfers: the successors to which it was asked to give the lead.
+        unreadable: the store does not answer.
     """
 
     wall_offset: float = EPOCH
@@ -51,6 +54,7 @@ class RestWorld(World):
     config_mistakes: list[str] = field(default_factory=list)
     in_cluster: ClusterStatus | None = None
     transfers: list[str] = field(default_factory=list)
+    unreadable: bool = False
 
     def __post_init__(self) -> None:
         World.__post_init__(self)
@@ -71,6 +75,12 @@ class RestWorld(World):
     def cluster(self, now: float) -> ClusterStatus | None:
         """As the app does."""
         return self.in_cluster
+
+    def followed(self) -> FollowedVsis:
+        """As the app does; ``unreadable``: the store does not answer."""
+        if self.unreadable:
+            raise StoreError("no leader")
+        return FollowedVsis(self.fabric, self.store, self.engine.types.recall)
 
     def transfer(self, successor: str) -> None:
         """As the app does."""

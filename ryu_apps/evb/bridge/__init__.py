@@ -3,7 +3,7 @@
 ``engine`` builds the components and has the table of events.  ``port_events``, ``switch_events``, ``store_events``,
 ``balancer_events``, ``links``, ``comparisons`` and ``timers`` take one kind of event each.  ``requests`` takes what
 stations request, with ``decisions``, ``answers`` and ``machines``.  ``queries`` and the modules ``*_queries`` answer
-questions of REST and metrics with frozen values.
+questions of REST and metrics with frozen values; ``followed`` answers those on VSIs at a standby.
 
 The package may use every room of ``evb``, and no room but ``rest``, ``metrics`` and the Ryu app may use it.
 It is pure: time is an argument, and what goes out is an effect.

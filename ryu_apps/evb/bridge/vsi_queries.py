@@ -35,8 +35,8 @@ class InstallationStatus:
     Attributes:
         type, digest: of the VSI type.
         phase: state of the rules.
-        rules: rules that were new to the switch.
-        waiting: changes that the switches have not confirmed.
+        rules: rules that were new to the switch; None: not known, at a standby.
+        waiting: changes that the switches have not confirmed; None: the same.
         carried, fixed_up: rules of state that came with the VSI, by service, and those of them after the staging.
     """
 
@@ -46,8 +46,8 @@ class InstallationStatus:
     epoch: int
     index: int
     generation: int
-    rules: int
-    waiting: int
+    rules: int | None
+    waiting: int | None
     services: tuple[str, ...]
     carried: Mapping[str, int]
     fixed_up: Mapping[str, int]
@@ -90,6 +90,7 @@ class AttachmentStatus:
         phase: state of its rules.
         mode, wanted: VDP mode in force, and requested, in lower case; None: none.
         type: the VSI type in force or, before there is one, the requested one; None: none was requested.
+        since: None: not known, at a standby.
         deadline: None: none is running.
         awaited: purpose of a deadline in this state; None: there is none, and the VSI is no longer held here.
         in_force: its newest rules; None: none.
@@ -105,7 +106,7 @@ class AttachmentStatus:
     type: VsiTypeKey | None
     bindings: tuple[BindingStatus, ...]
     addresses: tuple[IpAddress, ...]
-    since: float
+    since: float | None
     deadline: float | None
     awaited: str | None
     in_force: InstallationStatus | None

@@ -15,6 +15,7 @@ from webob import Request
 
 from ryu_apps.cli.main import main
 from ryu_apps.cli.show_tables import printable
+from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
 from ryu_apps.rest.guard import Guard
@@ -102,6 +103,17 @@ def test_one_vsi_is_shown_in_full(site: Site) -> None:
     shown = lines(site, "vsi", Vm(2).text)
     assert ["owner", f"{DPID_1}:1"] in shown and ["phase", "active"] in shown
     assert ["bindings", "52:54:00:00:00:02", "in", "100"] in shown
+
+
+def test_what_only_the_leader_knows_is_left_out_at_a_standby(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    standby = ClusterStatus("c2", False, "c1", "http://c1:8080/", 0xABC, 5.0, 0, 0.1, ())
+    at_leader = lines(site, "vsi", Vm(2).text)
+    monkeypatch.setattr(site.world, "in_cluster", standby)
+    assert all(row[-1] == "-" for row in lines(site, "vsis")[1:])
+    shown = lines(site, "vsi", Vm(2).text)
+    assert shown == [
+        line if line[:1] not in (["for"], ["deadline"], ["rules"]) else [line[0], "-"] for line in at_leader
+    ]
 
 
 def test_migrations_rules_and_stations_are_lines(site: Site) -> None:

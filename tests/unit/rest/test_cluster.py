@@ -8,7 +8,9 @@ import pytest
 
 from ryu_apps.evb.cluster.members import StandbyStatus
 from ryu_apps.evb.cluster.status import ClusterStatus
+from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.resources import RESOURCES, Resource
+from tests.worlds.bridge import HV1, HV2, HV3, Vm
 from tests.worlds.rest import RestWorld
 
 STANDBYS = (StandbyStatus("c2", 0.0123, 0.4, 2, "1.0"), StandbyStatus("c3", None, 30.0, 1, "1.0"))
@@ -67,13 +69,55 @@ def test_standby_answers_for_itself_or_refers_to_the_leader(resource: Resource) 
     expected = path in own or path.startswith(("/evb/vsitypes", "/evb/page/"))
     # Whatever changes state of VSIs is the leader's.
     assert resource.everywhere is expected
-    if not expected:
+    if not expected and resource.followed is None:
         filled = path.replace("{dpid}", "0000000000000001").replace("{number}", "1")
         filled = filled.replace("{balancer}", "b").replace("{backend}", "x")
         filled = filled.replace("{vsi}", "6e1f9a5c-8f0e-4d5b-9a3e-2f4f4b6a7c8d")
         response = world(STANDBY).request(filled, method, b"" if method in ("GET", "DELETE") else b"{}")
         assert response.status_int == 307
         assert response.headers["Location"] == f"http://c1:8080{filled}"
+
+
+VM, STAGED = Vm(7), Vm(8)
+#: Members of an attachment and of its rules that only the leader knows.
+UNKNOWN = {"since", "age", "deadline", "deadline_for", "expires_in"}, {"rules", "waiting"}
+
+
+def test_standby_answers_reads_of_vsis_as_the_leader_does_but_for_what_only_that_one_knows() -> None:
+    leader = world(LEADER)
+    leader.ask(HV1, VM, VdpMode.ASSOCIATE)
+    leader.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
+    leader.ask(HV2, STAGED, VdpMode.PREASSOCIATE)
+    standby = world(STANDBY)
+    standby.store = leader.store
+    path = f"/evb/vsis/{VM.text}"
+    for place in ("/evb/vsis", "/evb/vsis?phase=staged", "/evb/vsis?limit=1", path):
+        response = standby.request(place)
+        assert response.status_int == 200
+        assert response.headers["Evbridge-Lag"] == "0.100"
+        assert without_unknown(response.json) == without_unknown(leader.request(place).json), place
+    assert standby.get(path)["owner"] == str(HV1)  # type: ignore[index]
+    assert standby.request(path.replace(VM.text, Vm(9).text)).status_int == 404
+
+
+def without_unknown(answer: object) -> object:
+    for vsi in answer if isinstance(answer, list) else [answer]:
+        for attachment in vsi["attachments"]:
+            for name in UNKNOWN[0]:
+                del attachment[name]
+            for name in UNKNOWN[1] if attachment["program"] else ():
+                del attachment["program"][name]
+    return answer
+
+
+def test_standby_changes_nothing_and_says_when_the_store_cannot_be_read() -> None:
+    standby = world(STANDBY)
+    response = standby.request(f"/evb/vsis/{VM.text}", "DELETE")
+    assert response.status_int == 307
+    assert response.headers["Location"] == f"http://c1:8080/evb/vsis/{VM.text}"
+    standby.unreadable = True
+    response = standby.request("/evb/vsis")
+    assert response.status_int == 503 and "store" in response.json["error"]
 
 
 def test_query_stays_in_a_reference() -> None:
