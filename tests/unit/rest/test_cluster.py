@@ -64,6 +64,7 @@ def test_standby_answers_for_itself_or_refers_to_the_leader(resource: Resource) 
         "/evb/status",
         "/metrics",
         "/evb/events",
+        "/evb/reload",
         "/evb/vsitypes/reload",
     }
     expected = path in own or path.startswith(("/evb/vsitypes", "/evb/page/"))

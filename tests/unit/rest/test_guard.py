@@ -18,6 +18,7 @@ from ryu_apps.rest.tokens import Role, TokenFile, new_token
 from tests.worlds.bridge import Vm
 
 CHANGES = {
+    ("POST", "/evb/reload"): Role.ADMIN,
     ("POST", "/evb/vsitypes/reload"): Role.ADMIN,
     ("POST", "/evb/cluster/transfer"): Role.ADMIN,
     ("DELETE", "/evb/vsis/{vsi}"): Role.OPERATE,
