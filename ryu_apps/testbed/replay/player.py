@@ -29,6 +29,7 @@ from ryu_apps.testbed.ladder.model import LadderDiagram
 from ryu_apps.testbed.measurement.durations import LAST_ONES, RUN_OUT, RUN_UP, TIDY
 from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
+from ryu_apps.testbed.moves.observers import StepObserver
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.testbed.replay.edges import edge_maker, station_maker, with_relay
@@ -81,8 +82,19 @@ def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) ->
 class Replay:
     """One run of a scenario on a cluster that is up and empty, and is empty again afterwards."""
 
-    def __init__(self, scenario: Scenario, cluster: Cluster, progress: ShowProgress = lambda words: None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        cluster: Cluster,
+        progress: ShowProgress = lambda words: None,
+        observers: Sequence[StepObserver] = (),
+    ) -> None:
+        """
+        Args:
+            observers: of the steps of each migration.
+        """
         self.scenario = scenario
+        self._observers = observers
         self._cluster = cluster
         self._progress = progress
         self._where = {name: spec.at for name, spec in scenario.file.vms.items()}
@@ -167,6 +179,7 @@ class Replay:
             spec.copy_ms / 1000.0,
             abort=spec.abort,
             target=target,
+            observers=self._observers,
         )
         old = self._owner(spec.vm, source)
         attempt = move.run()
@@ -186,8 +199,9 @@ class Replay:
 
     def _services(self, vm: str) -> tuple[dict[str, Any], ...]:
         """Return the work of each service in the newest migration of a VM."""
-        *_, newest = self._cluster.controller.get(f"/evb/migrations?vsi={self.scenario.vsis[vm].uuid}")
-        return tuple(newest["services"])
+        # A bridge that has taken over meanwhile knows only the migrations that have begun since.
+        known = self._cluster.controller.get(f"/evb/migrations?vsi={self.scenario.vsis[vm].uuid}")
+        return tuple(known[-1]["services"]) if known else ()
 
     def _timeline(self, vm: str, evidence: Evidence) -> tuple[dict[str, Any], ...]:
         """The controller's events of the VSI since the migration began."""
