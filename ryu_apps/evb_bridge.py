@@ -52,7 +52,10 @@ from ryu_apps.event_log import EventLog
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.metrics.cluster import ClusterMetrics
+from ryu_apps.metrics.pods import PodMetrics
 from ryu_apps.observers import Observers
+from ryu_apps.pod_client import PodClient
+from ryu_apps.pod_link import PodEffect, PodLink
 from ryu_apps.process.heap import freeze_gc, reclaim, set_aside, uncollected
 from ryu_apps.process.interrupts import ENDING, end_at_once
 from ryu_apps.process.signals import end_upon, on_signals
@@ -63,6 +66,7 @@ from ryu_apps.reloading import Reloader
 from ryu_apps.settings import BridgeSettings
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.starting import STANDBY, build_engine, settings_or_exit, state_or_exit
+from ryu_apps.stores.opening import open_directory
 from ryu_apps.version import VERSION
 from ryu_apps.vsi_manager_client import VsiManagerClient
 
@@ -71,6 +75,8 @@ _AFTER_A_BUG = 0.1
 #: Seconds of delay from which on the frame that a deadline waits for may have arrived unread, and the seconds to spend
 #: on reading then.  These deadlines end no VSI (the ECP acknowledgement, say), so one repetition too many does no harm.
 _LATE, _GLANCE = 0.005, 0.05
+#: Seconds between two looks at what the directory of pods has lost or not answered.
+_POD_TICK = 1.0
 
 
 def _due(deadline: float | None, late: float = 0.0) -> bool:
@@ -92,6 +98,7 @@ class EvbBridge(app_manager.RyuApp):
         life: of the engine.
         owes: answers of the store that are not there yet.
         reloader: reads the operator's files again.
+        pods: the link to other pods; None: there are none.
     """
 
     OFP_VERSIONS = [OFP_VERSION]
@@ -129,6 +136,7 @@ class EvbBridge(app_manager.RyuApp):
         self._watch = Watch(notice=self._observers.metrics.loop_lag.observe)
         self._supervisor = Supervisor()
         self.member = self._member()
+        self.pods = self._pod_link()
 
     def _member(self) -> ClusterMember | None:
         cluster = self.settings.config.cluster
@@ -146,6 +154,32 @@ class EvbBridge(app_manager.RyuApp):
         )
         self._observers.metrics.add(ClusterMetrics(member.status))
         return member
+
+    def _pod_link(self) -> PodLink | None:
+        pod = self.settings.config.pod
+        if pod is None:
+            return None
+        link = PodLink(
+            pod,
+            open_directory(pod.directory, pod.name, self.settings.directory_certificates),
+            PodClient(self.settings.path.parent),
+            hub.spawn,
+            self.report,
+            lambda: self.queries.pods.active(),
+        )
+        self._observers.metrics.add(PodMetrics(link.status))
+        return link
+
+    def _serve_pod(self) -> None:
+        """Have the link to other pods go on with the present engine."""
+        if self.pods is not None:
+            life = None if self.engine.fencing.standby else self.life.generation
+            self.pods.serve(life, partial(self._deliver_to, self.engine))
+
+    def _tick_pod(self, pods: PodLink) -> None:
+        while self.is_active:
+            pods.tick(time.monotonic())
+            hub.sleep(_POD_TICK)
 
     def cluster(self, now: float) -> ClusterStatus | None:
         """The cluster as this bridge knows it; None: it is alone."""
@@ -189,6 +223,9 @@ class EvbBridge(app_manager.RyuApp):
         else:
             self.member.begin()
         self.threads += [hub.spawn(self._watch_the_clock), hub.spawn(self._prepare)]
+        self._serve_pod()
+        if self.pods is not None:
+            self.threads.append(hub.spawn(self._tick_pod, self.pods))
         on_signals({signal.SIGHUP: self.reloader.configuration, **end_upon(signal.SIGINT, signal.SIGTERM)})
 
     def _await_switches(self) -> None:
@@ -205,6 +242,8 @@ class EvbBridge(app_manager.RyuApp):
         """Write the remaining log lines and close the store; Ryu calls this last."""
         if self.member is not None:
             self.member.close()
+        if self.pods is not None:
+            self.pods.close()
         self._observers.tell_all()
         self.store.close()
 
@@ -277,6 +316,7 @@ class EvbBridge(app_manager.RyuApp):
         self.queries = BridgeQueries(self.engine)
         self._observers.metrics.show(self.queries)
         self._observers.forget_alarms()
+        self._serve_pod()
         if not standby:
             self._await_switches()
         self.southbound.introduce(self.engine.is_busy)
@@ -311,6 +351,9 @@ class EvbBridge(app_manager.RyuApp):
             self._save(effect)
         elif isinstance(effect, FetchType):
             hub.spawn(self._fetch, effect)
+        elif isinstance(effect, PodEffect):
+            if self.pods is not None:
+                self.pods.perform(effect)
         else:
             self.southbound.perform(effect)
 

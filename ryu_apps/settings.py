@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ryu_apps.evb.config import BridgeConfig, load_config
+from ryu_apps.evb.config.bridge_config import PodMembership, SharedStore
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.http_client import trust
 from ryu_apps.policy_cache import PolicyCache
 from ryu_apps.sources import read_sources
-from ryu_apps.vsi_manager_client import trust
 
 NO_POLICIES = PolicySet({})
 #: Where the configuration is unless the environment says otherwise (EVBRIDGE_CONFIG).
@@ -52,7 +53,14 @@ class BridgeSettings:
     @property
     def certificates(self) -> tuple[Path, Path, Path] | None:
         """Private key, certificate and authorities for the connections to the store; None: without TLS."""
-        store = self.config.store
+        return self._certificates(self.config.store)
+
+    @property
+    def directory_certificates(self) -> tuple[Path, Path, Path] | None:
+        """The same for the connections to the directory of pods."""
+        return self._certificates(self.config.pod)
+
+    def _certificates(self, store: SharedStore | PodMembership | None) -> tuple[Path, Path, Path] | None:
         if store is None or store.private_key is None or store.certificate is None or store.ca_file is None:
             return None
         key, certificate, authorities = (
@@ -140,16 +148,24 @@ def _authorities(path: Path, config: BridgeConfig) -> Iterator[Diagnostic]:
     """Yield the faults of the files of trusted certificate authorities."""
     for source in config.vsi_managers.listed.values():
         if isinstance(source, HttpSource) and source.ca_file is not None:
-            try:
-                trust(path.parent, source)
-            except OSError as problem:
-                yield error(str(path.parent / source.ca_file), Position(), problem.strerror or str(problem))
+            yield from _authority(path, source)
+    for peer in config.pod.peers.values() if config.pod is not None else ():
+        if peer.ca_file is not None:
+            yield from _authority(path, HttpSource(peer.urls[0], ca_file=peer.ca_file))
+
+
+def _authority(path: Path, source: HttpSource) -> Iterator[Diagnostic]:
+    try:
+        trust(path.parent, source)
+    except OSError as problem:
+        yield error(str(path.parent / (source.ca_file or "")), Position(), problem.strerror or str(problem))
 
 
 def _store_files(path: Path, config: BridgeConfig) -> Iterator[Diagnostic]:
-    """Yield the files for TLS with the store that cannot be read."""
-    store = config.store
-    for name in (store.private_key, store.certificate, store.ca_file) if store is not None else ():
+    """Yield the files for TLS with the store and the directory that cannot be read."""
+    services = [service for service in (config.store, config.pod) if service is not None]
+    names = [name for service in services for name in (service.private_key, service.certificate, service.ca_file)]
+    for name in names:
         if name is not None:
             try:
                 (path.parent / name).read_bytes()

@@ -75,4 +75,5 @@ def build_engine(
         forward_in_flight=config.forward_in_flight,
         life=life,
         ready=ready,
+        alone=config.pod is None,
     )

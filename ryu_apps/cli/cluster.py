@@ -14,8 +14,9 @@ import click
 from ryu_apps.cli.cluster_status import ClusterStatus, read_status
 from ryu_apps.cli.cluster_transfer import transfer
 
-DATABASE = "Evbridge"
-SCHEMA = Path(__file__).parents[1] / "stores/ovsdb/evbridge.ovsschema"
+#: Databases: the records of bridges, and the directory of pods.
+STORE, DIRECTORY = "Evbridge", "Evbridge_Pods"
+_SCHEMAS = Path(__file__).parents[1] / "stores/ovsdb"
 #: Seconds that a server has for an answer, and the cluster for letting a server go.
 _ANSWER, _LEAVING = 5, 30.0
 _SAID = re.compile(r"^ovs-appctl: .*: server returned an error$", re.MULTILINE)
@@ -58,6 +59,11 @@ _socket = click.option(
 )
 
 
+_database = click.option(
+    "--directory", "database", flag_value=DIRECTORY, default=STORE, help="Of the directory of pods, not of a store."
+)
+
+
 @click.group()
 def cluster() -> None:
     """Set up and look after the servers of a store that bridges share.
@@ -79,18 +85,21 @@ cluster.add_command(transfer)
     show_default=True,
     help="Milliseconds without a leader after which servers elect one.",
 )
-def init(address: str, file: Path, election_timer: int) -> None:
+@_database
+def init(address: str, file: Path, election_timer: int, database: str) -> None:
     """Make the database of the first server of a new cluster."""
     _refuse_existing(file)
-    _tool("ovsdb-tool", "create-cluster", f"--election-timer={election_timer}", str(file), str(SCHEMA), address)
+    schema = str(_SCHEMAS / f"{database.lower()}.ovsschema")
+    _tool("ovsdb-tool", "create-cluster", f"--election-timer={election_timer}", str(file), schema, address)
     click.echo(f"{file} is the first server of a new cluster, at {address}: start ovsdb-server with it")
 
 
 @cluster.command()
 @_address
 @_file
+@_database
 @click.argument("members", nargs=-1, required=True, type=_Address())
-def join(address: str, file: Path, members: tuple[str, ...]) -> None:
+def join(address: str, file: Path, members: tuple[str, ...], database: str) -> None:
     """Make the database of a further server.
 
     MEMBERS are addresses of servers of the cluster, some or all.
@@ -98,15 +107,16 @@ def join(address: str, file: Path, members: tuple[str, ...]) -> None:
     _refuse_existing(file)
     if address in members:
         raise click.ClickException(f"{address} is the address of this server: name others")
-    _tool("ovsdb-tool", "join-cluster", str(file), DATABASE, address, *members)
+    _tool("ovsdb-tool", "join-cluster", str(file), database, address, *members)
     click.echo(f"{file} joins the cluster of {', '.join(members)} when ovsdb-server is started with it")
 
 
 @cluster.command()
 @_socket
-def status(socket: Path) -> None:
+@_database
+def status(socket: Path, database: str) -> None:
     """Show the cluster as this server sees it; exits 1 without a leader."""
-    seen = _status(socket)
+    seen = _status(socket, database)
     for line in seen.lines():
         click.echo(line)
     if not seen.works:
@@ -115,40 +125,44 @@ def status(socket: Path) -> None:
 
 @cluster.command()
 @_socket
+@_database
 @click.option("--server", help="Remove another server, which is lost for good: an identifier that status shows.")
-def leave(socket: Path, server: str | None) -> None:
+def leave(socket: Path, server: str | None, database: str) -> None:
     """Take this server out of the cluster for good.
 
     The others go on without it, and fewer of them are a majority.  To come back it needs a new database (join).
     """
-    seen = _status(socket)
+    seen = _status(socket, database)
     if not seen.works:
         raise click.ClickException(f"the server is {seen.status}, and no leader is known: nothing can be changed")
     if server is not None:
-        _kick(socket, seen, server)
+        _kick(socket, database, seen, server)
         return
     if len(seen.servers) == 1:
         raise click.ClickException("it is the only server: end it, and remove its database")
-    _control(socket, "cluster/leave", DATABASE)
-    _wait(lambda: _has_left(socket), "the others have not confirmed that it leaves")
+    _control(socket, "cluster/leave", database)
+    _wait(lambda: _has_left(socket, database), "the others have not confirmed that it leaves")
     click.echo("left the cluster: end ovsdb-server, and remove its database")
 
 
-def _has_left(socket: Path) -> bool:
+def _has_left(socket: Path, database: str) -> bool:
     try:
-        return _status(socket).status == "left cluster"
+        return _status(socket, database).status == "left cluster"
     except click.ClickException as error:
         # Then the server has nothing to do with the database any more.
         return _UNKNOWN in error.message
 
 
-def _kick(socket: Path, seen: ClusterStatus, server: str) -> None:
+def _kick(socket: Path, database: str, seen: ClusterStatus, server: str) -> None:
     if all(server[:4] != member.id for member in seen.servers):
         raise click.ClickException(f"the cluster has no server {server}")
     if seen.server_id.startswith(server):
         raise click.ClickException(f"{server} is this server: leave without --server")
-    _control(socket, "cluster/kick", DATABASE, server)
-    _wait(lambda: all(server[:4] != member.id for member in _status(socket).servers), f"{server} is still a member")
+    _control(socket, "cluster/kick", database, server)
+    _wait(
+        lambda: all(server[:4] != member.id for member in _status(socket, database).servers),
+        f"{server} is still a member",
+    )
     click.echo(f"{server} is not a member any more")
 
 
@@ -169,9 +183,9 @@ def _refuse_existing(file: Path) -> None:
         raise click.ClickException(f"{file.parent} is not a directory")
 
 
-def _status(socket: Path) -> ClusterStatus:
+def _status(socket: Path, database: str) -> ClusterStatus:
     try:
-        return read_status(_control(socket, "cluster/status", DATABASE))
+        return read_status(_control(socket, "cluster/status", database))
     except ValueError as error:
         raise click.ClickException(str(error)) from None
 

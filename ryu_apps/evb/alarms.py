@@ -28,6 +28,7 @@ from ryu_apps.evb.event_catalogue.bridge import (
     VsiTypeWithdrawn,
 )
 from ryu_apps.evb.event_catalogue.cluster import LeadBegun, LeaderFollowed, LeaderMissing
+from ryu_apps.evb.event_catalogue.pods import DirectoryFound, DirectoryLost, PodReached, PodUnreachable, VsiTaken
 from ryu_apps.evb.event_catalogue.ports import (
     BondDegraded,
     BondWhole,
@@ -119,6 +120,24 @@ TABLE = (
         "no member of the cluster leads, as far as this one knows: no VM can associate",
         AlarmSeverity.CRITICAL,
         cleared_by=(LeadBegun, LeaderFollowed),
+    ),
+    Row(
+        DirectoryLost,
+        "the directory of pods does not answer: VSIs of other pods, and new ones, cannot associate",
+        AlarmSeverity.CRITICAL,
+        cleared_by=(DirectoryFound,),
+    ),
+    Row(
+        PodUnreachable,
+        "a pod does not answer: its VSIs cannot be handed over",
+        about=("pod",),
+        cleared_by=(PodReached,),
+    ),
+    Row(
+        VsiTaken,
+        "a VSI was taken from a pod that is not reached: that one may forward for it, too",
+        about=("vsi",),
+        cleared_by=(VsiGone,),
     ),
     Row(
         SwitchAwaited,

@@ -15,6 +15,7 @@ from ryu_apps.evb.flow.features import SwitchFeatures
 from ryu_apps.evb.flow.rule import CookieMask, Match, Meter, MeterCount, Rule, RuleChange
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.pods.state_document import VsiState
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import HttpSource, Offer, Validators
 from ryu_apps.evb.topology.fabric import PortId
@@ -311,6 +312,53 @@ class TypeFetched:
 
 
 @dataclass(frozen=True, slots=True)
+class VsiCleared:
+    """The answer to :class:`ClaimVsi`.
+
+    Attributes:
+        refusal: why the Associate is refused; None: its gate may open.
+        pod: the one that had the VSI, or has it; empty: none, or this one.
+        taken: that pod was not reached, and the operator's rule is to take the VSI.
+    """
+
+    token: int
+    refusal: str | None = None
+    pod: str = ""
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StateFetched:
+    """The answer to :class:`FetchState`.
+
+    Attributes:
+        state: None: there is none, or it cannot be had.
+        owner: generation of the owner of the VSI in the directory; 0: it has none; None: it is not known.
+        failure: why the state of a VSI that another pod has is not there.
+    """
+
+    token: int
+    state: VsiState | None = None
+    owner: int | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateWanted:
+    """Another pod asks for the state of a VSI."""
+
+    vsi: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Another pod has a VSI from now on: it is taken off every port where it is active, or about to be."""
+
+    vsi: str
+    pod: str
+
+
+@dataclass(frozen=True, slots=True)
 class Missed:
     """The bridge read no frames for ``seconds``, because its process was stopped or busy."""
 
@@ -355,6 +403,10 @@ Event = (
     | BackendJudged
     | PoliciesLoaded
     | TypeFetched
+    | VsiCleared
+    | StateFetched
+    | StateWanted
+    | HandOver
     | Missed
     | FramesDropped
     | TimerExpired
@@ -519,6 +571,49 @@ class FetchType:
     known: Validators | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimVsi:
+    """Make this pod the owner of a VSI, and have the former one shut its gate, then feed :class:`VsiCleared`.
+
+    Attributes:
+        announced: generation of the owner to which the move was announced, 0: there was none, -1: not known; None: it
+            was not announced.
+        free_hand: no announcement is needed.
+    """
+
+    token: int
+    vsi: str
+    announced: int | None
+    free_hand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallOffClaim:
+    """The Associate of a :class:`ClaimVsi` is not wanted any more; no answer follows."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseClaim:
+    """A VSI is not active any more at any port."""
+
+    vsi: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchState:
+    """Ask the pod that has a VSI, or had it last, for its state, then feed :class:`StateFetched`.
+
+    Attributes:
+        final: the gate there is shut.
+    """
+
+    token: int
+    vsi: str
+    final: bool
+
+
 Effect = (
     RequestRole
     | Survey
@@ -531,5 +626,9 @@ Effect = (
     | ReadMeters
     | Save
     | FetchType
+    | ClaimVsi
+    | CallOffClaim
+    | ReleaseClaim
+    | FetchState
     | LogEvent
 )

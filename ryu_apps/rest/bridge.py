@@ -17,6 +17,7 @@ from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Event
+from ryu_apps.evb.pods.status import PodStatus
 from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.metrics.exposition import Exposition
 
@@ -43,6 +44,16 @@ class FileReloader(Protocol):
         """Read evbridge.yaml and the policies."""
 
 
+class Pods(Protocol):
+    """The link to other pods."""
+
+    def status(self) -> PodStatus:
+        """This pod, and what it knows of others."""
+
+    def hand_over(self, vsi: str, pod: str, generation: int) -> bool:
+        """Take a VSI off for another pod; returns False if this one has claimed it later."""
+
+
 class Bridge(Protocol):
     """A running bridge.
 
@@ -50,6 +61,7 @@ class Bridge(Protocol):
         started: time of the start, monotonic seconds.
         wall_offset: difference of Unix time and monotonic time, in seconds.
         rest: who may send requests.
+        pods: the link to other pods; None: there are none.
     """
 
     @property
@@ -66,6 +78,8 @@ class Bridge(Protocol):
     def wall_offset(self) -> float: ...
     @property
     def rest(self) -> RestAccess: ...
+    @property
+    def pods(self) -> Pods | None: ...
 
     def deliver(self, event: Event) -> None:
         """Feed the engine and carry out its effects."""

@@ -24,6 +24,7 @@ from ryu_apps.rest.openapi import openapi_document
 from ryu_apps.rest.page import HTML, SCRIPT, STYLE_SHEET, page, page_script, page_sheet
 from ryu_apps.rest.parameters import MOST, read
 from ryu_apps.rest.picture import SVG, picture
+from ryu_apps.rest.pods import Claimed, hand_over, state
 from ryu_apps.rest.reservations import reservations
 from ryu_apps.rest.resource import Listing, Resource
 from ryu_apps.rest.sets import sets
@@ -89,6 +90,8 @@ RESOURCES = (
     Resource("GET", "/evb/vsis", vsis, _OF_VSIS, listing=_BY_VSI, followed=followed_vsis),
     Resource("GET", "/evb/vsis/{vsi}", vsi, followed=followed_vsi),
     Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen),
+    Resource("GET", "/evb/vsis/{vsi}/state", state),
+    Resource("POST", "/evb/vsis/{vsi}/handover", hand_over, body=Claimed, role=Role.OPERATE, statuses=(200, 409)),
     Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE, statuses=(200, 202)),
     Resource("GET", "/evb/flows/{dpid}", flows, filters=("state", "vsi"), listing=Listing("id", "rule")),
     Resource("GET", "/evb/groups/{dpid}", groups),

@@ -14,6 +14,7 @@ from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.cluster import cluster_json
+from ryu_apps.rest.pods import pod_json
 from ryu_apps.rest.text import dpid_text
 from ryu_apps.version import VERSION
 
@@ -30,6 +31,7 @@ def status(bridge: Bridge, now: float) -> JsonValue:
         "uptime": now - bridge.started,
         "fencing": _fencing_json(queries.fencing),
         "cluster": cluster_json(bridge.cluster(now)),
+        "pod": pod_json(bridge.pods.status() if bridge.pods is not None else None),
         "alarms": [_alarm_json(bridge, alarm, now) for alarm in sorted(bridge.alarms, key=lambda alarm: alarm.since)],
         "switches": [_switch_json(status, rules[status.switch.dpid], queries.fencing.standby) for status in switches],
         "links": [_link_json(link) for link in queries.links()],

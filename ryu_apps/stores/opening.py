@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ryu_apps.evb.store import Store, StoreChanges, StoreError
 from ryu_apps.stores.lock import lock
 from ryu_apps.stores.memory import MemoryStore
 from ryu_apps.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from ryu_apps.stores.ovsdb.directory import OvsdbDirectory
 
 LOG = logging.getLogger(__name__)
 
@@ -31,6 +35,19 @@ def open_shared(remotes: Sequence[str], certificates: tuple[Path, Path, Path] | 
     from ryu_apps.stores.ovsdb.store import Certificates, OvsdbStore
 
     return OvsdbStore(remotes, initial, certificates and Certificates(*certificates))
+
+
+def open_directory(remotes: Sequence[str], pod: str, certificates: tuple[Path, Path, Path] | None) -> OvsdbDirectory:
+    """The directory of pods; it is connected later.
+
+    Args:
+        pod: name of this one.
+        remotes, certificates: as of a shared store.
+    """
+    from ryu_apps.stores.ovsdb.directory import OvsdbDirectory
+    from ryu_apps.stores.ovsdb.store import Certificates
+
+    return OvsdbDirectory(remotes, pod, certificates and Certificates(*certificates))
 
 
 def open_store(state_dir: Path | None, initial: StoreChanges) -> Store:

@@ -25,6 +25,7 @@ from ryu_apps.evb.wire.lldp import bridge_lldpdu
 from ryu_apps.event_log import EventLog
 from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.rest.application import respond
+from ryu_apps.rest.bridge import Pods
 from tests.worlds.bridge import POLICIES, World
 
 #: Unix time when the monotonic clock stood at 0.
@@ -42,6 +43,7 @@ class RestWorld(World):
         offered: policies that a reload loads.
         in_cluster: what it knows of its cluster.
         config_mistakes: of evbridge.yaml, when it is read again.
+        pods: the link to other pods.
         transfers: the successors to which it was asked to give the lead.
         unreadable: the store does not answer.
     """
@@ -55,6 +57,7 @@ class RestWorld(World):
     in_cluster: ClusterStatus | None = None
     transfers: list[str] = field(default_factory=list)
     unreadable: bool = False
+    pods: Pods | None = None
 
     def __post_init__(self) -> None:
         World.__post_init__(self)

@@ -23,7 +23,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
 from ryu_apps.evb.events import Save
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
-from ryu_apps.evb.protocol.vdp_bridge import LAPSED
+from ryu_apps.evb.protocol.vdp_bridge import ELSEWHERE, LAPSED
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId, StationTreatment, Takeover
 from ryu_apps.evb.vsi.admission import Refusal
@@ -173,7 +173,7 @@ class Answers(TokenOwner):
     def _depart(self, attachment: Attachment, reason: str, now: float) -> bool:
         """Note the departure of a VSI; returns True if its station is not to be notified yet."""
         owner = attachment.vsi.owner
-        moved = owner is not None and owner is not attachment
+        moved = reason == ELSEWHERE or (owner is not None and owner is not attachment)
         cause = Cause.EXPIRED if reason == LAPSED else Cause.DISPLACED if moved else Cause.RECALLED
         delay = self._treatment(attachment).notify_displaced if cause is Cause.DISPLACED else 0.0
         notify_at = now + delay if delay else None

@@ -18,6 +18,7 @@ from ryu_apps.evb.bridge.fencing import Fencing
 from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
 from ryu_apps.evb.bridge.links import Links
 from ryu_apps.evb.bridge.migrations import Migrations
+from ryu_apps.evb.bridge.other_pods import OtherPods
 from ryu_apps.evb.bridge.port_events import PortEvents
 from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.bridge.restore import restore
@@ -39,6 +40,7 @@ from ryu_apps.evb.events import (
     FragmentsHandled,
     FrameReceived,
     FramesDropped,
+    HandOver,
     MetersRead,
     Missed,
     NotSaved,
@@ -52,6 +54,8 @@ from ryu_apps.evb.events import (
     RulesRead,
     Save,
     Saved,
+    StateFetched,
+    StateWanted,
     StatisticsPopulated,
     StatisticsWanted,
     SwitchAltered,
@@ -59,6 +63,7 @@ from ryu_apps.evb.events import (
     SwitchUp,
     TimerExpired,
     TypeFetched,
+    VsiCleared,
 )
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.generation import Life
@@ -116,7 +121,7 @@ class Engine:
         fabric: as given.
         types: the VSI types of all managers.
         registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours, fragments, translator,
-            recovery, fencing, associations, bringup, snooper, lifecycle, comparisons, vsi_ports, foreign_frames:
+            recovery, fencing, pods, associations, bringup, snooper, lifecycle, comparisons, vsi_ports, foreign_frames:
             read by queries; written only here.
         wanted: desired state of each switch.
         epochs: compiled VSI types.
@@ -137,6 +142,7 @@ class Engine:
         statistics_retention: Retention = AN_HOUR,
         life: Life = _ONLY,
         ready: CompiledTypes | None = None,
+        alone: bool = True,
     ) -> None:
         """
         Args:
@@ -154,6 +160,7 @@ class Engine:
             statistics_retention: how long the counts of VSIs that are gone are kept.
             life: generation under which it is MASTER of the switches, or that of the bridge whose standby it is.
             ready: VSI types that were compiled before.
+            alone: there are no other pods.
         """
         tokens = self._tokens = TokenTable()
         effects = self._effects = EffectSink(self._passing)
@@ -202,6 +209,7 @@ class Engine:
             lambda port, manager_id, tlv, now: self._ports.answer(port, manager_id, tlv, now),
         )
         self.not_restored: dict[str, str] = {}
+        self.pods = OtherPods(self.registry, self.lifecycle, self.associations, tokens, effects, alone)
         self.recovery = self._restore(records, now)
         self._build_handlers(snooping, statistics_interval, life)
         self._timers.plan_statistics(now)
@@ -427,6 +435,14 @@ class Engine:
                 self._store.ended(token, reason, now)
             case TypeFetched(token, offer):
                 self.associations.fetched(token, offer, now)
+            case VsiCleared():
+                self.pods.cleared(event, now)
+            case StateFetched():
+                self.pods.fetched(event, now)
+            case StateWanted():
+                self.pods.wanted(event)
+            case HandOver():
+                self.pods.hand_over(event, now)
             case PoliciesLoaded(policies):
                 self.types.load(policies)
                 self.epochs.prepare(self.policies.types.values())
@@ -462,6 +478,7 @@ class Engine:
                 self.types.saving(effect)
             case LogEvent():
                 self.migrations.observe(effect, self._effects.now)
+                self.pods.observe(effect)
         return effect
 
     def _opened(self, vsi: Vsi, now: float) -> None:

@@ -15,6 +15,7 @@ from ryu_apps.evb.bridge.balancer_queries import BalancerQueries
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.icmp_translator import OUTCOMES as ICMP_OUTCOMES
 from ryu_apps.evb.bridge.multicast_queries import MulticastQueries
+from ryu_apps.evb.bridge.pod_queries import PodQueries
 from ryu_apps.evb.bridge.set_queries import SetQueries
 from ryu_apps.evb.bridge.snooper import COUNTERS as MEMBERSHIP_COUNTERS
 from ryu_apps.evb.bridge.statistics_queries import StatisticsQueries
@@ -201,6 +202,7 @@ class BridgeQueries:
         self.multicast = MulticastQueries(engine)
         self.balancers = BalancerQueries(engine)
         self.sets = SetQueries(engine)
+        self.pods = PodQueries(engine)
 
     @property
     def fabric(self) -> Fabric:

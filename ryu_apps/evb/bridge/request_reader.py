@@ -35,7 +35,8 @@ class RequestReader:
         asked, conversation = received.association, attachment.conversation
         conversation.manager_id = received.manager_id
         conversation.requests[asked.MODE] = asked
-        conversation.announced |= asked.MODE in _ANNOUNCEMENTS
+        if asked.MODE in _ANNOUNCEMENTS:
+            conversation.announced, conversation.announced_to = True, -1
         if asked.MODE is VdpMode.DEASSOCIATE:
             return Request(asked.MODE)
         before = conversation.asked

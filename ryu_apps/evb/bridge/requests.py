@@ -158,6 +158,21 @@ class Associations:
         self._go_on(now)
         self._answers.conclude()
 
+    def end(self, attachment: Attachment, reason: str, now: float) -> None:
+        """Take a VSI off one port."""
+        self._machines.deassociate(attachment, reason, now)
+        self._drain(now)
+        self._go_on(now)
+        self._answers.conclude()
+
+    def is_announced(self, attachment: Attachment) -> bool:
+        """Return True if the newest Associate may take a VSI from its owner."""
+        return self._takeovers.is_announced(attachment)
+
+    def needs_no_announcement(self, attachment: Attachment) -> bool:
+        """Return True if the newest Associate may do so without an announcement."""
+        return self._takeovers.needs_no_announcement(attachment)
+
     # --- restarts ---
     def resume(self, records: Mapping[str, bytes], now: float) -> None:
         """Watch the deadlines of a restored registry, and restore the departures from their records."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, PATIENCE, STATISTICS_INTERVAL, ReaderText
+from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, PATIENCE, POD_TIMEOUT, STATISTICS_INTERVAL, ReaderText
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric
@@ -58,6 +59,44 @@ class ClusterMembership:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Another pod; paths are relative to the configuration file.
+
+    Attributes:
+        urls: of the REST resources of its bridges, slash included; they are tried in this order.
+        timeout: seconds for an answer.
+        ca_file: certificates that authenticate them, None for those that the system trusts.
+        token_file: file with the token that authenticates us, None for none.
+    """
+
+    urls: tuple[str, ...]
+    timeout: float = POD_TIMEOUT
+    ca_file: str | None = None
+    token_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodMembership:
+    """This bridge as (a member of) a pod, between which VMs move; paths are relative to the configuration file.
+
+    Attributes:
+        name: of this pod.
+        directory: servers of the directory that all pods share, as of a store.
+        peers: the other pods.
+        on_unreachable: ``refuse`` or ``take``: a VSI of a pod that cannot be reached.
+        private_key, certificate, ca_file: files in PEM for TLS with the directory, all or none.
+    """
+
+    name: str
+    directory: tuple[str, ...]
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+    on_unreachable: str = "refuse"
+    private_key: str | None = None
+    certificate: str | None = None
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BridgeConfig:
     """A checked configuration.
 
@@ -73,6 +112,7 @@ class BridgeConfig:
         forward_in_flight: seconds for which a VM's former switch forwards frames in flight to it.
         rest: who may send REST requests, and how.
         cluster: the membership of the cluster of all bridges with the same store; None: there is no such store.
+        pod: the membership of a pod; None: there are no other pods.
         openflow_reader: ``evbridge``, or ``ryu``: every OpenFlow message goes through Ryu's reader and dispatch.
     """
 
@@ -88,3 +128,4 @@ class BridgeConfig:
     openflow_reader: ReaderText = "evbridge"
     store: SharedStore | None = None
     cluster: ClusterMembership | None = None
+    pod: PodMembership | None = None

@@ -14,7 +14,7 @@ from ryu_apps.evb.policy.document import Finding, Path, read_document
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 
 #: Keys that the process has taken at its start.
-_OF_THE_PROCESS = ("state_dir", "store", "cluster", "rest", "openflow_reader")
+_OF_THE_PROCESS = ("state_dir", "store", "cluster", "pod", "rest", "openflow_reader")
 #: Attributes of an interface, which are keys of the file too, of which gates and conversations are made.
 _OF_A_PORT = ("native_vlan", "bond", "bond_mode", "port_names", "reflective_relay")
 #: Attributes of a switch, and their keys.

@@ -9,6 +9,7 @@ from ryu_apps.evb.config.cluster import odd_cluster
 from ryu_apps.evb.config.groups import odd_groups
 from ryu_apps.evb.config.managers import odd_managers
 from ryu_apps.evb.config.mirrors import odd_mirrors
+from ryu_apps.evb.config.pods import odd_pod
 from ryu_apps.evb.config.rest import odd_rest
 from ryu_apps.evb.config.schema import (
     ConfigFile,
@@ -32,6 +33,7 @@ MAX_TRUNKS = 63
 def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
     found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
     found += [*odd_groups(parsed), *odd_mirrors(parsed), *odd_rest(parsed), *odd_store(parsed), *odd_cluster(parsed)]
+    found += odd_pod(parsed)
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MAX_TRUNKS:

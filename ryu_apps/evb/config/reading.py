@@ -12,6 +12,7 @@ from ryu_apps.evb.config.cluster import membership
 from ryu_apps.evb.config.consistency import inconsistencies
 from ryu_apps.evb.config.groups import group_vids, translation
 from ryu_apps.evb.config.managers import vsi_managers
+from ryu_apps.evb.config.pods import pod_membership
 from ryu_apps.evb.config.rest import rest_access
 from ryu_apps.evb.config.schema import (
     BridgeMulticastSection,
@@ -20,6 +21,7 @@ from ryu_apps.evb.config.schema import (
     HostSection,
     LocalStationSection,
     MirrorPortSection,
+    PodPortSection,
     QuerierValues,
     StationSection,
     StationValues,
@@ -54,7 +56,7 @@ from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 
 #: A port that is given by its number.
-NumberedPort = StationSection | LocalStationSection | HostSection | TrunkSection | MirrorPortSection
+NumberedPort = StationSection | LocalStationSection | HostSection | PodPortSection | TrunkSection | MirrorPortSection
 #: Attributes of the treatment of stations, of a port and of the file.
 _OF_STATIONS = {"null_vid", "notify_displaced", "stage_on"}
 
@@ -88,6 +90,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
         parsed.openflow_reader,
         shared_store(parsed.store),
         membership(parsed),
+        pod_membership(parsed.pod),
     )
     return config, in_reading_order(found)
 
@@ -129,6 +132,8 @@ def _interface(parsed: ConfigFile, port_no: int, section: NumberedPort) -> Inter
         case TrunkSection(name=name, link=link):
             peer = PortId(parsed.dps[link.dp].dp_id, link.port)
             return Interface(port_no, name, Role.TRUNK, peer=peer, speed=section.speed)
+        case PodPortSection(name=name, native_vlan=native, tagged_vlans=tagged):
+            return Interface(port_no, name, Role.HOST, native, tuple(tagged), uplink=True)
         case MirrorPortSection(name=name):
             return Interface(port_no, name, Role.MIRROR, remote_vlan=section.remote_vlan)
         case HostSection(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs, appliance=appliance):

@@ -37,6 +37,8 @@ MAX_PORT = 0xFEFF
 STATISTICS_INTERVAL = 1.0
 #: Default seconds for which a VSI's former switch forwards frames in flight to it.
 FORWARD_IN_FLIGHT = 2
+#: Default seconds for an answer of another pod.
+POD_TIMEOUT = 2.0
 #: Default seconds without a renewal of its lease after which the leader of a cluster is replaced, the least, and most.
 PATIENCE, MIN_PATIENCE, MAX_PATIENCE = 0.6, 0.3, 5.0
 
@@ -207,6 +209,15 @@ class HostSection(Strict):
     appliance: Literal["tcp_proxy"] | None = None
 
 
+class PodPortSection(Strict):
+    """A port towards other pods."""
+
+    name: ShortName
+    role: Literal["pod"]
+    native_vlan: VlanId | None = None
+    tagged_vlans: list[VlanId] = Field(default_factory=list)
+
+
 class TrunkSection(Strict):
     """A port towards another switch."""
 
@@ -224,7 +235,15 @@ class MirrorPortSection(Strict):
     remote_vlan: VlanId | None = None
 
 
-PortSection = StationSection | LocalStationSection | VsiPortSection | HostSection | TrunkSection | MirrorPortSection
+PortSection = (
+    StationSection
+    | LocalStationSection
+    | VsiPortSection
+    | HostSection
+    | PodPortSection
+    | TrunkSection
+    | MirrorPortSection
+)
 
 
 class DatapathSection(Strict):
@@ -395,6 +414,30 @@ class ClusterSection(Strict):
     patience: Annotated[float, Field(ge=MIN_PATIENCE, le=MAX_PATIENCE)] = PATIENCE
 
 
+class PeerSection(Strict):
+    """Another pod: the REST resources of its bridges."""
+
+    urls: Annotated[list[Url], Field(min_length=1, max_length=9)]
+    timeout: Annotated[float, Field(ge=0.1, le=5)] = POD_TIMEOUT
+    ca_file: FileName | None = None
+    token_file: FileName | None = None
+
+
+class PodSection(Strict):
+    """This bridge, or this cluster of bridges, as one pod of several."""
+
+    name: MemberName
+    directory: Annotated[
+        list[Annotated[str, PlainValidator(_remote), WithJsonSchema({"type": "string"})]],
+        Field(min_length=1, max_length=9),
+    ]
+    private_key: FileName | None = None
+    certificate: FileName | None = None
+    ca_file: FileName | None = None
+    on_unreachable: Literal["refuse", "take"] = "refuse"
+    peers: Annotated[dict[MemberName, PeerSection], Field(max_length=1000)] = Field(default_factory=dict)
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
@@ -422,5 +465,6 @@ class ConfigFile(Strict):
     groups: GroupsWritten = Field(default_factory=dict)
     rest: RestSection = RestSection()
     cluster: ClusterSection | None = None
+    pod: PodSection | None = None
     openflow_reader: ReaderText = "evbridge"
     dps: dict[ShortName, DatapathSection]

@@ -9,6 +9,7 @@ from ryu_apps.evb.config.bridge_config import BridgeConfig
 from ryu_apps.evb.config.cluster import cluster_lines
 from ryu_apps.evb.config.groups import groups_line, local_groups
 from ryu_apps.evb.config.managers import manager_lines
+from ryu_apps.evb.config.pods import pod_lines
 from ryu_apps.evb.config.rest import rest_lines
 from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL
 from ryu_apps.evb.config.store import store_lines
@@ -62,6 +63,7 @@ def dump_config(config: BridgeConfig) -> str:
     lines += rest_lines(config.rest)
     lines += store_lines(config.store)
     lines += cluster_lines(config.cluster)
+    lines += pod_lines(config.pod)
     if config.fabric.groups:
         lines.append(f"groups: {groups_line(config.fabric.groups)}")
     lines += balancer_lines(config.fabric.balancers)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ryu_apps.evb.event_catalogue import bridge, cluster, ports, switches, vsis
+from ryu_apps.evb.event_catalogue import bridge, cluster, pods, ports, switches, vsis
 from ryu_apps.evb.event_catalogue.base import LogEvent, VsiEvent
 from ryu_apps.evb.event_catalogue.values import port_from_text
 
-_MODULES = (bridge, cluster, switches, ports, vsis)
+_MODULES = (bridge, cluster, pods, switches, ports, vsis)
 
 
 class DocumentedEvent(NamedTuple):

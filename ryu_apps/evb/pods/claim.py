@@ -16,7 +16,7 @@ from ryu_apps.evb.pods.owner import Owner, following
 from ryu_apps.evb.protocol.table import DocumentedRow, TransitionTable
 
 #: Look-ups of one claim: with more, other pods claim the VSI all the time.
-MAX_ATTEMPTS = 5
+MAX_ATTEMPTS = 4
 
 
 class OnUnreachable(Enum):

@@ -21,6 +21,7 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpError, VdpMode
 
 __all__ = [
+    "ELSEWHERE",
     "LAPSED",
     "Announce",
     "BridgeDeassociate",
@@ -41,6 +42,8 @@ __all__ = [
 SUCCESS = ResponseStatus(VdpError.SUCCESS)
 LAPSED = "keep-alive timeout"
 """Reason of an :class:`Announce` after toutKA without keep-alive."""
+ELSEWHERE = "associated in another pod"
+"""Reason of a :class:`BridgeDeassociate` of a VSI that another pod has."""
 
 
 # --- events -------------------------------------------------------------------------------------

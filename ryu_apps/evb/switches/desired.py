@@ -19,6 +19,7 @@ from ryu_apps.evb.pipeline.mirrors import mirrors
 from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.punting import MORE_RULES, punting
 from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, CookieKind, Table, cookie
+from ryu_apps.evb.pipeline.uplinks import uplinks
 from ryu_apps.evb.pipeline.vsi_ports import vsi_port
 from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import counters_of_vsi, meters_of_vsi
@@ -68,11 +69,13 @@ class DesiredRules:
         guarded, proxied = self._guards if switch.extended else self._plain_guards, appliances(self._fabric, dpid)
         # The configuration has no load balancers beside switches without extensions.
         copies = RuleChange(add=tuple(mirrors(self._fabric, dpid, self._wiring)))
+        out = RuleChange(add=tuple(uplinks(self._fabric, dpid, self._wiring)))
         there = self._gatekeeper.vsi_ports.interfaces(dpid)
         metered = RuleChange() if switch.gate is GateMode.RULES or not switch.extended else self._stops
         copied = self._fabric.converge is Converge.COPY and switch.extended
         copying = limit_of_copies() if copied else RuleChange()
-        return merge(common, guarded, proxied, self._of_balancers, copies, metered, copying, *map(vsi_port, there))
+        edges = map(vsi_port, there)
+        return merge(common, guarded, proxied, self._of_balancers, copies, out, metered, copying, *edges)
 
     def routed(self, dpid: int) -> RuleChange:
         """Return the part of :meth:`base` that depends on the routes in force."""

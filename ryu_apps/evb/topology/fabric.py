@@ -207,6 +207,7 @@ class Interface:
             first, that of a null VID.  Empty: there is no choice.
         port_names: of the station of a server whose switch this is: rule for the names of the VSI ports at which its
             VSIs are (``vsi_ports.name_of_port``); None: its VSIs are behind the port itself.
+        uplink: of a HOST port: other pods are behind it, and frames for unknown addresses leave there.
     """
 
     port_no: int
@@ -235,6 +236,7 @@ class Interface:
     native_vlans: tuple[int, ...] = ()
     port_names: str | None = None
     limits: StationLimits = StationLimits()
+    uplink: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -244,7 +246,7 @@ class Interface:
     @property
     def role_text(self) -> str:
         """Its role as in the configuration."""
-        return "local_station" if self.is_local else self.role.value
+        return "local_station" if self.is_local else "pod" if self.uplink else self.role.value
 
     @property
     def has_local_vids(self) -> bool:

@@ -74,6 +74,7 @@ class Conversation:
         suspended: the newest request says that the VM does not run there.
         left: the VSI moved away before the controller was restarted; the station has yet to be informed.
         port_name: VSI port that the station has named; empty: none.
+        announced_to: generation of the VSI's owner among pods when it was staged here, 0: it had none; -1: not known.
     """
 
     manager_id: ManagerId
@@ -90,6 +91,7 @@ class Conversation:
     suspended: bool = False
     left: bool = False
     port_name: str = ""
+    announced_to: int = -1
 
     @property
     def claimed(self) -> tuple[IpAddress, ...]:

@@ -46,6 +46,10 @@ class Grants:
         gate_switch.waiting.add(token)
         self._pending.steps[token] = gate_switch
 
+    def record_left(self, attachment: Attachment, owner: TokenOwner) -> int:
+        """Write that a VSI has moved away from a port, as for one that is associated at another; returns the token."""
+        return self._pending.write(self._records.grant({attachment: VdpMode.ASSOCIATE}), owner)
+
     def remember(
         self, vsis: tuple[Vsi, ...], is_moving: Callable[[Vsi], bool], owner: TokenOwner
     ) -> tuple[int, tuple[Vsi, ...]]:

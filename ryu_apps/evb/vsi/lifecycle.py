@@ -65,6 +65,8 @@ class Lifecycle(TokenOwner):
         gates, grants, installer, groups, counters: gates and records under way, bodies, multicast groups, statistics.
         opened: called when a VSI's gate is open, newly or at another port, and every switch has confirmed.
         refused: called with switch, reason and time when a switch refuses what it should have taken.
+        is_clear: called when a gate would open; False: another pod may have the VSI, :meth:`cleared` follows.
+        called_off: called when the newest request of an attachment is not carried out any more.
     """
 
     def __init__(
@@ -85,18 +87,20 @@ class Lifecycle(TokenOwner):
         gatekeeper.copies.attach(pending)
         self.copies = gatekeeper.copies
         self.refresh = StateRefresh(pending)
-        self._state = StateTransfer(pending)
-        self.gates = GateSwitches(gatekeeper, self._state, pending)
+        self.state = StateTransfer(pending)
+        self.gates = GateSwitches(gatekeeper, self.state, pending)
         self.preparation = FlipPreparation(gatekeeper, announcer, effects, pending.up)
         self.grants = Grants(RecordKeeper(gatekeeper.pages, documents), pending)
         self.counters = CounterReader(tokens, effects, pending.up, retention)
         self.groups = GroupInstaller(gatekeeper.groups, pending, self._settle)
         self.installer = Installer(
-            pending, ledger, epochs, gatekeeper, self.groups, self._state, self.counters, gatekeeper.meters
+            pending, ledger, epochs, gatekeeper, self.groups, self.state, self.counters, gatekeeper.meters
         )
-        self._withdrawal = Withdrawal(self.installer, self.gates, self.grants, self._state, pending)
+        self.withdrawal = Withdrawal(self.installer, self.gates, self.grants, self.state, pending)
         self.opened: Callable[[Vsi, float], None] = lambda vsi, now: None
         self.refused: Callable[[int, str, float], None] = lambda dpid, reason, now: None
+        self.is_clear: Callable[[Attachment], bool] = lambda attachment: True
+        self.called_off: Callable[[Attachment], None] = lambda attachment: None
 
     # --- what requests lead to ---
     def asked(self, attachment: Attachment) -> None:
@@ -131,14 +135,14 @@ class Lifecycle(TokenOwner):
                 return
             self.installer.install(attachment, program)
             # Behind the new one, so that a type body that both need stays.
-            self._withdrawal.sweep_never_opened(attachment)
+            self.withdrawal.sweep_never_opened(attachment)
         if not program.waiting:
             self._staged(attachment, program)
 
     def suspended(self, attachment: Attachment) -> None:
         """Read the state that may be transferred now, and begin to copy: the station reports the VM as suspended."""
-        if attachment.vsi.owner is attachment and (source := self._state.source(attachment.vsi)) is not None:
-            self._state.trigger(attachment.vsi, source)
+        if attachment.vsi.owner is attachment and (source := self.state.source(attachment.vsi)) is not None:
+            self.state.trigger(attachment.vsi, source)
             for staged in attachment.vsi.attachments.values():
                 if staged.present and staged.holding.program is not None:
                     self.gates.copy(staged, staged.holding.program)
@@ -147,7 +151,7 @@ class Lifecycle(TokenOwner):
     def release(self, attachment: Attachment) -> None:
         """Close the gate if it is this attachment's, then remove all rules of the attachment."""
         self.abandon(attachment)
-        self._withdrawal.begin(attachment)
+        self.withdrawal.begin(attachment)
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, owner: bool) -> None:
         """Take up a program that was in force before the controller was restarted; the switches still hold it.
@@ -170,7 +174,7 @@ class Lifecycle(TokenOwner):
     def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Process a portion of what a switch has learned for a VSI."""
         if isinstance(step := self.pending.steps.get(token), StateReadOut):
-            self._state.show(step, rules)
+            self.state.show(step, rules)
 
     def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Process the last portion of what a switch has learned for a VSI."""
@@ -183,6 +187,12 @@ class Lifecycle(TokenOwner):
         step = self.pending.steps.pop(token, None)
         if isinstance(step, StateReadOut):
             self._extracted(token, step, None)
+
+    def state_fetched(self, token: int, rules: tuple[Rule, ...] | None) -> None:
+        """Process what another pod has learned for a VSI; None: it is not known."""
+        step = self.pending.steps.pop(token, None)
+        if isinstance(step, StateReadOut):
+            self._extracted(token, step, rules)
 
     def confirmed(self, dpid: int, token: int, now: float) -> None:
         """Process the confirmation of a change."""
@@ -200,7 +210,7 @@ class Lifecycle(TokenOwner):
         if not is_answered(step):
             self.refused(dpid, reason, now)
         if isinstance(step, GateChange) and step.shut is not None and not lost:
-            self._withdrawal.not_closed(dpid, *step.shut, token)
+            self.withdrawal.not_closed(dpid, *step.shut, token)
         self._settle(token, f"{dpid:016x}: {reason}", now, lost)
 
     def compared(self, dpid: int) -> None:
@@ -209,7 +219,7 @@ class Lifecycle(TokenOwner):
         Also the loss of a switch, which is compared when it returns.
         """
         self.copies.end_all(dpid)
-        for attachment in self._withdrawal.compared(dpid):
+        for attachment in self.withdrawal.compared(dpid):
             self._grant_when_shut(attachment)
 
     def _settle(self, token: int, failure: str | None, now: float, lost: bool = False) -> None:
@@ -223,7 +233,7 @@ class Lifecycle(TokenOwner):
                 self.pending.log(StateLost, attachment, reason=failure)
                 self._extracted(token, step, None)
             case FixUp():
-                self._state.fixed_up(step, token, failure)
+                self.state.fixed_up(step, token, failure)
             case GateChange():
                 self._settle_change(token, step, failure, now, lost)
             case GateSwitch():
@@ -231,9 +241,9 @@ class Lifecycle(TokenOwner):
             case Granting():
                 self._settle_grant(step, failure)
             case Forgetting():
-                self._withdrawal.forgotten(step, failure)
+                self.withdrawal.forgotten(step, failure)
             case DeleteByCookie():
-                self._withdrawal.swept(step, token)
+                self.withdrawal.swept(step, token)
 
     def _settle_staging(self, token: int, step: Staging, failure: str | None) -> None:
         if step.shared is not None:
@@ -251,7 +261,7 @@ class Lifecycle(TokenOwner):
 
     def _settle_change(self, token: int, step: GateChange, failure: str | None, now: float, lost: bool) -> None:
         if step.shut is not None and (failure is None or lost):
-            self._withdrawal.closed(*step.shut, token)
+            self.withdrawal.closed(*step.shut, token)
             self._grant_when_shut(step.shut[0])
         if step.opening is not None:
             # A lost switch that is not the VSI's own gets the gate when it returns.
@@ -308,10 +318,10 @@ class Lifecycle(TokenOwner):
     def _extracted(self, token: int, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:
         attachment, program = step.attachment, step.program
         program.waiting.discard(token)
-        if (reason := self._state.end(step, learnt)) is not None:
+        if (reason := self.state.end(step, learnt)) is not None:
             program.waiting.clear()
             self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
-        elif self._state.is_wanted(step) and not program.waiting and program.phase is Phase.STAGING:
+        elif self.state.is_wanted(step) and not program.waiting and program.phase is Phase.STAGING:
             self._staged(attachment, program)
 
     # --- activating ---
@@ -330,15 +340,27 @@ class Lifecycle(TokenOwner):
             self.pending.log(VsiPortMissing, attachment, name)
             self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, f"VSI port {name} is not there")
             return
+        if vsi.owner is None and not self.is_clear(attachment):
+            return
         program.phase = Phase.ACTIVATING
         # From the sending on: a switch may carry out a change whose confirmation is lost with the channel.
         program.opened = True
         gate_switch = self.gates.open(attachment, program)
         # Now, not when the gate is open: until then the store writes, and a reading would take its processor time.
-        self._state.interrupt(program, gate_switch.source)
+        self.state.interrupt(program, gate_switch.source)
         if not gate_switch.waiting:
             # No switch is connected; all get the gate when they return.
             self.grants.record_move(gate_switch)
+
+    def cleared(self, attachment: Attachment, attempt: int, refusal: str | None) -> None:
+        """Open the gate that was not clear, or refuse (the reason) the Associate of that attempt."""
+        program, machine = attachment.holding.program, attachment.machine
+        if not machine.awaits(attempt) or machine.wanted is not VdpMode.ASSOCIATE or not attachment.present:
+            return
+        if refusal is not None:
+            self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, refusal)
+        elif program is not None and not program.waiting and attachment.holding.decided == attempt:
+            self._activate(attachment, program)
 
     def _activated(self, gate_switch: GateSwitch, now: float) -> None:
         attachment = gate_switch.attachment
@@ -346,8 +368,8 @@ class Lifecycle(TokenOwner):
             return
         gate_switch.program.phase = Phase.ACTIVE
         # The station does not wait for the last state, which is read before the source's body is removed.
-        self._state.conclude(attachment, gate_switch.program, gate_switch.source)
-        self._withdrawal.drop_left(attachment.vsi)
+        self.state.conclude(attachment, gate_switch.program, gate_switch.source)
+        self.withdrawal.drop_left(attachment.vsi)
         self.pending.log(GateOpened, attachment)
         # Else a newer request, not answered yet, is on its way to another program; until then this one is in force.
         newest = attachment.holding.program is gate_switch.program
@@ -355,7 +377,7 @@ class Lifecycle(TokenOwner):
             self.pending.decide(attachment, Granted())
         self.opened(attachment.vsi, now)
         if newest:
-            self._withdrawal.sweep_retired(attachment)
+            self.withdrawal.sweep_retired(attachment)
         self.gates.displace(gate_switch)
         self._announcer.announce(gate_switch, self.pending)
 
@@ -372,8 +394,9 @@ class Lifecycle(TokenOwner):
 
     def abandon(self, attachment: Attachment) -> None:
         """Return to the program whose gate is open, if the attachment has one that is confirmed."""
+        self.called_off(attachment)
         self.gates.undo(attachment)
         vsi, holding = attachment.vsi, attachment.holding
         if vsi.owner is attachment and holding.program not in (None, vsi.gate_program):
             holding.return_to(vsi.gate_program)
-            self._withdrawal.sweep_retired(attachment)
+            self.withdrawal.sweep_retired(attachment)

@@ -8,6 +8,7 @@ deletion finds the rules.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ryu_apps.evb.event_catalogue.vsis import StateCarried, StateFixedUp, StateLost
@@ -38,12 +39,20 @@ MOST_EARLY = 5000
 #: Rules that an early reading collects for one change: a change for each portion would be hundreds of barriers, and
 #: the gate passes the same switch.
 TOGETHER = 100
+#: In the place of a datapath id: the state comes from another pod.
+_ELSEWHERE = 0
 
 
 class StateTransfer:
-    """Extracts, stages and fixes up the state of VSIs that move."""
+    """Extracts, stages and fixes up the state of VSIs that move.
+
+    Attributes:
+        fetch: asks another pod for the state of a VSI that is active at no port here; returns the token, None: there
+            is no other pod.  Its second argument: the gate there is shut.
+    """
 
     def __init__(self, pending: PendingChanges) -> None:
+        self.fetch: Callable[[Attachment, bool], int | None] = lambda attachment, final: None
         self._pending = pending
 
     @staticmethod
@@ -57,7 +66,10 @@ class StateTransfer:
         """Read the present state for a program that is being staged, which waits for it."""
         source = self.source(attachment.vsi)
         # No token, nothing to wait for: a type without state, or a source that is not connected.  The move goes on.
-        token = self._ask(source, attachment, program, ReadOut.STAGING) if source else None
+        if source is not None:
+            token = self._ask(source, attachment, program, ReadOut.STAGING)
+        else:
+            token = self._fetch(attachment, program, ReadOut.STAGING)
         if token is not None:
             program.waiting.add(token)
 
@@ -83,6 +95,9 @@ class StateTransfer:
     def conclude(self, attachment: Attachment, program: Installation, source: SourceState | None) -> None:
         """Read the state once more after the gate is open, and let timeouts begin."""
         if source is not None and self._ask(source, attachment, program, ReadOut.FINAL) is not None:
+            return
+        elsewhere = source is None and program.reading is None
+        if elsewhere and self._fetch(attachment, program, ReadOut.FINAL) is not None:
             return
         early = self._pending.steps.get(program.reading) if program.reading is not None else None
         program.reading = None
@@ -279,6 +294,14 @@ class StateTransfer:
         parts, most = (state_parts(program.vsi_type, early=True), MOST_EARLY) if sliced else ((), None)
         token = self._pending.read(dpid, mask, old.binding.vsi_index, parts, most)
         self._pending.steps[token] = StateReadOut(attachment, program, reading, dpid, FixUp(attachment))
+        return token
+
+    def _fetch(self, attachment: Attachment, program: Installation, reading: ReadOut) -> int | None:
+        """Ask another pod; None: there is nothing that a switch could be told."""
+        token = self.fetch(attachment, reading is ReadOut.FINAL)
+        if token is None or not state_capacity(program.vsi_type):
+            return None
+        self._pending.steps[token] = StateReadOut(attachment, program, reading, _ELSEWHERE, FixUp(attachment))
         return token
 
 

@@ -74,7 +74,7 @@ class Takeovers:
     # --- the rule ---
     def blocking_owner(self, attachment: Attachment, now: float) -> Attachment | None:
         """The attachment that has the VSI, or is being granted it, and blocks the newest request; None: it is free."""
-        if attachment.machine.wanted is not VdpMode.ASSOCIATE or self._is_announced(attachment):
+        if attachment.machine.wanted is not VdpMode.ASSOCIATE or self.is_announced(attachment):
             return None
         owner = attachment.vsi.owner
         if owner is not None and owner is not attachment and owner.present and not self._is_lost(owner, now):
@@ -84,7 +84,7 @@ class Takeovers:
 
     def is_unannounced(self, attachment: Attachment) -> bool:
         """True for an Associate without an announcement, of a VSI that no port is known to have."""
-        associates = attachment.machine.wanted is VdpMode.ASSOCIATE and not self._is_announced(attachment)
+        associates = attachment.machine.wanted is VdpMode.ASSOCIATE and not self.is_announced(attachment)
         return associates and attachment.vsi.owner is None
 
     def expiry_of(self, owner: Attachment, now: float) -> float | None:
@@ -94,14 +94,18 @@ class Takeovers:
             return max(now, gone + owner.machine.operational.keep_alive_timeout)
         return owner.machine.deadline
 
-    def _is_announced(self, attachment: Attachment) -> bool:
-        asked = attachment.conversation.newest
+    def needs_no_announcement(self, attachment: Attachment) -> bool:
+        """True for an Associate with the M bit, or from a port that may take any VSI."""
+        asked, condition = attachment.conversation.newest, self._condition(attachment.port)
         assert asked is not None
-        condition = self._condition(attachment.port)
-        if condition is Takeover.RESERVED:
-            return attachment.conversation.announced and _has_reservation(attachment)
         migrating = isinstance(asked.status, RequestStatus) and asked.status.migrating
-        return attachment.conversation.announced or migrating or condition is Takeover.ANY
+        return condition is Takeover.ANY or (migrating and condition is not Takeover.RESERVED)
+
+    def is_announced(self, attachment: Attachment) -> bool:
+        """True for an Associate that may take a VSI from its owner."""
+        if self._condition(attachment.port) is Takeover.RESERVED:
+            return attachment.conversation.announced and _has_reservation(attachment)
+        return attachment.conversation.announced or self.needs_no_announcement(attachment)
 
     def _is_lost(self, owner: Attachment, now: float) -> bool:
         """True for an owner whose switch is away for longer than a keep-alive timeout.

@@ -6,6 +6,8 @@ all of it is gone, so that a controller that is restarted in between finishes th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ryu_apps.evb.event_catalogue.vsis import RulesSwept
 from ryu_apps.evb.protocol.vdp_bridge import Released
 from ryu_apps.evb.vsi.gates import GateSwitches
@@ -19,7 +21,11 @@ from ryu_apps.evb.vsi.steps import DeleteByCookie, Forgetting
 
 
 class Withdrawal:
-    """Removal of programs and of attachments."""
+    """Removal of programs and of attachments.
+
+    Attributes:
+        departing: called with an owner and its program when its gate is shut, and before its body is removed.
+    """
 
     def __init__(
         self,
@@ -34,6 +40,7 @@ class Withdrawal:
         self._grants = grants
         self._state = state
         self._pending = pending
+        self.departing: Callable[[Attachment, Installation], None] = lambda attachment, program: None
         self._refused: dict[int, list[tuple[Attachment, Installation, int]]] = {}
 
     def begin(self, attachment: Attachment) -> None:
@@ -41,9 +48,12 @@ class Withdrawal:
         # State that a successor needs is read before anything is removed: a switch carries out messages in order.
         self._state.leave_behind(attachment)
         attachment.holding.releasing = True
+        program = attachment.vsi.gate_program if attachment.vsi.owner is attachment else None
         self._gates.shut(attachment)
-        for program in attachment.holding.programs:
-            program.leaving = True
+        if program is not None:
+            self.departing(attachment, program)
+        for held in attachment.holding.programs:
+            held.leaving = True
         self._sweep_unreachable(attachment)
         # With successors the state stays, and is dropped when one of them is active or the last one has gone.
         if not self._state.successors(attachment.vsi):

@@ -375,7 +375,7 @@ def test_mistakes_of_form_come_all_at_once() -> None:
         "e.yaml:2:1: unknown key 'policy' (did you mean 'policies'?)",
         "e.yaml:3:13: input should be less than or equal to 7, not 9",
         "e.yaml:8:50: input should be less than or equal to 4094, not 4095",
-        "e.yaml:9:28: 'hypervisor' is not one of 'station', 'local_station', 'vsi', 'host', 'trunk', 'mirror'",
+        "e.yaml:9:28: 'hypervisor' is not one of 'station', 'local_station', 'vsi', 'host', 'pod', 'trunk', 'mirror'",
         "e.yaml:10:7: missing key 'role'",
         "e.yaml:11:7: key '*': a port number, or a name of VSI ports such as tap*, was expected",
         "e.yaml:12:41: 03:00:00:00:0f:01 is not the address of an end system",

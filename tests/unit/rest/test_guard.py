@@ -21,6 +21,7 @@ CHANGES = {
     ("POST", "/evb/reload"): Role.ADMIN,
     ("POST", "/evb/vsitypes/reload"): Role.ADMIN,
     ("POST", "/evb/cluster/transfer"): Role.ADMIN,
+    ("POST", "/evb/vsis/{vsi}/handover"): Role.OPERATE,
     ("DELETE", "/evb/vsis/{vsi}"): Role.OPERATE,
     ("PUT", "/evb/load_balancers/{balancer}/backends/{backend}"): Role.OPERATE,
     ("PUT", "/evb/statistics/{vsi}"): Role.OPERATE,

@@ -1,0 +1,28 @@
+"""A pod as one of its bridges knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class PodStatus(NamedTuple):
+    """This pod, for REST and metrics.
+
+    Attributes:
+        name: of this pod.
+        on_unreachable: the operator's rule.
+        peers: names of the other pods.
+        directory: it answers.
+        owned: VSIs that this pod has according to the directory.
+        unreachable: names of pods that have not answered last -> the reason.
+        counters: claims by their end (``cleared``, ``taken``, ``contested`` ...), VSIs ``handed_over`` and ``lost``.
+    """
+
+    name: str
+    on_unreachable: str
+    peers: tuple[str, ...]
+    directory: bool
+    owned: int
+    unreachable: Mapping[str, str]
+    counters: Mapping[str, int]

@@ -1,0 +1,149 @@
+"""HTTP with VSI managers and other pods: the only client of ours that leaves the machine.
+
+Every answer is bounded in time and size.  Certificates are verified.  A redirection is followed on the same scheme,
+host and port only.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from typing import NamedTuple, Protocol
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+_MAX_REDIRECTIONS = 3
+_PIECE = 65_536
+#: Octets of our token.
+_LONGEST_TOKEN = 1000
+_USUAL_PORTS = {"http": 80, "https": 443}
+
+
+class Server(Protocol):
+    """Limits and credentials for a server.
+
+    Attributes:
+        timeout: seconds.
+        max_size: octets of an answer.
+        ca_file: certificates that authenticate it, None for those that the system trusts.
+        token_file: file with the token that authenticates us, None for none.
+    """
+
+    @property
+    def timeout(self) -> float: ...
+    @property
+    def max_size(self) -> int: ...
+    @property
+    def ca_file(self) -> str | None: ...
+    @property
+    def token_file(self) -> str | None: ...
+
+
+class RefusedError(Exception):
+    """The server cannot be asked; the text says why."""
+
+
+class Request(NamedTuple):
+    """HTTP request."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes | None = None
+
+
+class Answer(NamedTuple):
+    """HTTP answer: status, validators, and the body of a success; None if it is too large."""
+
+    status: int
+    reason: str
+    etag: str | None
+    last_modified: str | None
+    body: bytes | None
+
+
+def exchange(base: Path, server: Server, request: Request) -> Answer:
+    """Send a request, and return the answer.
+
+    Args:
+        base: folder to which the files of ``server`` are relative.
+
+    Raises:
+        RefusedError, HTTPException, OSError, ValueError: there is none.
+    """
+    where = urlsplit(request.url)
+    headers = {**request.headers, **_credentials(base, server)}
+    for _ in range(_MAX_REDIRECTIONS + 1):
+        connection = _connection(base, server, where)
+        try:
+            path = f"{where.path}?{where.query}" if where.query else where.path
+            connection.request(request.method, path, request.body, headers)
+            response = connection.getresponse()
+            target = response.getheader("Location") if response.status in (301, 302, 303, 307, 308) else None
+            if target is None:
+                return _read(response, server.max_size)
+        finally:
+            connection.close()
+        where = _followed(where, target)
+    raise RefusedError(f"more than {_MAX_REDIRECTIONS} redirections")
+
+
+def _connection(base: Path, server: Server, where: SplitResult) -> HTTPConnection:
+    assert where.hostname is not None, "the configuration has been checked"
+    if where.scheme == "http":
+        return HTTPConnection(where.hostname, where.port, timeout=server.timeout)
+    context = trust(base, server)
+    return HTTPSConnection(where.hostname, where.port, timeout=server.timeout, context=context)
+
+
+def trust(base: Path, server: Server) -> ssl.SSLContext:
+    """Return the TLS context with the trusted certificate authorities.
+
+    Raises:
+        OSError: the file of authorities cannot be read, or has none.
+    """
+    return ssl.create_default_context(cafile=str(base / server.ca_file) if server.ca_file else None)
+
+
+def _credentials(base: Path, server: Server) -> Mapping[str, str]:
+    """The header with our token; it is read for each question, so that a new one needs no restart.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if server.token_file is None:
+        return {}
+    with (base / server.token_file).open("rb") as file:
+        return {"Authorization": f"Bearer {file.read(_LONGEST_TOKEN).decode('ascii').strip()}"}
+
+
+def _read(response: HTTPResponse, max_size: int) -> Answer:
+    body: bytes | None = None
+    if response.status == 200:
+        body = b""
+        while len(body) <= max_size and (piece := response.read(min(_PIECE, max_size + 1 - len(body)))):
+            body += piece
+        promised = response.length
+        if len(body) > max_size:
+            body = None
+        elif promised:
+            raise RefusedError(f"the answer ends {promised} octets too early")
+    etag, modified = response.getheader("ETag"), response.getheader("Last-Modified")
+    return Answer(response.status, response.reason, etag, modified, body)
+
+
+def _followed(where: SplitResult, target: str) -> SplitResult:
+    there = urlsplit(urljoin(where.geturl(), target))
+    if (there.scheme, there.hostname, _port(there)) != (where.scheme, where.hostname, _port(where)):
+        raise RefusedError(f"redirects to another host: {there.scheme}://{there.netloc}")
+    return there
+
+
+def _port(where: SplitResult) -> int | None:
+    return where.port or _USUAL_PORTS.get(where.scheme)
+
+
+def words(problem: Exception) -> str:
+    """Return the reason that an exception gives."""
+    return str(problem) or type(problem).__name__

@@ -1,0 +1,85 @@
+"""Pods: the state of a VSI for the pod that it goes to, the request to shut its gate, and this pod in the status."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ryu_apps.evb.events import StateWanted
+from ryu_apps.evb.pods.state_document import to_json
+from ryu_apps.evb.pods.status import PodStatus
+from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.rest.bridge import Bridge, JsonValue, Later, RestError
+from ryu_apps.rest.numbers import INTEGRAL
+
+
+class Claimed(Strict):
+    """The pod that has claimed a VSI, and the generation of its claim in the directory."""
+
+    pod: Annotated[str, Field(min_length=1, max_length=64)]
+    generation: Annotated[int, Field(ge=1, lt=1 << 63), INTEGRAL]
+
+
+def state(bridge: Bridge, now: float, vsi: str) -> JsonValue | Later:
+    """State that switches have learned for a VSI, its groups and totals, for another pod.
+
+    Raises:
+        RestError: 404, it is active at no port, and has not left within the last minute; 503, its switch is not
+            connected.
+    """
+    bridge.deliver(StateWanted(vsi))
+
+    def ready() -> bool:
+        found = bridge.queries.pods.state(vsi)
+        return found is None or found.complete or found.failure is not None
+
+    def answer(later: float) -> JsonValue:
+        found = bridge.queries.pods.state(vsi)
+        if found is None:
+            raise RestError(404, f"VSI {vsi} is active at no port")
+        if found.failure is not None:
+            raise RestError(503, found.failure)
+        return to_json(found.state)
+
+    return Later(ready, answer)
+
+
+def hand_over(bridge: Bridge, now: float, vsi: str, body: Claimed) -> JsonValue | Later:
+    """Shut the gate of a VSI, for a pod that has claimed it.
+
+    The answer comes when all switches have confirmed, and when a restart would not open it again.
+
+    Raises:
+        RestError: 404, there are no pods, or no such pod; 409, this pod has claimed the VSI later; 503, a switch that
+            may have its gate is not connected.
+    """
+    link = bridge.pods
+    if link is None or body.pod not in link.status().peers:
+        raise RestError(404, f"no pod {body.pod!r} among the peers of the configuration")
+    if not link.hand_over(vsi, body.pod, body.generation):
+        raise RestError(409, f"VSI {vsi} was claimed by this pod since")
+    pods = bridge.queries.pods
+
+    def ready() -> bool:
+        return pods.is_shut(vsi) or pods.is_doubtful(vsi)
+
+    def answer(later: float) -> JsonValue:
+        if not pods.is_shut(vsi):
+            raise RestError(503, f"VSI {vsi}: a switch that may have its gate is not connected")
+        return {"vsi": vsi, "shut": True}
+
+    return Later(ready, answer)
+
+
+def pod_json(status: PodStatus | None) -> JsonValue | None:
+    """This pod; None: there are no pods."""
+    if status is None:
+        return None
+    return {
+        "name": status.name,
+        "directory": "there" if status.directory else "lost",
+        "on_unreachable": status.on_unreachable,
+        "owned": status.owned,
+        "peers": [{"name": name, "unreachable": status.unreachable.get(name)} for name in status.peers],
+    }
