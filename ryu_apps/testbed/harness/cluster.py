@@ -171,11 +171,15 @@ class Cluster(Running):
         self._populate()
         for hypervisor in self.hypervisors.values():
             hypervisor.station.start()
+        self._await()
+        self.ovs.enlarge_buffers()
+
+    def _await(self) -> None:
+        """Wait until all switches are ready and every station has agreed on EVB."""
         self.controller.wait_connected(len(self.fabric.switches))
         for hypervisor in self.hypervisors.values():
             hypervisor.station.wait_ready()
         self.controller.wait_agreed(len(self.hypervisors))
-        self.ovs.enlarge_buffers()
 
     def stop(self) -> None:
         """Take everything down, in the opposite order; what was never started is left out."""

@@ -1,0 +1,109 @@
+"""A VM behind the stateful firewall moves between two pods with a bridge each; Associates in both at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from functools import partial
+
+import pytest
+
+from mininet_tests.conftest import CHECKOUT
+from ryu_apps.testbed.conversations import (
+    DNS,
+    HERE,
+    HTTP,
+    MYSQL,
+    FirewallVm,
+    asked,
+    connected,
+    datagram_passes,
+    guest,
+    passes,
+    stack_of,
+    trespasses,
+)
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.flow_dumps import read_dump
+from ryu_apps.testbed.harness.ovs import dump_flows
+from ryu_apps.testbed.harness.pods import SWITCHES, PodsCluster
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station import VdptoolMode
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+RR, ASSOCIATE, GONE = VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE, VdptoolMode.DEASSOCIATE
+#: Hypervisors of pod a, at both switches, and of pod b.
+HERE_1, THERE_3, THERE_4 = "hv1", "hv3", "hv4"
+LIMIT = 30.0
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodsCluster]:
+    folder = tmp_path_factory.mktemp("pods")
+    with inside(), closing(StationLoop()) as loop:
+        rules = {"a": "refuse", "b": "take"}
+        with PodsCluster(folder, CHECKOUT / "policies", partial(EmulatedStation, loop), rules) as cluster:
+            yield cluster
+
+
+@pytest.fixture
+def pods(both: PodsCluster) -> Iterator[PodsCluster]:
+    """A test leaves the flow tables of both pods as it found them, and no owner in the directory."""
+    before = rules(both)
+    yield both
+    wait_until(lambda: rules(both) == before, "flow tables as before the test", LIMIT, pause=0.1)
+    wait_until(lambda: not any(both.pod(pod)["owned"] for pod in SWITCHES), "no owner", LIMIT, pause=0.1)
+
+
+def rules(cluster: PodsCluster) -> dict[str, int]:
+    """Number of the rules of each switch that VSIs have."""
+    dumps = {name: read_dump(dump_flows(name)) for name in ("s1", "s2", "s3", "s4")}
+    kinds = {name: [rule.cookie.kind.name for rule in dump if rule.cookie is not None] for name, dump in dumps.items()}
+    return {name: sum(kind != "INFRASTRUCTURE" for kind in found) for name, found in kinds.items()}
+
+
+def places(cluster: PodsCluster, vm: FirewallVm) -> list[str]:
+    """The ports at which a VM is active, in both pods."""
+    return [port for pod in SWITCHES if (port := cluster.owner(vm.vsi.uuid, pod)) is not None]
+
+
+@pytest.mark.parametrize("ladder", LIVE_LADDERS)
+def test_connections_of_a_vm_go_on_in_another_pod_and_nothing_else_gets_in(pods: PodsCluster, ladder: Ladder) -> None:
+    near, far = stack_of(pods.hosts["nms"]), stack_of(pods.hosts["client"])
+    with guest(pods, hypervisor=HERE_1) as vm, ExitStack() as ends:
+        # Receive-only both ways: the VM has connected, or was connected to, and just listens.
+        receiver, pusher = ends.enter_context(connected(vm.stack, far, MYSQL))
+        uploader, server = ends.enter_context(connected(near, vm.stack, HTTP))
+        listener, streamer = ends.enter_context(asked(vm.stack, far, DNS))
+        for there in (THERE_4, HERE_1, THERE_3):
+            vm.moves(there, ladder)
+            assert len(places(pods, vm)) == 1
+            assert passes(pusher, receiver) and passes(uploader, server)
+            assert datagram_passes(streamer, listener)
+            # Those of the VM, too.
+            assert passes(receiver, pusher) and passes(server, uploader)
+        assert trespasses(far, vm.stack, (MYSQL, receiver.getsockname()[1])) == ["known"]
+        assert trespasses(near, vm.stack, (uploader.getsockname()[1], HTTP)) == ["known"]
+        assert trespasses(far, vm.stack, (DNS, HERE), udp=True) == ["known"]
+
+
+def test_both_pods_associate_at_once(pods: PodsCluster) -> None:
+    with guest(pods, hypervisor=HERE_1) as vm:
+        pods.hypervisors[HERE_1].request(GONE, vm.vsi)
+        for place in (HERE_1, THERE_4):
+            pods.hypervisors[place].request(RR, vm.vsi)
+        asking = [
+            threading.Thread(target=pods.hypervisors[place].request, args=(ASSOCIATE, vm.vsi))
+            for place in (HERE_1, THERE_4)
+        ]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+        assert len(places(pods, vm)) == 1
+        for place in (HERE_1, THERE_4):
+            pods.hypervisors[place].request(GONE, vm.vsi)
