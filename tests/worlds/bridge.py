@@ -60,6 +60,7 @@ from ryu_apps.evb.record_kinds import kind_of
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, GateMode, Interface, PortId, Profile, Role, Switch, Timers
+from ryu_apps.evb.vsi.flapping import MOVES, WITHIN
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
@@ -110,6 +111,8 @@ POLICIES = PolicySet({OPEN: open_type(OPEN), OPEN_2: open_type(OPEN_2), EAGER: o
 
 #: Short timers, so that they expire soon in a test.
 BRISK = Timers(rwd=17, rka=17)
+#: Seconds between moves of a VSI that is not damped, and that no timer ends.
+SELDOM = WITHIN / (MOVES - 2)
 
 
 def two_switches(timers: Timers = BRISK, max_rules: int | None = None) -> Fabric:

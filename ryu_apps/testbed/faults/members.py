@@ -6,6 +6,7 @@ Each bridge has a proxy to the switches and relays to the servers of its own, so
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -195,6 +196,7 @@ class MembersRig(Rig):
         for relay in (relay for relays in self._store_relays for relay in relays):
             relay.stop()
         self.servers.stop()
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _introduce(self) -> None:
         """Make the switches look for all members, each second."""

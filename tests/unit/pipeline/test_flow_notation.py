@@ -37,15 +37,15 @@ def test_addresses_prefixes_and_masks_are_readable() -> None:
         ipv4_dst=(0x0A000001, 0xFF0000FF),
         tcp_dst=(0x1F40, 0xFFF8),
     )
-    assert rule_text(Rule(99, 7, matched, 0)) == (
-        "table=99 priority=7 cookie=0x0 in_port=3,eth_src=52:54:00:00:00:01,vlan_vid=0x1000/0x1000,"
+    assert rule_text(Rule(199, 7, matched, 0)) == (
+        "table=199 priority=7 cookie=0x0 in_port=3,eth_src=52:54:00:00:00:01,vlan_vid=0x1000/0x1000,"
         "ipv4_src=10.0.0.0/8,ipv4_dst=10.0.0.1/255.0.0.255,tcp_dst=0x1f40/0xfff8 actions=drop"
     )
 
 
 def test_ipv6_prefixes_are_readable() -> None:
     matched = match(eth_type=0x86DD, ipv6_src=(0xFE80 << 112, 0x3FF << 118), ipv6_dst=1)
-    assert " eth_type=0x86dd,ipv6_src=fe80::/10,ipv6_dst=::1 " in rule_text(Rule(99, 7, matched, 0))
+    assert " eth_type=0x86dd,ipv6_src=fe80::/10,ipv6_dst=::1 " in rule_text(Rule(199, 7, matched, 0))
 
 
 def test_every_instruction_has_its_words() -> None:
@@ -78,15 +78,15 @@ def test_what_is_learnt_reads_as_ovs_ofctl_has_it() -> None:
         ),
         writes=(LearnSpec(Bits("reg0", 0, 1), 1), LearnSpec(whole("ipv4_dst"), whole("ipv4_src"))),
     )
-    timed = Rule(99, 1, match(tcp_flags=(0x2, 0x12), reg0=16), 0, (FinTimeout(5), learn), idle_timeout=60)
+    timed = Rule(199, 1, match(tcp_flags=(0x2, 0x12), reg0=16), 0, (FinTimeout(5), learn), idle_timeout=60)
     assert rule_text(timed) == (
-        "table=99 priority=1 cookie=0x0 idle_timeout=60 tcp_flags=0x2/0x12,reg0=0x10 "
+        "table=199 priority=1 cookie=0x0 idle_timeout=60 tcp_flags=0x2/0x12,reg0=0x10 "
         "actions=fin_timeout(idle_timeout=5),learn(table=FORWARD,idle_timeout=60,fin_idle_timeout=5,priority=7,"
         "cookie=0xeb47,limit=100,result_dst=reg0[1],eth_type=0x800,tcp_src[],metadata[16..35]=reg1[0..19],"
         "ipv4_src=10.0.0.1,reg3[0..3]=0x9,load:0x1->reg0[0],load:ipv4_src[]->ipv4_dst[])"
     )
     plain = Learn(9, 1, 0, 0, 0, 0, None, (), ())
     loads = (plain, RegLoad(whole("reg2"), 255), RegLoad(Bits("vlan_vid", 0, 4), 3))
-    assert rule_text(Rule(99, 1, (), 0, loads)).partition("actions=")[2] == (
+    assert rule_text(Rule(199, 1, (), 0, loads)).partition("actions=")[2] == (
         "learn(table=9,priority=1,cookie=0x0),load:0xff->reg2[],load:0x3->vlan_vid[0..3]"
     )

@@ -13,7 +13,7 @@ from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.worlds.bridge import VLAN, Vm, World
+from tests.worlds.bridge import SELDOM, VLAN, Vm, World
 
 RR, ASSOC, DEASSOC = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 LEAVES, SPINES, STATIONS = (1, 2, 3, 4), (11, 12), 8
@@ -137,6 +137,7 @@ def test_there_and_back_again_and_again_leaves_nothing(world: World) -> None:
     for _ in range(20):
         moves(world, vm, there, here)
         here, there = there, here
+        world.advance(SELDOM)
     assert places(world, vm) == [hv(1)]
     assert {dpid: len(rules) for dpid, rules in world.snapshot().items()} == first
     assert gates(world) == {vm.mac: 1}

@@ -9,7 +9,7 @@ from ryu_apps.evb.events import Mode
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
-from tests.worlds.bridge import HV1, HV2, HV3, HV4, S1, S2, Vm, World
+from tests.worlds.bridge import HV1, HV2, HV3, HV4, S1, S2, SELDOM, Vm, World
 
 VM = Vm(7)
 
@@ -98,6 +98,7 @@ def test_ping_pong_of_fifty_moves_leaves_no_trace(world: World) -> None:
             world.ask(port, VM, VdpMode.PREASSOCIATE_RR)
             world.ask(port, VM, VdpMode.ASSOCIATE)
             assert world.answer(port).success and gate_ports(world) == {port}
+            world.advance(SELDOM)
     world.ask(HV1, VM, VdpMode.DEASSOCIATE)
     empty = World()
     empty.connect()

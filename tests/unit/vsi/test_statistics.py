@@ -10,7 +10,7 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.idle_meters import LINGER
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS_MAC, S1, S2, Vm
+from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS_MAC, S1, S2, SELDOM, Vm
 from tests.worlds.counting import BY_NMS, FIRST, FROM, GROUPS, PLAIN, RULES, RULES_2, SINGLE, TO, CountingWorld, udp
 
 VM = Vm(7, type=PLAIN)
@@ -94,6 +94,7 @@ def test_ping_pong_counts_everything_once(world: CountingWorld) -> None:
     for target in (HV3, HV1, HV2, HV3, HV2, HV1) * 3:
         world.exchange_traffic(VM, world.places(VM)[0])
         world.move(VM, target)
+        world.advance(SELDOM)
     world.read()
     exact(world, VM)
     assert len(world.account(VM).tallies) == 1
