@@ -19,7 +19,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from ryu_apps.metrics.exposition import OLD_NAMES
-from ryu_apps.testbed.harness.ovsdb_cluster import OvsdbCluster
+from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
 from tests.app.test_evb_rest import free_port
 from tests.app.test_shared_store import CONFIG, leads
 from tests.app.test_starting import LAUNCHERS, Start, started
@@ -32,6 +32,7 @@ DASHBOARD = json.loads((ROOT / "contrib/grafana/evbridge.json").read_text())
 TARGETS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 #: What Grafana writes for its variables.
 QUERIES = [query.replace("$switch", ".*").replace("$__rate_interval", "1m") for query in TARGETS]
+POD = 'pod: {{name: a, directory: ["{remote}"], peers: {{b: {{urls: ["http://127.0.0.1:1/"]}}}}}}\n'
 NAME = re.compile(r"\b(?:evb|process)_\w+")
 
 
@@ -50,10 +51,13 @@ def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     folder = tmp_path_factory.mktemp("monitored")
     with (
         tempfile.TemporaryDirectory(prefix="ovsdb-") as short,
+        tempfile.TemporaryDirectory(prefix="ovsdb-") as another,
         OvsdbCluster(Path(short), size=1) as servers,
+        OvsdbCluster(Path(another), size=1, database=DIRECTORY) as directory,
         ExitStack() as stack,
     ):
-        (folder / "evbridge.yaml").write_text(CONFIG.format(remotes=f'"{servers.remotes[0]}"'))
+        pod = POD.format(remote=directory.remotes[0])
+        (folder / "evbridge.yaml").write_text(CONFIG.format(remotes=f'"{servers.remotes[0]}"') + pod)
         bridge = started(stack, LAUNCHERS["ryu-manager"], folder)
         bridge.await_serving()
         wait_for(lambda: leads(bridge), "leader")
