@@ -28,6 +28,7 @@ from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.followed import FollowedVsis
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.bridge.vsi_queries import VsiQueries
 from ryu_apps.evb.cluster.election import Election
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.event_catalogue.base import LogEvent
@@ -189,8 +190,11 @@ class EvbBridge(app_manager.RyuApp):
         # Who has just begun to lead knows no VSI before its engine is there.
         return replace(status, leads=status.leads and not self.engine.fencing.standby)
 
-    def followed(self) -> FollowedVsis:
-        """The VSIs as the leader of the cluster has saved them."""
+    def vsis(self) -> VsiQueries | FollowedVsis:
+        """The VSIs; at a standby as the leader of the cluster has saved them."""
+        cluster = self.cluster(time.monotonic())
+        if cluster is None or cluster.leads:
+            return self.queries.vsis
         records = {key: record.value for key, record in self.store.snapshot().items()}
         return FollowedVsis(self.settings.config.fabric, records, self.engine.types.recall)
 

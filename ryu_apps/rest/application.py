@@ -80,13 +80,13 @@ def _served(
         raise RestError(400, "the URL is not UTF-8") from None
     if running is None:
         raise RestError(503, "evb_bridge is not loaded")
-    cluster = None if called.everywhere else running.cluster(clock())
+    cluster = None if called.resource.everywhere else running.cluster(clock())
     if cluster is None or cluster.leads:
-        return _viewed(request, octets, running, called, called.view, clock, pause, elsewhere)
-    if called.followed is None:
+        return _viewed(request, octets, running, called, clock, pause, elsewhere)
+    if not called.resource.followed:
         raise refer_to_leader(cluster, request.path_qs)
     try:
-        answer = _viewed(request, octets, running, called, called.followed, clock, pause, elsewhere)
+        answer = _viewed(request, octets, running, called, clock, pause, elsewhere)
     except StoreError as error:
         raise RestError(503, f"this standby cannot read the store: {error}", **{"Retry-After": "1"}) from None
     # Of the records, not of the answer: this standby has seen everything that was in the store so long ago.
@@ -99,16 +99,16 @@ def _viewed(
     octets: bytes,
     running: Bridge,
     called: Called,
-    view: Callable[..., object],
     clock: Callable[[], float],
     pause: Callable[[float], None],
     elsewhere: Elsewhere,
 ) -> Response:
-    more: dict[str, object] = {} if called.body is None else {"body": _body(octets, called.body)}
-    if called.asks_caller:
+    resource = called.resource
+    more: dict[str, object] = {} if resource.body is None else {"body": _body(octets, resource.body)}
+    if resource.asks_caller:
         more["caller"] = request.environ.get(CALLER)
     pause(0)
-    match _found(view(running, clock(), **called.parameters, **more), clock, pause, elsewhere):
+    match _found(resource.view(running, clock(), **called.parameters, **more), clock, pause, elsewhere):
         case Negotiated(answer):
             content_type, parts = answer(request.headers.get("Accept", ""))
             response = body_of(parts, pause).response(request, content_type)

@@ -7,12 +7,12 @@ wait.  It runs between two events of the engine, so its answer is consistent.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
-from ryu_apps.evb.bridge.followed import FollowedVsis
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.bridge.vsi_queries import VsiStatus
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
@@ -42,6 +42,16 @@ class FileReloader(Protocol):
 
     def configuration(self) -> list[str]:
         """Read evbridge.yaml and the policies."""
+
+
+class Vsis(Protocol):
+    """The VSIs, as the engine or the records of a leader have them."""
+
+    def all(self, after: str = "") -> Iterator[VsiStatus]:
+        """Return the VSIs behind a text, in the order of their texts."""
+
+    def named(self, text: str) -> VsiStatus | None:
+        """Return the VSI of a canonical text; None: it is at no port."""
 
 
 class Pods(Protocol):
@@ -87,8 +97,8 @@ class Bridge(Protocol):
     def cluster(self, now: float) -> ClusterStatus | None:
         """The cluster as this bridge knows it; None: it is alone."""
 
-    def followed(self) -> FollowedVsis:
-        """The VSIs as the leader of the cluster has saved them.
+    def vsis(self) -> Vsis:
+        """The VSIs; at a standby as the leader of the cluster has saved them.
 
         Raises:
             StoreError: the store does not answer.

@@ -116,7 +116,7 @@ def _responses(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
         }
     if resource.method == "GET":
         answers["304"] = {"description": _STATUSES[304]}
-    if not resource.everywhere and resource.followed is None:
+    if not resource.everywhere and not resource.followed:
         place = {"description": "URL at the leader", "schema": {"type": "string"}}
         answers["307"] = {"description": _STATUSES[307], "headers": {"Location": place}}
     refusals = (*_EVERY, *(_WITH_BODY if resource.method != "GET" else ()))

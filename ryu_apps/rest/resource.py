@@ -42,7 +42,7 @@ class Resource:
         statuses: those of the view's answers.
         media_types: of an answer that is not JSON; the Accept header chooses.
         everywhere: each member of a cluster answers for itself; False: only the leader.
-        followed: view of a standby, from what the leader has saved; None: it refers to the leader.
+        followed: a standby answers, too, from what the leader has saved; False: it refers to the leader.
     """
 
     method: str
@@ -56,7 +56,7 @@ class Resource:
     statuses: tuple[int, ...] = (200,)
     media_types: tuple[str, ...] = ()
     everywhere: bool = False
-    followed: Callable[..., object] | None = None
+    followed: bool = False
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics.exposition import CONTENT_TYPES
 from ryu_apps.rest import configuration
 from ryu_apps.rest.access import access
@@ -33,7 +32,7 @@ from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
 from ryu_apps.rest.status import status
 from ryu_apps.rest.stream import CONTENT_TYPE as EVENT_STREAM
 from ryu_apps.rest.tokens import Role
-from ryu_apps.rest.vsis import deassociate, followed_vsi, followed_vsis, vsi, vsis
+from ryu_apps.rest.vsis import deassociate, vsi, vsis
 from ryu_apps.rest.vsitypes import POLICY_TYPE, policy, reload, vsitype, vsitypes
 from ryu_apps.version import VERSION
 
@@ -87,8 +86,8 @@ RESOURCES = (
     Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy, media_types=(POLICY_TYPE,), everywhere=True),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, filters=("manager",), everywhere=True),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_types=(POLICY_TYPE,), everywhere=True),
-    Resource("GET", "/evb/vsis", vsis, _OF_VSIS, listing=_BY_VSI, followed=followed_vsis),
-    Resource("GET", "/evb/vsis/{vsi}", vsi, followed=followed_vsi),
+    Resource("GET", "/evb/vsis", vsis, _OF_VSIS, listing=_BY_VSI, followed=True),
+    Resource("GET", "/evb/vsis/{vsi}", vsi, followed=True),
     Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen),
     Resource("GET", "/evb/vsis/{vsi}/state", state),
     Resource("POST", "/evb/vsis/{vsi}/handover", hand_over, body=Claimed, role=Role.OPERATE, statuses=(200, 409)),
@@ -149,24 +148,20 @@ def required_role(method: str, path: str) -> Role | None:
 
 
 class Called(NamedTuple):
-    """View of a request, its parameters, and the model of its body.
+    """The resource of a request, and the parameters of its view.
 
     Attributes:
         limit: the most items of a list.
-        key: member of an item of a list that names it; None: it is not read in parts.
-        everywhere: each member of a cluster answers for itself.
-        asks_caller: the view takes the token of the request.
-        followed: view of a standby; None: it refers to the leader.
     """
 
-    view: Callable[..., object]
+    resource: Resource
     parameters: Mapping[str, object]
-    body: type[Strict] | None
     limit: int
-    key: str | None
-    everywhere: bool
-    asks_caller: bool
-    followed: Callable[..., object] | None
+
+    @property
+    def key(self) -> str | None:
+        """Member of an item of a list that names it; None: it is not read in parts."""
+        return self.resource.listing.key if self.resource.listing else None
 
 
 def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
@@ -185,17 +180,7 @@ def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
             values = read({**found.groupdict(), **_asked(resource, query)}, resource.kinds)
             limit = values.pop("limit", MOST)
             assert isinstance(limit, int)
-            key = resource.listing.key if resource.listing else None
-            return Called(
-                resource.view,
-                values,
-                resource.body,
-                limit,
-                key,
-                resource.everywhere,
-                resource.asks_caller,
-                resource.followed,
-            )
+            return Called(resource, values, limit)
     methods = ", ".join(allowed(path))
     raise RestError(405, f"{path} takes {methods}, not {method}", Allow=methods)
 

@@ -45,21 +45,10 @@ def vsis(
     after: str = "",
 ) -> Iterator[JsonValue]:
     """All VSIs, or those that one port has with all of the properties; a VSI that leaves meanwhile is left out."""
-    return _listed(bridge, now, bridge.queries.vsis.all(after), _Filter(phase, port, type, vlan, switch))
-
-
-def followed_vsis(
-    bridge: Bridge,
-    now: float,
-    phase: str | None = None,
-    port: PortId | None = None,
-    type: TypeFilter | None = None,
-    vlan: int | None = None,
-    switch: int | None = None,
-    after: str = "",
-) -> Iterator[JsonValue]:
-    """As :func:`vsis`, at a standby: what the leader has saved of them."""
-    return _listed(bridge, now, bridge.followed().all(after), _Filter(phase, port, type, vlan, switch))
+    wanted = _Filter(phase, port, type, vlan, switch)
+    return (
+        _vsi_json(bridge, vsi, now) for vsi in bridge.vsis().all(after) if any(map(wanted.selects, vsi.attachments))
+    )
 
 
 def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
@@ -68,12 +57,7 @@ def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
     Raises:
         RestError: 404, it is attached to no port.
     """
-    return _vsi_json(bridge, _known(vsi, bridge.queries.vsis.named(vsi)), now)
-
-
-def followed_vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
-    """As :func:`vsi`, at a standby: what the leader has saved of it."""
-    return _vsi_json(bridge, _known(vsi, bridge.followed().named(vsi)), now)
+    return _vsi_json(bridge, _known(vsi, bridge.vsis().named(vsi)), now)
 
 
 def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
@@ -97,10 +81,6 @@ def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
     gone = queries.named(vsi) is None and not away
     body: JsonValue = {"vsi": vsi, "recalled": recalled, "gone": gone}
     return Reply(200 if gone else 202, body | ({"away": away} if away else {}))
-
-
-def _listed(bridge: Bridge, now: float, found: Iterator[VsiStatus], wanted: _Filter) -> Iterator[JsonValue]:
-    return (_vsi_json(bridge, vsi, now) for vsi in found if any(map(wanted.selects, vsi.attachments)))
 
 
 def _known(text: str, found: VsiStatus | None) -> VsiStatus:

@@ -12,6 +12,7 @@ from webob import Request, Response
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.followed import FollowedVsis
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.bridge.vsi_queries import VsiQueries
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
@@ -79,8 +80,10 @@ class RestWorld(World):
         """As the app does."""
         return self.in_cluster
 
-    def followed(self) -> FollowedVsis:
+    def vsis(self) -> VsiQueries | FollowedVsis:
         """As the app does; ``unreadable``: the store does not answer."""
+        if self.in_cluster is None or self.in_cluster.leads:
+            return self.queries.vsis
         if self.unreadable:
             raise StoreError("no leader")
         return FollowedVsis(self.fabric, self.store, self.engine.types.recall)

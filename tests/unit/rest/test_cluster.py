@@ -70,7 +70,7 @@ def test_standby_answers_for_itself_or_refers_to_the_leader(resource: Resource) 
     expected = path in own or path.startswith(("/evb/vsitypes", "/evb/page/"))
     # Whatever changes state of VSIs is the leader's.
     assert resource.everywhere is expected
-    if not expected and resource.followed is None:
+    if not expected and not resource.followed:
         filled = path.replace("{dpid}", "0000000000000001").replace("{number}", "1")
         filled = filled.replace("{balancer}", "b").replace("{backend}", "x")
         filled = filled.replace("{vsi}", "6e1f9a5c-8f0e-4d5b-9a3e-2f4f4b6a7c8d")
