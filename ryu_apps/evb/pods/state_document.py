@@ -93,7 +93,7 @@ def read(octets: bytes, vsi: str) -> VsiState:
         )
     except StateError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise StateError(f"no state of a VSI: {type(error).__name__} {error}") from error
 
 

@@ -60,6 +60,9 @@ def test_what_is_written_is_read() -> None:
         {"rules__0__actions": [["load", "reg0", 31, 2, "0x1"]]},
         {"memberships": "?"},
         {"totals": {"from_vm": [1, -2], "to_vm": [3, 4]}},
+        {"totals": {"from_vm": [1], "to_vm": [3, 4]}},
+        {"rules__0__actions": [["fin_timeout"]]},
+        {"rules__0__actions": [[]]},
     ],
 )
 def test_what_is_no_state_of_the_vsi_alone_is_refused(changes: dict[str, Any]) -> None:
