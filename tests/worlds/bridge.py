@@ -237,6 +237,7 @@ class World:
         exceeded: meters whose rate is exceeded, per datapath.
         capacity: of every switch.
         quiet: no frame meets the rules that the bridge writes, so those with an idle timeout end.
+        alone: there are no other pods.
         unproven: reasons for which gates must not open by meters, per datapath.
         life: of the engine; a switch here asks nobody for a role, :mod:`tests.worlds.fenced` has those that do.
     """
@@ -264,6 +265,7 @@ class World:
     exceeded: dict[int, set[int]] = field(default_factory=dict)
     capacity: SwitchCapacity = SwitchCapacity()
     quiet: bool = False
+    alone: bool = True
     unproven: dict[int, str] = field(default_factory=dict)
     life: Life = Life(1, True, {})
 
@@ -403,6 +405,7 @@ class World:
             forward_in_flight=self.forward_in_flight,
             statistics_retention=self.statistics_retention,
             life=self.life,
+            alone=self.alone,
         )
 
     def read_on(self, count: int) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership
 from ryu_apps.evb.events import CallOffClaim, ClaimVsi, Effect, FetchState, ReleaseClaim
 from ryu_apps.evb.generation import Life
@@ -112,6 +111,7 @@ class PodWorld(RestWorld):
         stopped: calls wait in ``waiting`` until :meth:`go_on`.
     """
 
+    alone: bool = False
     name: str = "a"
     view: PodView = field(default_factory=lambda: PodView(DirectoryModel(), "a"))
     others: dict[str, PodWorld] = field(default_factory=dict)
@@ -149,17 +149,6 @@ class PodWorld(RestWorld):
         self.stopped = False
         while self.waiting:
             self.waiting.pop(0)()
-
-    def _new_engine(self, records: dict[str, bytes] | None) -> Engine:
-        return Engine(
-            self.fabric,
-            self.policies,
-            records,
-            self.now,
-            self._first_sequence,
-            life=self.life,
-            alone=False,
-        )
 
     def restart_pod(self) -> None:
         """Start a new life of the bridge, with the records of its store."""
