@@ -17,9 +17,11 @@ from ryu_apps.evb.wire.vdp import Associate, DeAssociate, PreAssociateRR
 from tests.interop.private_ovs import PrivateOvs
 
 _PATIENCE = 10.0
-_TO_VM, _FROM_VM = 4000, 4001
+#: UDP ports of the streams.
+TO_VM, FROM_VM = 4000, 4001
 _KEEPER, _MOVER = 0x10, 0x200
-_UNIX = time.time() - time.monotonic()
+#: Seconds from monotonic to Unix time.
+UNIX = time.time() - time.monotonic()
 
 
 @dataclass(slots=True)
@@ -48,17 +50,17 @@ class Probes:
     def first_packets(self, vm_mac: int, open_gate: Callable[[], float], into: Sample | None) -> None:
         """Stream, open, and note how long the first packets took; ``open_gate`` returns when it was asked."""
         station, client = f"{self._name}-st1", f"{self._name}-cl1"
-        to_vm = f"{client}={udp(vm_mac, CLIENT_MAC, _TO_VM).hex()}"
-        from_vm = f"{station}={udp(CLIENT_MAC, vm_mac, _FROM_VM).hex()}"
+        to_vm = f"{client}={udp(vm_mac, CLIENT_MAC, TO_VM).hex()}"
+        from_vm = f"{station}={udp(CLIENT_MAC, vm_mac, FROM_VM).hex()}"
         with ExitStack() as stack:
-            ends = [listener(self._ovs, station, _TO_VM), listener(self._ovs, client, _FROM_VM)]
+            ends = [listener(self._ovs, station, TO_VM), listener(self._ovs, client, FROM_VM)]
             for end in ends:
                 stack.callback(end.close)
             stack.enter_context(process(self._ovs, "-m", "bench.stream", to_vm, from_vm, log=self._log))
             time.sleep(0.3)
             if any(end.drain() for end in ends):
                 raise RuntimeError("a packet got through a closed gate")
-            begin = open_gate() + _UNIX
+            begin = open_gate() + UNIX
             taken = [1e3 * (end.first(_PATIENCE).received - begin) for end in ends]
         if into is not None:
             into.to_vm.append(taken[0])

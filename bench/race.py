@@ -7,15 +7,13 @@ direction counts.  At both the destination is staged, and the client's switch kn
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import count as counter
 from pathlib import Path
 
@@ -23,14 +21,15 @@ import click
 from rich.console import Console
 
 from bench.figures import Figure, Line, Spread, write_json
+from bench.gate import FROM_VM, TO_VM, UNIX, Sample
 from bench.machine import machine
 from bench.meters import MANY, noise
 from bench.ovn import CHASSIS, Ovn, ovn
-from bench.rig import CLIENT_MAC
+from bench.rig import CLIENT_MAC, listener, process
 from bench.station import vsi_mac
-from bench.stream import Listener, udp
+from bench.stream import udp
 from bench.three import Setup, ThreeSwitches, three_switches
-from tests.interop.private_ovs import PrivateOvs, inside
+from tests.interop.private_ovs import inside
 
 COUNTS = (10, 100, 1_000, 5_000)
 #: evbridge as it is by default, and with what makes a move shorter.
@@ -42,24 +41,10 @@ SETUPS = {
 }
 _USUAL = "evbridge", "evbridge, copies and meters"
 _OVN = "OVN"
-_TO_VM, _FROM_VM = 4000, 4001
 _PATIENCE, _PORT, _VM = 10.0, 7100, 0x700
 #: A request to announce, as a hypervisor sends it for a VM that has arrived: a RARP broadcast.
 _ETH_P_RARP = 0x8035
 _ROOT = Path(__file__).parents[1]
-_UNIX = time.time() - time.monotonic()
-
-
-@dataclass(slots=True)
-class Times:
-    """Milliseconds of one contestant and size, each of the same moves."""
-
-    to_vm: list[float] = field(default_factory=list)
-    from_vm: list[float] = field(default_factory=list)
-
-    @property
-    def slower(self) -> list[float]:
-        return [max(both) for both in zip(self.to_vm, self.from_vm, strict=True)]
 
 
 class OvnContestant:
@@ -128,7 +113,7 @@ class EvbridgeContestant:
         """Suspend the VM at the first switch and associate it at the second; returns the time of the latter, unix."""
         self._bridge.suspend(self._number, *self._policy, CHASSIS[0])
         asked, _answered = self._bridge.activate(self._number, *self._policy, CHASSIS[1])
-        return asked + _UNIX
+        return asked + UNIX
 
     def end(self) -> None:
         """De-associate it."""
@@ -144,14 +129,14 @@ def move(contestant: Contestant, log: Path) -> tuple[float, float]:
     """Stage and move a VM under streams; milliseconds until the first frame to it, and from it, has come through."""
     contestant.stage()
     there, client = (contestant.switches[CHASSIS[place]] for place in (1, -1))
-    to_vm = udp(contestant.vm_mac, CLIENT_MAC, _TO_VM)
-    from_vm = udp(CLIENT_MAC, contestant.vm_mac, _FROM_VM)
+    to_vm = udp(contestant.vm_mac, CLIENT_MAC, TO_VM).hex()
+    from_vm = udp(CLIENT_MAC, contestant.vm_mac, FROM_VM).hex()
     with ExitStack() as stack:
-        ends = [_listener(there, "vm1", _TO_VM), _listener(client, "cl1", _FROM_VM)]
+        ends = [listener(there, "vm1", TO_VM), listener(client, "cl1", FROM_VM)]
         for end in ends:
             stack.callback(end.close)
-        stack.enter_context(_stream(client, "cl1", to_vm, log))
-        stack.enter_context(_stream(there, "vm1", from_vm, log))
+        stack.enter_context(process(client, "-m", "bench.stream", f"cl1={to_vm}", log=log))
+        stack.enter_context(process(there, "-m", "bench.stream", f"vm1={from_vm}", log=log))
         time.sleep(0.4)
         if any(end.drain() for end in ends):
             raise RuntimeError("a frame came through while the VM was staged")
@@ -159,25 +144,6 @@ def move(contestant: Contestant, log: Path) -> tuple[float, float]:
         taken = [1e3 * (end.first(_PATIENCE).received - asked) for end in ends]
     contestant.end()
     return taken[0], taken[1]
-
-
-def _listener(switch: PrivateOvs, interface: str, port: int) -> Listener:
-    with inside(switch.namespace):
-        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    return Listener(opened, interface, port)
-
-
-@contextmanager
-def _stream(switch: PrivateOvs, interface: str, frame: bytes, log: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "bench.stream", f"{interface}={frame.hex()}"]
-    with inside(switch.namespace), log.open("ab") as output:
-        environment = os.environ | {"PYTHONPATH": str(_ROOT)}
-        running = subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=output, stderr=output)
-    try:
-        yield
-    finally:
-        running.terminate()
-        running.wait(timeout=30)
 
 
 # --- all of them ----------------------------------------------------------------------------------
@@ -219,7 +185,7 @@ def measure(
 
 
 def _race(contestants: dict[str, Contestant], count: int, stateful: bool, rounds: int, log: Path) -> Figure:
-    times = {name: Times() for name in contestants}
+    times = {name: Sample() for name in contestants}
     for contestant in contestants.values():
         contestant.prepare(count, stateful)
     for turn in range(rounds + 1):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from bench.hub import Hub
 from bench.reference import Wish, frame
 from bench.station import MOVER, TIMERS, VID, BenchStation, vsi_mac
 from bench.stream import Listener
@@ -111,10 +112,10 @@ def listener(ovs: PrivateOvs, interface: str, port: int) -> Listener:
 
 
 @contextmanager
-def process(ovs: PrivateOvs, *arguments: str, log: Path, **environment: str) -> Iterator[None]:
-    """A Python program in the namespace of the switch."""
-    command = ["ip", "netns", "exec", ovs.namespace, sys.executable, *arguments]
-    with log.open("wb") as output:
+def process(at: PrivateOvs | Hub, *arguments: str, log: Path, **environment: str) -> Iterator[None]:
+    """A Python program in the namespace of a switch, or of the hub between switches."""
+    command = ["ip", "netns", "exec", at.namespace, sys.executable, *arguments]
+    with log.open("ab") as output:
         running = subprocess.Popen(
             command, cwd=_ROOT, env=os.environ | environment | {"PYTHONPATH": str(_ROOT)}, stdout=output, stderr=output
         )

@@ -6,8 +6,6 @@ controller is in the hub.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,10 +15,10 @@ from pathlib import Path
 
 from bench.hub import Hub, cable, hub
 from bench.ovn import CHASSIS
-from bench.rig import RYU_MANAGER, packet_socket
+from bench.rig import RYU_MANAGER, packet_socket, process
 from bench.station import TIMERS, VID, BenchStation, vsi
 from ryu_apps.evb.wire.vdp import Associate, DeAssociate, PreAssociateRR, RequestStatus
-from tests.interop.private_ovs import PrivateOvs, inside
+from tests.interop.private_ovs import PrivateOvs
 
 _SUBNET = "10.252.0"
 _BRIDGE = "sw"
@@ -102,7 +100,9 @@ def three_switches(
         between.address("mgmt", f"{_SUBNET}.254/24")
         switches = {name: stack.enter_context(PrivateOvs()) for name in CHASSIS}
         log = Path(folder, "log")
-        stack.enter_context(_controller(between, config, port, log))
+        listening = ("--ofp-listen-host", f"{_SUBNET}.254", "--ofp-tcp-listen-port", str(port))
+        command = ("-c", RYU_MANAGER, *listening, "ryu_apps.evb_bridge")
+        stack.enter_context(process(between, *command, log=log, EVBRIDGE_CONFIG=str(config)))
         try:
             _cables(switches)
             for number, (name, switch) in enumerate(switches.items(), start=1):
@@ -143,20 +143,6 @@ def _switch(between: Hub, name: str, switch: PrivateOvs, number: int, port: int)
 
 def _trunk(other: str) -> int:
     return 10 + CHASSIS.index(other)
-
-
-@contextmanager
-def _controller(between: Hub, config: Path, port: int, log: Path) -> Iterator[None]:
-    listening = ("--ofp-listen-host", f"{_SUBNET}.254", "--ofp-tcp-listen-port", str(port))
-    environment = os.environ | {"PYTHONPATH": str(_ROOT), "EVBRIDGE_CONFIG": str(config)}
-    command = [sys.executable, "-c", RYU_MANAGER, *listening, "ryu_apps.evb_bridge"]
-    with inside(between.namespace), log.open("wb") as output:
-        running = subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=output, stderr=output)
-    try:
-        yield
-    finally:
-        running.terminate()
-        running.wait(timeout=30)
 
 
 def _config(setup: Setup, type_ids: list[int], client_mac: int) -> str:
