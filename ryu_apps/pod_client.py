@@ -48,7 +48,7 @@ class PodClient:
         """Return the state of a VSI; None: the pod does not have it.
 
         Raises:
-            UnreachableError: nobody answers, or what comes cannot be used.
+            UnreachableError: no bridge of the pod answers, or what comes cannot be used.
         """
         answer = self._ask(peer, "GET", f"evb/vsis/{quote(vsi, safe='')}/state")
         if answer.status == 404:

@@ -32,7 +32,7 @@ from ryu_apps.process.heap import uncollected
 from ryu_apps.settings import BridgeSettings, ReadConfig, SettingsError, load_policy_set, read_config
 from ryu_apps.starting import build_engine
 
-#: Seconds to wait for a moment in which nobody owes an answer, and between two looks.
+#: Seconds to wait for a moment in which no answer is outstanding, and between two looks.
 _PATIENCE, _NAP = 10.0, 0.005
 
 Mistakes = list[str]

@@ -43,7 +43,7 @@ class CopiedMove(NamedTuple):
 
     Attributes:
         shield: guards of the switch that the VSI leaves, in place of a detour; None: it may have a detour.
-        followers: switches whose part of the move nobody has to wait for.
+        followers: switches whose part of the move the Associate does not wait for.
     """
 
     shield: RuleSet | None = None

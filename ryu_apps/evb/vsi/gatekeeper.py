@@ -40,7 +40,7 @@ class GateMove(NamedTuple):
 
     Attributes:
         changes: of each switch, to be made atomically.
-        followers: switches whose part nobody has to wait for, for they send copies to both ends of the move.
+        followers: switches whose part the Associate does not wait for: they send copies to both ends of the move.
     """
 
     changes: dict[int, RuleChange]

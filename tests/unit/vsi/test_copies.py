@@ -180,7 +180,7 @@ def test_nothing_is_left_and_no_room_stays_reserved(world: World) -> None:
 def test_an_abort_ends_it_first_where_copies_are_sent(world: World) -> None:
     world.hold.add(THIRD)
     world.ask(at(DESTINATION), VM, DEASSOCIATE)
-    assert guarded_switches(world) == {DESTINATION}, "as long as somebody may copy"
+    assert guarded_switches(world) == {DESTINATION}, "as long as a switch may copy"
     assert all(len(found) <= 1 for found in everywhere(world))
     world.release()
     assert left_over(world) == {}
