@@ -32,6 +32,24 @@ class _Silent(WSGIRequestHandler):
         pass
 
 
+class RequestClock:
+    """Time of one request, which pauses of its answer advance.
+
+    That of the bridge stands still: the server has a thread of its own, and a stream pauses until it notices that its
+    client has gone: stations of a bridge whose clock went on meanwhile would expire.
+    """
+
+    def __init__(self, world: RestWorld) -> None:
+        self._world = world
+        self._paused = 0.0
+
+    def now(self) -> float:
+        return self._world.now + self._paused
+
+    def pause(self, seconds: float) -> None:
+        self._paused += seconds
+
+
 class Site:
     """A bridge with five VSIs behind a web server with tokens."""
 
@@ -53,9 +71,8 @@ class Site:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Any:
-        request = Request(environ)
-        world = self.world
-        response = respond(request, lambda: world, lambda: world.now, world._pause, unhurried)
+        clock = RequestClock(self.world)
+        response = respond(Request(environ), lambda: self.world, clock.now, clock.pause, unhurried)
         return response(environ, start_response)
 
 
@@ -167,7 +184,10 @@ def test_events_go_on_where_the_list_ends(site: Site, monkeypatch: pytest.Monkey
     monkeypatch.setattr(show.RestClient, "follow", followed)
     done = run(site, "events", "--follow", "--json")
     assert done.exit_code == 0
+    # Answered when the server has noticed that the stream's client has gone: it serves one request at a time.
+    run(site, "status")
     assert [json.loads(line) for line in done.output.splitlines()] == site.world.get("/evb/events")
+    site.world.ask(HV2, Vm(5), VdpMode.DEASSOCIATE)
 
 
 # --- when there is no answer -------------------------------------------------------------------------
