@@ -38,6 +38,7 @@ from ryu_apps.evb.vsi.flapping import HELD, MOVES, WITHIN, Flapping
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
+from ryu_apps.evb.vsi.steps import GateSwitch
 from ryu_apps.evb.vsi.takeovers import Takeovers, WaitingTakeover
 from ryu_apps.evb.vsi.treatment import treatment_of
 from ryu_apps.evb.vsi_types.database import LookupPending, Settled, TypeDatabase, TypeLookup
@@ -174,13 +175,15 @@ class Decisions:
         return True
 
     def _is_damped(self, attachment: Attachment, now: float) -> bool:
-        """Refuse an Associate of a VSI that moves too often; Pre-Associates change no gate."""
+        """Refuse an Associate that takes a VSI which is taken too often; Pre-Associates change no gate."""
         vsi = attachment.vsi
-        if attachment.machine.wanted is not VdpMode.ASSOCIATE or vsi.owner is None:
+        if attachment.machine.wanted is not VdpMode.ASSOCIATE or vsi.owner in (None, attachment):
             return False
-        if not self._flapping.is_damped(vsi.vsi_id, attachment.port, now):
+        if not self._flapping.is_damped(vsi.vsi_id, now):
             return False
-        reason = f"the VSI has moved {MOVES} times within {WITHIN} s, and stays at {vsi.owner.port} for {HELD} s"
+        reason = (
+            f"ports have taken the VSI {MOVES} times within {WITHIN} s, and it stays at {vsi.owner.port} for {HELD} s"
+        )
         self._refuse(attachment, Refusal(VdpError.INSUFFICIENT_RESOURCES, False, reason), now)
         return True
 
@@ -207,10 +210,11 @@ class Decisions:
         if attachment.holding.program is not None:
             self._registry.hold(attachment, *attachment.holding.program.binding.claims)
 
-    def owned(self, vsi: Vsi, now: float) -> None:
+    def owned(self, gate_switch: GateSwitch, now: float) -> None:
         """End the contest for a VSI whose gate is open, newly or at another port."""
-        if vsi.owner is not None and self._flapping.moved(vsi.vsi_id, vsi.owner.port, now):
-            self._effects.put(vsi.owner.log_event(VsiFlapping, MOVES, WITHIN))
+        vsi = gate_switch.attachment.vsi
+        if gate_switch.losers and self._flapping.taken(vsi.vsi_id, now):
+            self._effects.put(gate_switch.attachment.log_event(VsiFlapping, MOVES, WITHIN))
         if self.takeovers.settle(vsi.vsi_id):
             self.log_settled(vsi.vsi_id)
 

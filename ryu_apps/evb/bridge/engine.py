@@ -102,10 +102,11 @@ from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place
-from ryu_apps.evb.vsi.registry import Registry, Vsi
+from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.reservation import Reservations
 from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
+from ryu_apps.evb.vsi.steps import GateSwitch
 from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
@@ -481,8 +482,9 @@ class Engine:
                 self.pods.observe(effect)
         return effect
 
-    def _opened(self, vsi: Vsi, now: float) -> None:
+    def _opened(self, gate_switch: GateSwitch, now: float) -> None:
         """Process an open gate, newly or at another port, that every switch has confirmed."""
-        self.associations.opened(vsi, now)
+        vsi = gate_switch.attachment.vsi
+        self.associations.opened(gate_switch, now)
         self.snooper.activated(vsi, now)
         self._in_flight.confirmed(vsi, now)

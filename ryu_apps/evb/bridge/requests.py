@@ -31,6 +31,7 @@ from ryu_apps.evb.vsi.departures import Departures
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
 from ryu_apps.evb.vsi.stale_rules import StaleRules
+from ryu_apps.evb.vsi.steps import GateSwitch
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.wire.vdp import Association, ManagerId, RequestStatus, VdpError, VdpMode, identity_of
 
@@ -132,10 +133,11 @@ class Associations:
         self._go_on(now)
         self._answers.conclude()
 
-    def opened(self, vsi: Vsi, now: float) -> None:
+    def opened(self, gate_switch: GateSwitch, now: float) -> None:
         """Note that a gate is open, newly or at another port."""
+        vsi = gate_switch.attachment.vsi
         self._answers.owned(vsi.vsi_id, vsi.owner)
-        self._decisions.owned(vsi, now)
+        self._decisions.owned(gate_switch, now)
 
     def fetched(self, token: int, offer: Offer, now: float) -> None:
         """Process the answer of a VSI manager, or its absence."""

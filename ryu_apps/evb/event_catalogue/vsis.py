@@ -213,10 +213,10 @@ class VsiContested(VsiEvent):
 
 @event("vsi.flapping")
 class VsiFlapping(VsiEvent):
-    """A VSI has moved so often that the port that has it keeps it for a while: two stations fight over it.
+    """Ports have taken a VSI from each other so often that the one that has it keeps it for a while: stations fight.
 
     Attributes:
-        moves: number of moves.
+        moves: how often.
         seconds: time in which there were so many, and for which other ports are refused.
     """
 

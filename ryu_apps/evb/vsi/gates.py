@@ -77,11 +77,10 @@ class GateSwitches:
 
         Not before all switches have confirmed: until then the gate may have to go back to one of these ports.
         """
-        for displaced in dict.fromkeys(gate_switch.displaced):
-            if displaced is not gate_switch.attachment and displaced.present:
-                if displaced.holding.program is not None:
-                    displaced.holding.program.phase = Phase.STAGED
-                self._pending.decide(displaced, BridgeDeassociate("associated at another port"))
+        for loser in gate_switch.losers:
+            if loser.holding.program is not None:
+                loser.holding.program.phase = Phase.STAGED
+            self._pending.decide(loser, BridgeDeassociate("associated at another port"))
 
     def undo(self, attachment: Attachment) -> None:
         """Give the gate back to the attachment that had it before the change to this one, if it is still there."""

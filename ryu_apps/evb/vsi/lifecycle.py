@@ -33,7 +33,7 @@ from ryu_apps.evb.vsi.installer import Installer
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.records.keeper import Documents, RecordKeeper
-from ryu_apps.evb.vsi.registry import Attachment, Vsi
+from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import Reservations
 from ryu_apps.evb.vsi.state_refresh import StateRefresh
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
@@ -63,7 +63,7 @@ class Lifecycle(TokenOwner):
         refresh: what keeps staged state up to date.
         preparation: what prepares flips.
         gates, grants, installer, groups, counters: gates and records under way, bodies, multicast groups, statistics.
-        opened: called when a VSI's gate is open, newly or at another port, and every switch has confirmed.
+        opened: called when a gate is open, newly or at another port, and every switch has confirmed.
         refused: called with switch, reason and time when a switch refuses what it should have taken.
         is_clear: called when a gate would open; False: another pod may have the VSI, :meth:`cleared` follows.
         called_off: called when the newest request of an attachment is not carried out any more.
@@ -97,7 +97,7 @@ class Lifecycle(TokenOwner):
             pending, ledger, epochs, gatekeeper, self.groups, self.state, self.counters, gatekeeper.meters
         )
         self.withdrawal = Withdrawal(self.installer, self.gates, self.grants, self.state, pending)
-        self.opened: Callable[[Vsi, float], None] = lambda vsi, now: None
+        self.opened: Callable[[GateSwitch, float], None] = lambda gate_switch, now: None
         self.refused: Callable[[int, str, float], None] = lambda dpid, reason, now: None
         self.is_clear: Callable[[Attachment], bool] = lambda attachment: True
         self.called_off: Callable[[Attachment], None] = lambda attachment: None
@@ -375,7 +375,7 @@ class Lifecycle(TokenOwner):
         newest = attachment.holding.program is gate_switch.program
         if newest:
             self.pending.decide(attachment, Granted())
-        self.opened(attachment.vsi, now)
+        self.opened(gate_switch, now)
         if newest:
             self.withdrawal.sweep_retired(attachment)
         self.gates.displace(gate_switch)

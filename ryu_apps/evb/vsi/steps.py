@@ -90,7 +90,7 @@ class GateSwitch:
     Attributes:
         old_owner, old_program: attachment and program of the gate before the change, which get it back if it fails.
         source: place of the VSI's state before the change.
-        displaced: attachments that get a De-Associate when the change is confirmed.
+        displaced: attachments that had the gate before, also those whose change was not confirmed by every switch.
     """
 
     attachment: Attachment
@@ -102,6 +102,12 @@ class GateSwitch:
     waiting: set[int] = field(default_factory=set)
     saving: bool = False
     settled: bool = False
+
+    @property
+    def losers(self) -> list[Attachment]:
+        """Attachments that the VSI is taken from, and that get a De-Associate when the change is confirmed."""
+        displaced = dict.fromkeys(self.displaced)
+        return [loser for loser in displaced if loser is not self.attachment and loser.present]
 
 
 @dataclass(eq=False, slots=True)

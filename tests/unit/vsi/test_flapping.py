@@ -68,6 +68,43 @@ def test_what_moves_as_often_but_more_slowly_is_not_damped(world: RestWorld) -> 
     assert told(world) == []
 
 
+def test_a_vm_that_is_stopped_and_started_elsewhere_is_not_damped(world: RestWorld) -> None:
+    for here, there in ((HV1, HV3), (HV3, HV1)) * MOVES:
+        world.ask(here, VM, VdpMode.DEASSOCIATE)
+        world.ask(there, VM, VdpMode.ASSOCIATE)
+        assert gate_ports(world) == {there}
+    fight(world, 1, 0.0)
+    assert told(world) == []
+
+
+def test_a_source_that_lets_go_first_is_not_damped(world: RestWorld) -> None:
+    for here, there in ((HV1, HV3), (HV3, HV1)) * MOVES:
+        for port, mode in ((there, VdpMode.PREASSOCIATE_RR), (here, VdpMode.DEASSOCIATE), (there, VdpMode.ASSOCIATE)):
+            world.ask(port, VM, mode)
+            assert world.answer(port).success
+    assert told(world) == []
+
+
+def test_migrations_after_each_of_which_the_vm_starts_where_it_began_count_once(world: RestWorld) -> None:
+    for _ in range(MOVES - 1):
+        fight(world, 1, 0.0)
+        world.ask(HV3, VM, VdpMode.DEASSOCIATE)
+        world.ask(HV1, VM, VdpMode.ASSOCIATE)
+        assert gate_ports(world) == {HV1}
+    assert told(world) == []
+
+
+def test_a_thief_that_lets_go_each_time_is_damped(world: RestWorld) -> None:
+    for _ in range(MOVES):
+        fight(world, 1, 0.0)
+        world.ask(HV3, VM, VdpMode.DEASSOCIATE)
+        world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert told(world) == ["vsi.flapping"]
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
+    assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
+    assert gate_ports(world) == {HV1}
+
+
 def test_a_reservation_is_granted_meanwhile(world: RestWorld) -> None:
     fight(world, MOVES, QUICKLY)
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
