@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from ryu_apps.evb.flow.features import SwitchFeatures, lacking
 from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
@@ -25,8 +26,8 @@ from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.switches.bringup import DesiredState
 from ryu_apps.evb.switches.samples import sample
-from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, PortId
-from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, Interface, PortId
+from ryu_apps.evb.topology.graph import Routes, TrunkGraph
 from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.in_flight import InFlight
@@ -34,6 +35,19 @@ from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Amounts, in_tables
+
+
+class _Base(NamedTuple):
+    """The base of a switch, and from what it was composed beside the fabric.
+
+    Composed again only if one of the two has changed: an audit compares it every few minutes, and each reading of the
+    metrics counts it.  The rules are those that the bridge keeps as written to the switch, so they take no more memory.
+    """
+
+    routes: Routes
+    vsi_ports: tuple[Interface, ...]
+    change: RuleChange
+    rules: RuleSet
 
 
 class DesiredRules:
@@ -61,20 +75,31 @@ class DesiredRules:
         self._of_balancers = RuleChange(
             add=tuple(balancer_rules(fabric.balancers)), meters=balancer_meters(fabric.balancers)
         )
+        self._bases: dict[int, _Base] = {}
 
     def base(self, dpid: int) -> RuleChange:
         """Return the rules, groups and meters of a switch that do not depend on stations and VSIs."""
+        return self._base(dpid).change
+
+    def _base(self, dpid: int) -> _Base:
+        routes, vsi_ports = self._wiring.routes, tuple(self._gatekeeper.vsi_ports.interfaces(dpid))
+        base = self._bases.get(dpid)
+        if base is None or base.routes is not routes or base.vsi_ports != vsi_ports:
+            change = self._compose_base(dpid, vsi_ports)
+            base = self._bases[dpid] = _Base(routes, vsi_ports, change, rule_set(change.add))
+        return base
+
+    def _compose_base(self, dpid: int, vsi_ports: tuple[Interface, ...]) -> RuleChange:
         switch = self._fabric.switches[dpid]
         common = infrastructure(switch, self._wiring, self._hosts, self._clients)
         guarded, proxied = self._guards if switch.extended else self._plain_guards, appliances(self._fabric, dpid)
         # The configuration has no load balancers beside switches without extensions.
         copies = RuleChange(add=tuple(mirrors(self._fabric, dpid, self._wiring)))
         out = RuleChange(add=tuple(uplinks(self._fabric, dpid, self._wiring)))
-        there = self._gatekeeper.vsi_ports.interfaces(dpid)
         metered = RuleChange() if switch.gate is GateMode.RULES or not switch.extended else self._stops
         copied = self._fabric.converge is Converge.COPY and switch.extended
         copying = limit_of_copies() if copied else RuleChange()
-        edges = map(vsi_port, there)
+        edges = map(vsi_port, vsi_ports)
         return merge(common, guarded, proxied, self._of_balancers, copies, out, metered, copying, *edges)
 
     def routed(self, dpid: int) -> RuleChange:
@@ -90,8 +115,8 @@ class DesiredRules:
 
         Between two steps VSIs may come and go.  Which of them are in the state is then open.
         """
-        base = self.base(dpid)
-        rules: RuleSet = rule_set((*base.add, *self._punting_of_stations(dpid)))
+        _, _, base, of_base = self._base(dpid)
+        rules: RuleSet = of_base | rule_set(self._punting_of_stations(dpid))
         yield len(rules)
         for body in [body for body in self._lifecycle.installer.bodies.values() if body.dpid == dpid]:
             for part in in_parts(body.block):

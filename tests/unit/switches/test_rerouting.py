@@ -8,6 +8,7 @@ from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.rule import Bucket, Group, GroupType, OutputGroup
 from ryu_apps.evb.pipeline.tables import TRUNK_GROUP, WAY_GROUP, CookieKind
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.switches.audit import INTERVAL
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import VLAN, Delivered, Vm, World
@@ -103,6 +104,18 @@ def test_a_spine_that_dies_is_gone_around_and_comes_back(world: World) -> None:
         assert [heard(world, source, mac_of(other)) for other in others] == [hosts(other) for other in others]
     for leaf in LEAVES:
         world.link(PortId(leaf, 1), up=True)
+    assert (world.snapshot(), {dpid: dict(table.groups) for dpid, table in world.tables.items()}) == before
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_audits_and_returning_switches_go_by_the_routes_in_force(world: World, emptied: bool) -> None:
+    """Not by those for which the rules of a switch were composed before."""
+    world.link(PortId(L2, 1), up=False)
+    before = world.snapshot(), {dpid: dict(table.groups) for dpid, table in world.tables.items()}
+    if emptied:
+        for dpid in world.fabric.switches:
+            world.restart_switch(dpid)
+    world.advance(2 * INTERVAL)
     assert (world.snapshot(), {dpid: dict(table.groups) for dpid, table in world.tables.items()}) == before
 
 
