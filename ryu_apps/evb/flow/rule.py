@@ -54,7 +54,8 @@ FIELD_SIZES: dict[str, int] = {
     "metadata": 8,
 }
 
-_RANK = {name: rank for rank, name in enumerate(FIELD_SIZES)}
+#: Field -> its place in a match, and its greatest value.
+_RANK_AND_FULL = {name: (rank, (1 << (8 * size)) - 1) for rank, (name, size) in enumerate(FIELD_SIZES.items())}
 
 #: ``vlan_vid`` carries this bit for every tagged frame (OFPVID_PRESENT).
 VLAN_PRESENT = 0x1000
@@ -113,18 +114,19 @@ def match(**fields: int | tuple[int, int]) -> Match:
     """
     found = []
     for name, given in fields.items():
-        if name not in FIELD_SIZES:
+        if name not in _RANK_AND_FULL:
             raise ValueError(f"unknown match field {name!r}")
         value, mask = given if isinstance(given, tuple) else (given, None)
-        full = (1 << (8 * FIELD_SIZES[name])) - 1
+        rank, full = _RANK_AND_FULL[name]
         if mask == 0:
             continue
         if mask == full:
             mask = None
         if not 0 <= value <= full or (mask is not None and value & ~mask):
             raise ValueError(f"{name}={value:#x} does not fit mask {mask}")
-        found.append(FieldMatch(name, value, mask))
-    return tuple(sorted(found, key=lambda field_match: _RANK[field_match.name]))
+        found.append((rank, FieldMatch(name, value, mask)))
+    # Ranks differ, so that no two fields are compared.
+    return tuple([field_match for _, field_match in sorted(found)])
 
 
 @dataclass(frozen=True, slots=True)

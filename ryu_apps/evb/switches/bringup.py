@@ -379,5 +379,6 @@ def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
 
 def owners(rules: Iterable[Rule], kind: CookieKind) -> set[int]:
     """The owners of a kind among some rules."""
-    parsed = (parse_cookie(rule.cookie) for rule in rules)
+    # Rules by the hundred have the same cookie.
+    parsed = map(parse_cookie, {rule.cookie for rule in rules})
     return {owner.owner for owner in parsed if owner is not None and owner.kind is kind}
