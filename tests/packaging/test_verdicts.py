@@ -13,6 +13,7 @@ from textwrap import dedent
 import pytest
 
 from ryu_apps.testbed.harness.shell import wait_until
+from tests.worlds.draws import MORE_IN_A_SOAK
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,6 +116,22 @@ def test_draws_and_order_are_the_same_in_every_run_and_others_in_a_soak(
         drawn(test, "--hypothesis-profile", "soak", "--hypothesis-seed", seed, "--shuffle", seed) for seed in "12"
     )
     assert len({tuple(lines) for lines in (usual, one, other)}) == 3
+
+
+COUNTED = """
+    from tests.worlds.draws import drawn as examples
+
+    @examples(20)
+    @given(st.integers())
+    def test_it(number):
+        print("drawn", number)
+    """
+
+
+def test_a_soak_draws_more(tmp_path: Path) -> None:
+    test = written(tmp_path, COUNTED)
+    usual, soak = (len(drawn(test, "--hypothesis-profile", name)) for name in ("evbridge", "soak"))
+    assert (usual, soak) == (20, 20 * MORE_IN_A_SOAK)
 
 
 def test_what_fails_is_told_as_it_was_drawn_with_a_blob_to_draw_it_again(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ from tests.worlds.bridge import (
     with_gates,
     without_extensions,
 )
+from tests.worlds.draws import drawn
 from tests.worlds.limited import SPEEDS
 from tests.worlds.order import EffectOrder
 from tests.worlds.prepared_flips import FlipComparison
@@ -655,11 +656,11 @@ def _outside(table: FlowTable, owner: int) -> list[Rule]:
 
 
 TestBridgeModel = BridgeModel.TestCase
-TestBridgeModel.settings = settings(max_examples=60, stateful_step_count=40)
+TestBridgeModel.settings = drawn(25, steps=40)
 TestMeteredBridgeModel = MeteredBridgeModel.TestCase
-TestMeteredBridgeModel.settings = settings(max_examples=60, stateful_step_count=40)
+TestMeteredBridgeModel.settings = drawn(25, steps=40)
 TestPlainBridgeModel = PlainBridgeModel.TestCase
-TestPlainBridgeModel.settings = settings(max_examples=30, stateful_step_count=40)
+TestPlainBridgeModel.settings = drawn(15, steps=40)
 
 
 @pytest.mark.soak

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.pipeline.copies import GUARD_SECONDS
@@ -14,6 +14,7 @@ from ryu_apps.evb.wire.vdp import VdpMode
 from tests.property.test_fabric_paths import somebody_obeys
 from tests.worlds.bridge import World
 from tests.worlds.copied import VM, at, copying, everywhere, to_vm
+from tests.worlds.draws import drawn
 
 RR, ASSOCIATE, DEASSOCIATE = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 PLACES = [(3, [(1, 2), (1, 3), (2, 3)]), (5, [(leaf, spine) for leaf in (1, 2, 3) for spine in (4, 5)])]
@@ -61,7 +62,7 @@ class Mover:
         )
 
 
-@settings(max_examples=30)
+@drawn(12)
 @given(data=st.data())
 def test_a_staged_vm_gets_nothing_and_is_where_it_is_when_the_associate_is_answered(data: st.DataObject) -> None:
     mover = Mover(data)
@@ -85,7 +86,7 @@ def test_a_staged_vm_gets_nothing_and_is_where_it_is_when_the_associate_is_answe
     mover.is_active_at(mover.there)
 
 
-@settings(max_examples=20)
+@drawn(8)
 @given(data=st.data())
 def test_whatever_happens_to_a_move_no_frame_comes_twice_and_nothing_is_left(data: st.DataObject) -> None:
     mover = Mover(data)

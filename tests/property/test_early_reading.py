@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.events import Apply, EndRead, Mode, ReadRules
@@ -19,6 +19,7 @@ from ryu_apps.evb.vsi import state_transfer
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.vsi.test_state_transfer import DUAL, IDLE, SINGLE, learn, ports, state, walled
 from tests.worlds.bridge import HV1, HV3, POLICIES, S1, S2, Vm, World
+from tests.worlds.draws import drawn
 
 _MOST = 40
 _PORTS = st.sets(st.integers(1, _MOST), max_size=20)
@@ -44,7 +45,7 @@ def forget(world: World, ports_to_close: set[int]) -> None:
     early=st.sampled_from([0, 8, _MOST]),
     together=st.sampled_from([1, 3, _MOST]),
 )
-@settings(deadline=None, max_examples=50)
+@drawn(20)
 @example(DUAL, {1, 2}, {3, 4, 5}, {1}, set(), 1, 1, True, _MOST, 1)
 @example(DUAL, {1, 2}, {3, 4, 5}, {1}, set(), 1, 1, True, 1, 1)
 @example(DUAL, {1, 2}, {3, 4, 5}, {2, 3}, {6}, 1, 2, False, _MOST, 3)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import combinations
 
 import networkx as nx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.flow.rule import VLAN_PRESENT
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import VLAN, Vm, World
+from tests.worlds.draws import drawn
 
 HOST, STATION = 1, 2
 BROADCAST = 0xFFFFFFFFFFFF
@@ -82,7 +83,7 @@ def everything_arrives(world: World) -> None:
             assert say(world, source, mac_of(target)) == ([target] if target in there else [])
 
 
-@settings(max_examples=60)
+@drawn(20)
 @given(fabric=fabrics(), data=st.data())
 def test_ways_change_without_loops(fabric: Fabric, data: st.DataObject) -> None:
     world = World(fabric)
@@ -103,7 +104,7 @@ def test_ways_change_without_loops(fabric: Fabric, data: st.DataObject) -> None:
     everything_arrives(world)
 
 
-@settings(max_examples=30)
+@drawn(15)
 @given(fabric=fabrics(), data=st.data())
 def test_a_controller_that_comes_back_changes_no_way(fabric: Fabric, data: st.DataObject) -> None:
     world = World(fabric)
@@ -154,13 +155,13 @@ def move_at_random(world: World, data: st.DataObject, homes: list[int], overtaki
         nothing_under_way_goes_round(world, vm)
 
 
-@settings(max_examples=50)
+@drawn(20)
 @given(fabric=fabrics(), data=st.data())
 def test_a_vm_moves_without_loops(fabric: Fabric, data: st.DataObject) -> None:
     move_at_random(World(fabric, forward_in_flight=2), data, sorted(fabric.switches), overtaking=False)
 
 
-@settings(max_examples=50)
+@drawn(20)
 @given(leaves=st.integers(2, 4), spines=st.integers(1, 3), data=st.data())
 def test_moves_that_overtake_each_other_make_no_loop_between_leaves_and_spines(
     leaves: int, spines: int, data: st.DataObject

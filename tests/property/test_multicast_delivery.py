@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.model import ALL_SOURCES, NO_SOURCES, MulticastGroup, SourceFilter
@@ -14,6 +14,7 @@ from ryu_apps.evb.wire.group_record import RecordType
 from ryu_apps.evb.wire.membership import group_mac
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import OPEN, VLAN, Vm, World
+from tests.worlds.draws import drawn
 from tests.worlds.multicast import CONFIGURED, FIXED, SIX, SNOOPED, TWIN, G, S, T, multicast_world, stream, tell, vm
 
 STATIONS, HOST, FIRST_TRUNK = (1, 2), 3, 11
@@ -128,7 +129,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=100)
+@drawn(40)
 @given(st.sampled_from(SHAPES), st.frozensets(st.integers(1, 5)), st.lists(steps, min_size=3, max_size=14))
 def test_everybody_who_wants_a_datagram_gets_it_once(
     links: tuple[tuple[int, int], ...], hosts: frozenset[int], script: list[tuple[object, ...]]

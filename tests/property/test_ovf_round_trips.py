@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.model import VsiTypeKey
@@ -23,6 +23,7 @@ from ryu_apps.ovf.policy_text import policy_lines
 from ryu_apps.ovf.profile import profile_of
 from ryu_apps.ovf.values import ports_of, written
 from ryu_apps.ovf.writer import write_envelope
+from tests.worlds.draws import drawn
 
 
 def numbers(bits: int, maskable: bool) -> st.SearchStrategy[Any]:
@@ -63,7 +64,7 @@ def values(field: str) -> st.SearchStrategy[Any]:
     return st.one_of(items(field), st.lists(items(field), min_size=1, max_size=4))
 
 
-@settings(max_examples=1000)
+@drawn(250)
 @given(st.sampled_from(sorted(KINDS)).flatmap(lambda field: st.tuples(st.just(field), values(field))))
 def test_a_value_that_was_written_is_the_value_that_was_read(case: tuple[str, Any]) -> None:
     field, value = case
@@ -71,7 +72,7 @@ def test_a_value_that_was_written_is_the_value_that_was_read(case: tuple[str, An
     assert parse_field(field, written(field, alternatives)) == alternatives
 
 
-@settings(max_examples=300)
+@drawn(75)
 @given(values("tcp_dst"))
 def test_the_ends_of_a_range_are_given_for_nothing_but_that_range(value: Any) -> None:
     alternatives = parse_field("tcp_dst", value)
@@ -95,7 +96,7 @@ data = st.recursive(
 )
 
 
-@settings(max_examples=400)
+@drawn(100)
 @given(st.dictionaries(st.sampled_from(["rules", "rule", "a", "b", "yes"]), data, min_size=1, max_size=4))
 def test_data_that_was_written_is_the_data_that_was_read(data: dict[str, Any]) -> None:
     document = read_document("x", "".join(f"{line}\n" for line in policy_lines(data)))
@@ -192,7 +193,7 @@ def imported(package: Package) -> Package:
     return found
 
 
-@settings(max_examples=300)
+@drawn(75)
 @given(policies())
 def test_a_policy_that_was_exported_and_imported_means_what_it_meant(data: dict[str, Any]) -> None:
     known = profile_and_digest(text_of(data))
@@ -234,13 +235,13 @@ def packages(draw: st.DrawFn) -> Package:
     return Package(tuple(networks.values()), tuple(PROFILES), () if list(clashes(found)) else found)
 
 
-@settings(max_examples=300)
+@drawn(75)
 @given(packages())
 def test_a_package_that_was_exported_and_imported_is_the_same_package(package: Package) -> None:
     assert imported(package) == package
 
 
-@settings(max_examples=300)
+@drawn(75)
 @given(packages())
 def test_instances_that_were_written_are_the_instances_that_were_read(package: Package) -> None:
     found, diagnostics = load_instances("i.yaml", instances_text(package))

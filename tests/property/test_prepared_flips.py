@@ -12,6 +12,7 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.property.test_bridge_model import ALL_SPEEDS, FABRIC, OTHERS, TYPES
 from tests.worlds.bridge import EAGER, HV1, HV2, HV3, HV4, OPEN_2, S1, S2, Vm, World
+from tests.worlds.draws import drawn
 from tests.worlds.prepared_flips import FlipComparison
 
 PORTS = st.sampled_from([HV1, HV2, HV3, HV4])
@@ -83,6 +84,7 @@ STEPS = st.lists(
 )
 
 
+@drawn(40)
 @given(STEPS)
 def test_a_prepared_flip_is_the_one_that_is_due(steps: list[Step]) -> None:
     world = World(FABRIC, policies=TYPES, forward_in_flight=2, capacity=SwitchCapacity(speeds=ALL_SPEEDS))

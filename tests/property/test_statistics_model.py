@@ -14,6 +14,7 @@ from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, HV4, NMS, S1, S2, Vm
 from tests.worlds.counting import BROADCAST, FROM, PLAIN, RULES, RULES_2, TO, CountingWorld, udp
+from tests.worlds.draws import drawn
 
 #: Each VM moves between two ports of its own: without reflective relay nothing goes back to where it came from,
 #: and counts nevertheless (docs/switch.rst).
@@ -155,7 +156,7 @@ class Statistics(RuleBasedStateMachine):
 
 
 TestStatistics = Statistics.TestCase
-TestStatistics.settings = settings(max_examples=60, stateful_step_count=40)
+TestStatistics.settings = drawn(25, steps=40)
 
 
 class TestStatisticsSoak(Statistics.TestCase):

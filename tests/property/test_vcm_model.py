@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -11,6 +11,7 @@ from ryu_apps.vcm.move import DeadlinePassed, Ladder, Lapsed, MoveState, MoveSte
 from ryu_apps.vcm.orchestrator import Go, HaltGoal, MoveLimits, NodeLost, Orchestrator, ReleasePlaces, StepAnswer, Use
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, make_plan, strain
+from tests.worlds.draws import drawn
 from tests.worlds.vcm import Hypervisors, PlanRun, a_node, a_vm, inventory
 
 
@@ -146,10 +147,11 @@ class PlanModel(RuleBasedStateMachine):
                 assert truth.associated[name] == {where}
 
 
-PlanModel.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+PlanModel.TestCase.settings = drawn(60, steps=40)
 TestPlanModel = PlanModel.TestCase
 
 
+@drawn(40)
 @given(plans(), WAYS, st.booleans(), st.data())
 def test_an_evacuation_ends_with_nobody_there_or_with_an_explanation(
     planned: tuple[Inventory, Plan], way: Ladder, ahead: bool, data: st.DataObject
@@ -169,6 +171,7 @@ def test_an_evacuation_ends_with_nobody_there_or_with_an_explanation(
             assert all(f"{node}: " in told for node in cluster.nodes if node != where)
 
 
+@drawn(40)
 @given(plans(), WAYS, st.integers(0, 60))
 def test_undone_at_any_moment_everything_is_as_before(
     planned: tuple[Inventory, Plan], way: Ladder, answers: int
@@ -186,6 +189,7 @@ def test_undone_at_any_moment_everything_is_as_before(
     assert not any(played.hypervisors.reserved.values())
 
 
+@drawn(40)
 @given(clusters(), st.data())
 def test_a_place_shares_no_more_with_its_group_than_it_has_to(cluster: Inventory, data: st.DataObject) -> None:
     assume(cluster.vms)
@@ -213,6 +217,7 @@ def test_a_place_shares_no_more_with_its_group_than_it_has_to(cluster: Inventory
         assert shared(ranking.candidates[0].node) == min(shared(candidate.node) for candidate in ranking.candidates)
 
 
+@drawn(40)
 @given(clusters())
 def test_rebalancing_makes_it_better_with_every_move_and_comes_to_an_end(cluster: Inventory) -> None:
     now = Occupancy(cluster)
@@ -229,6 +234,7 @@ def _fits(node: InventoryNode, cluster: Inventory, now: Occupancy) -> bool:
     return node.capacity.holds(now.used(node.name))
 
 
+@drawn(40)
 @given(plans())
 def test_a_plan_fits_at_every_moment_when_it_is_carried_out_in_its_order(planned: tuple[Inventory, Plan]) -> None:
     cluster, plan = planned

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -26,6 +25,7 @@ from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.wire.status import ResponseStatus
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, OPEN, Vm
+from tests.worlds.draws import drawn
 from tests.worlds.managers import OTHER, REMOTE, SOURCE, ManagersWorld, policy
 
 TYPES = (VsiTypeKey(70, 1), VsiTypeKey(70, 2), OPEN)
@@ -164,7 +164,4 @@ def offer_of(mood: str, key: VsiTypeKey) -> Offer:
 
 
 def test_any_order_of_answers_failures_and_restarts() -> None:
-    run_state_machine_as_test(
-        Managers,
-        settings=settings(max_examples=60, stateful_step_count=30),
-    )
+    run_state_machine_as_test(Managers, settings=drawn(25, steps=30))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
-from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import NMS_MAC, Vm
+from tests.worlds.draws import drawn
 from tests.worlds.vswitch import HV, NMS, SERVER1, SERVER2, STATION1, STATION2, ServerWorld, tap_of
 
 VMS = (Vm(7), Vm(8))
@@ -88,4 +88,4 @@ class Taps(RuleBasedStateMachine):
 
 
 TestTaps = Taps.TestCase
-TestTaps.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestTaps.settings = drawn(25, steps=25)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.events import SwitchCapacity
@@ -14,6 +14,7 @@ from ryu_apps.evb.vsi.reservation import METERS, RULES, ResourceKind, SwitchReso
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.vsi.test_reservations import FIRST, SECOND, new_world, nothing_reserved, refused
 from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, Vm, two_switches
+from tests.worlds.draws import drawn
 from tests.worlds.limited import BOTH, RESERVED, SPEED, LimitedWorld
 
 PROBE, RESERVE = VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR
@@ -35,7 +36,7 @@ def verdicts(world: LimitedWorld, vm: Vm) -> tuple[str | None, str | None]:
     speed=st.sampled_from([SPEED // 4, SPEED]),
     kind=st.sampled_from([BOTH, RESERVED]),
 )
-@settings(deadline=None, max_examples=60)
+@drawn(25)
 def test_probe_and_reservation_have_the_same_verdict(
     meters: int, rules: int, table: Table, room: int, speed: int, kind: VsiTypeKey
 ) -> None:
