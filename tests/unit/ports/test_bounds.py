@@ -48,7 +48,7 @@ def attachment(world: World, vm: Vm) -> Attachment:
     return vsi.attachments[HV1]
 
 
-def test_a_port_has_no_more_than_so_many_vsis_and_others_are_not_affected(world: World) -> None:
+def test_a_port_has_no_more_than_so_many_vsis_until_one_goes_and_others_are_not_affected(world: World) -> None:
     ask_for_many(world, range(MAX_VSIS), VdpMode.PREASSOCIATE)
     assert len(world.engine.registry) == MAX_VSIS
     late = Vm(MAX_VSIS)
@@ -58,13 +58,8 @@ def test_a_port_has_no_more_than_so_many_vsis_and_others_are_not_affected(world:
     assert world.engine.registry.named(late.text) is None
     world.ask(HV2, late, VdpMode.ASSOCIATE)
     assert world.answer(HV2).success
-
-
-def test_room_is_made_by_a_vsi_that_goes(world: World) -> None:
-    ask_for_many(world, range(MAX_VSIS), VdpMode.PREASSOCIATE)
-    world.advance(1.0)
     world.ask(HV1, Vm(0), VdpMode.DEASSOCIATE)
-    world.ask(HV1, Vm(MAX_VSIS), VdpMode.PREASSOCIATE)
+    world.ask(HV1, Vm(MAX_VSIS + 1), VdpMode.PREASSOCIATE)
     assert world.answer(HV1).success
 
 
