@@ -338,6 +338,7 @@ class Engine:
         self.lifecycle.resumed()
         recovery = Recovery(self.fabric.switches, records, not self.not_restored)
         self.lifecycle.installer.remember_ended(not recovery.over)
+        self.lifecycle.installer.shared.others_use = recovery.in_grace
         self.associations.resume(known[DEPARTED], now)
         return recovery
 

@@ -269,4 +269,5 @@ class SwitchEvents(TokenOwner):
         self._requests.stale_rules.returned(dpid)
         if written := self._recovery.end_grace(dpid):
             self._effects.put(Save(self._tokens.take(), written))
+        self._lifecycle.installer.shared.claimed(dpid)
         self._lifecycle.installer.remember_ended(not self._recovery.over)

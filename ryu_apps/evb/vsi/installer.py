@@ -23,7 +23,6 @@ from ryu_apps.evb.services.body import (
     meters_of_vsi,
     minimum_of,
     multicast_of,
-    pages,
 )
 from ryu_apps.evb.snooping.subscriptions import carried_groups
 from ryu_apps.evb.topology.fabric import PortId
@@ -38,6 +37,7 @@ from ryu_apps.evb.vsi.pending import PendingChanges, type_lane
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import METERS, RULES, Demand, Reservations, SwitchResource
+from ryu_apps.evb.vsi.shared_rules import SharedRules
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import DeleteByCookie, Staging
@@ -47,6 +47,7 @@ class Installer:
     """The bodies in all switches.
 
     Attributes:
+        shared: rules that programs of a switch share.
         bodies: type bodies by datapath id and epoch.
         indices: those that stand for programs.
         idle_meters: rate limits whose rules are gone.
@@ -65,7 +66,8 @@ class Installer:
         counters: CounterReader,
         gate_meters: GateMeters,
     ) -> None:
-        self.bodies: dict[tuple[int, int], TypeBody] = {}
+        self.shared = SharedRules(pending, ledger, gatekeeper.set_members)
+        self.bodies = self.shared.bodies
         self.indices = Indices(OWNER_BITS)
         self.idle_meters = IdleMeters()
         self.gate_meters = gate_meters
@@ -278,7 +280,7 @@ class Installer:
         for vid in self._gatekeeper.floods.rooms.ended(dpid, binding):
             self._ledger.release(dpid, ("flood", vid))
         self._ledger.bandwidth.release(binding.vsi_index)
-        self._dismiss_members(dpid, program)
+        self.shared.dismiss_members(dpid, program)
         index = binding.vsi_index
         if self._remembers_ended:
             self.ended.add((index, binding.generation))
@@ -293,21 +295,7 @@ class Installer:
         self.idle_meters.retire(dpid, (*_own_meters(program), *self._counters.retired(attachment, program)))
         change = RuleChange(delete_by_cookie=tuple(owned))
         self._send_sweep(attachment, change, index, index=None if left else index)
-        shared = self.bodies.get((dpid, program.epoch))
-        if shared is None or program not in shared.users:
-            return
-        del shared.users[program]
-        if not shared.users:
-            del self.bodies[dpid, program.epoch]
-            self._ledger.release(dpid, ("type", program.epoch))
-            self._send_sweep(attachment, RuleChange(delete_by_cookie=pages(shared.block)), type_lane(program.epoch))
-
-    def _dismiss_members(self, dpid: int, program: Installation) -> None:
-        """Release what a program has of sets, as a member and as the last user at its switch."""
-        self._gatekeeper.set_members.release(program)
-        change = self._gatekeeper.set_members.part(program)
-        if change and dpid in self._pending.up:
-            self._pending.send(dpid, change, Mode.ATOMIC, GATE_LANE)
+        self.shared.leave_body(attachment, program)
 
     def _send_sweep(self, attachment: Attachment, change: RuleChange, lane: int, index: int | None = None) -> None:
         dpid = attachment.port.dpid
