@@ -14,6 +14,7 @@ from ryu_apps.evb.events import Apply, Confirmed
 from ryu_apps.evb.flow.rule import Learn, LearnSpec, Output, Rule, match, whole
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie, owned_by
 from ryu_apps.evb.switches.bringup import Bringup, DesiredState, SwitchState
+from ryu_apps.evb.switches.recovery import Patience
 from ryu_apps.evb.tokens import TokenTable
 from tests.interop.controller import Controller
 from tests.interop.learning import TCP, install
@@ -83,7 +84,7 @@ def test_what_is_learnt_between_reading_and_removal_goes_with_the_body(
     bringup = Bringup(lambda _: DesiredState({}, (), ()), TokenTable())
     with clients.at_work():
         wait_for(lambda: controller.rules(OF_STATE), "something learnt")
-        asked = bringup.connected(controller.dpid, {}, patient=False)
+        asked = bringup.connected(controller.dpid, {}, Patience.NONE)
         change = bringup.read(controller.dpid, asked.token, controller.rules(OURS))
         clients.go_on(50)
         assert isinstance(change, Apply) and isinstance(controller.apply(change.change, change.mode), Confirmed)

@@ -69,7 +69,7 @@ class Comparisons(TokenOwner):
     def begin(self, dpid: int) -> None:
         """Read a switch, to bring it up once more."""
         state = self._bringup.switches[dpid]
-        self._effects.put(self._bringup.connected(dpid, state.ports, self._recovery.in_grace(dpid), state.early))
+        self._effects.put(self._bringup.connected(dpid, state.ports, self._recovery.patience(dpid), state.early))
 
     def _suspend(self, dpid: int, until: float) -> None:
         """Send nothing to a switch step by step until it has been compared, which is not before a time."""

@@ -120,7 +120,7 @@ class SwitchEvents(TokenOwner):
         self._lifecycle.counters.returned(dpid, event.meters)
         if self._recovery.in_grace(dpid):
             self._go_on_relaying(dpid, event.relaying)
-        self._effects.put(self._bringup.connected(dpid, ports, self._recovery.in_grace(dpid)))
+        self._effects.put(self._bringup.connected(dpid, ports, self._recovery.patience(dpid)))
         self._requests.keep_alives.restart_keep_alive(dpid, now)
         self._effects.put(SwitchConnected(dpid))
         if not event.watched and switch.extended:
@@ -228,6 +228,7 @@ class SwitchEvents(TokenOwner):
             self._ports.frame(frame, now)
         if state.unclaimed:
             self._effects.put(RulesUnclaimed(dpid, len(state.unclaimed)))
+        if state.unclaimed and self._recovery.in_grace(dpid):
             self._agenda.set((Chore.SWEEP, dpid), self._recovery.begin_grace(dpid, now + self._grace))
         else:
             # All that the switch holds is explained by records, so it has no past that a station could still claim.
@@ -257,12 +258,16 @@ class SwitchEvents(TokenOwner):
 
     def sweep_unclaimed(self, dpid: int, now: float) -> None:
         """Remove what no station has claimed in the grace time; a switch that is not ready is given more time."""
-        if not self._bringup.ready(dpid):
-            return
-        if change := self._bringup.abandoned(dpid):
+        if self._bringup.ready(dpid):
+            self._abandon(dpid, self._recovery.is_last(dpid))
+            self._recovered(dpid)
+
+    def _abandon(self, dpid: int, last: bool) -> None:
+        if change := self._bringup.abandoned(dpid, last):
             self._effects.put(UnclaimedRulesRemoved(dpid, len(change.remove)))
             self._effects.put(Apply(dpid, 0, change, Mode.BULK))
-        self._recovered(dpid)
+        if left := self._bringup.switches[dpid].unclaimed:
+            self._effects.put(RulesUnclaimed(dpid, len(left)))
 
     def _recovered(self, dpid: int) -> None:
         """End the grace time of a switch: rules of released VSIs that it still held are gone."""
@@ -270,4 +275,7 @@ class SwitchEvents(TokenOwner):
         if written := self._recovery.end_grace(dpid):
             self._effects.put(Save(self._tokens.take(), written))
         self._lifecycle.installer.shared.claimed(dpid)
+        if self._recovery.over:
+            for other in filter(self._bringup.ready, self._bringup.switches):
+                self._abandon(other, last=True)
         self._lifecycle.installer.remember_ended(not self._recovery.over)

@@ -16,6 +16,7 @@ from ryu_apps.evb.flow.rule import FIRST_FLOOD_GROUP, VLAN_PRESENT, CookieMask, 
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.metered_gate import gate_number, shut
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie
+from ryu_apps.evb.switches.recovery import Patience
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId
 
@@ -100,7 +101,7 @@ class SwitchState:
 
     Attributes:
         ports: port number -> link is up.
-        patient: rules without a record are left for a while.
+        patience: which rules without a record are left for a while.
         token: of the change or read it is expected to answer.
         written, groups: the rules and groups it holds as far as was read and sent while it was being brought up.
         learns: cookies under which it may hold more, as far as was known then.
@@ -116,7 +117,7 @@ class SwitchState:
 
     dpid: int
     ports: dict[int, bool]
-    patient: bool
+    patience: Patience
     readiness: Readiness = Readiness.READING
     token: int = 0
     written: RuleSet = field(default_factory=dict)
@@ -164,16 +165,16 @@ class Bringup:
         return state is not None and state.readiness is Readiness.READY
 
     def connected(
-        self, dpid: int, ports: dict[int, bool], patient: bool, early: list[FrameReceived] | None = None
+        self, dpid: int, ports: dict[int, bool], patience: Patience, early: list[FrameReceived] | None = None
     ) -> ReadRules:
         """A switch is there: ask what it holds.
 
         Args:
-            patient: leave rules without a record for now; a VSI may still claim them.
+            patience: rules without a record that are left for now; a VSI may still claim them.
             early: frames that have waited through an earlier attempt.
         """
         self._give_back(dpid)
-        state = SwitchState(dpid, dict(ports), patient, token=self._tokens.take(self.owner), early=early or [])
+        state = SwitchState(dpid, dict(ports), patience, token=self._tokens.take(self.owner), early=early or [])
         self.switches[dpid] = state
         return ReadRules(dpid, state.token, OURS)
 
@@ -219,13 +220,14 @@ class Bringup:
             return None
         wanted = self._wanted(dpid)
         state.written = wanted.judged(rules)
-        if state.patient:
+        if state.patience is not Patience.NONE:
             rivals = _rivals(state.written, wanted.rules.values())
             state.unclaimed = {
                 key: rule
-                for key, rule in state.written.items()
+                for key, rule in (state.written if state.patience is Patience.ALL else _ways(state.written)).items()
                 if key not in wanted.rules and key not in rivals and self._claimable(rule)
             }
+        if state.patience is Patience.ALL:
             state.gates = _gates(state.unclaimed.values())
         state.readiness = Readiness.INSTALLING
         step = replace(
@@ -277,14 +279,19 @@ class Bringup:
         state.unclaimed = {key: rule for key, rule in state.unclaimed.items() if key not in rivals}
         return merge(change, RuleChange(remove=tuple(rivals.values())))
 
-    def abandoned(self, dpid: int) -> RuleChange:
-        """Remove the rules without a record that no VSI has claimed in time."""
+    def abandoned(self, dpid: int, last: bool) -> RuleChange:
+        """Remove the rules without a record that no VSI has claimed in time.
+
+        Args:
+            last: ways to VSIs of other switches, too; False: their stations may yet claim them.
+        """
         state = self.switches[dpid]
         if not state.unclaimed:
             return RuleChange()
         wanted = self._wanted(dpid)
-        left, state.unclaimed, state.gates = state.unclaimed, {}, {}
-        remove = wanted.removal(rule for key, rule in left.items() if key not in wanted.rules)
+        left, state.unclaimed, state.gates = state.unclaimed, {} if last else _ways(state.unclaimed), {}
+        gone = (rule for key, rule in left.items() if key not in wanted.rules and key not in state.unclaimed)
+        remove = wanted.removal(gone)
         return replace(remove, keep_meters=wanted.keep_meters, keep_groups=wanted.keep_groups)
 
     def lives_elsewhere(self, port: PortId, bindings: Iterable[Binding]) -> str | None:
@@ -353,6 +360,14 @@ def _rivals(held: RuleSet, wanted: Iterable[Rule]) -> RuleSet:
         for key, rule in held.items()
         if key not in open_here and _place(rule, Table.INGRESS, "eth_src") in destinations
     }
+
+
+def _ways(held: RuleSet) -> RuleSet:
+    """The rules of gates of VSIs that are at other switches: those of which no body is here."""
+    parsed = {key: parse_cookie(rule.cookie) for key, rule in held.items()}
+    bodies = {owner[1:] for owner in parsed.values() if owner is not None and owner.kind is CookieKind.VSI_BODY}
+    gates = {key: owner for key, owner in parsed.items() if owner is not None and owner.kind is CookieKind.GATE}
+    return {key: held[key] for key, owner in gates.items() if owner[1:] not in bodies}
 
 
 def _gates(rules: Iterable[Rule]) -> dict[tuple[int, int], frozenset[int]]:

@@ -8,6 +8,7 @@ controller that is restarted meanwhile grants the whole time again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import Enum
 
 import msgpack
 
@@ -17,6 +18,17 @@ from ryu_apps.evb.record_kinds import RECOVERING
 KEY = RECOVERING.key()
 #: The records of a new store.
 UNKNOWN: dict[str, bytes | None] = {KEY: msgpack.packb([])}
+
+
+class Patience(Enum):
+    """Rules without a record that a switch keeps."""
+
+    NONE = "none"
+    """The past of all switches is known."""
+    WAYS = "ways to VSIs of other switches"
+    """Its own stations have had their time, those of another switch have not."""
+    ALL = "all"
+    """Its stations may yet claim them."""
 
 
 class Recovery:
@@ -39,6 +51,16 @@ class Recovery:
     def in_grace(self, dpid: int) -> bool:
         """True if rules of a switch that no record explains may be in use."""
         return dpid in self._waiting
+
+    def patience(self, dpid: int) -> Patience:
+        """Return which rules without a record a switch keeps."""
+        if self.in_grace(dpid):
+            return Patience.ALL
+        return Patience.NONE if self.over else Patience.WAYS
+
+    def is_last(self, dpid: int) -> bool:
+        """Return True if no other switch has stations that may yet claim rules."""
+        return self._waiting <= {dpid}
 
     @property
     def over(self) -> bool:

@@ -95,3 +95,63 @@ def test_the_last_known_user_of_a_set_leaves_the_members_that_others_use() -> No
     world.ask(HV3, member, VdpMode.DEASSOCIATE)
     world.advance(GRACE)
     assert not world.rules(S1, CookieKind.GATE, CookieKind.VSI_BODY, CookieKind.TYPE_BODY)
+
+
+# --- a switch that comes late ---------------------------------------------------------------------
+def claim_here(world: World, seconds: float) -> None:
+    """The stations of the first switch say what they use, each second."""
+    for _ in range(int(seconds)):
+        world.advance(1.0)
+        for port, vm in ((HV1, VM), (HV2, OTHER)):
+            world.ask(port, vm, VdpMode.ASSOCIATE)
+
+
+def reached_far(world: World) -> bool:
+    return send(world, NMS, NMS_MAC, FAR.mac) == [(HV3, FAR.mac)]
+
+
+def test_ways_to_vsis_of_a_switch_that_comes_late_stay(world: World) -> None:
+    world.disconnect(S2)
+    claim_here(world, 2 * GRACE)
+    assert not world.engine.recovery.in_grace(S1) and reached_far(world)
+    world.restart_controller()
+    world.disconnect(S2)
+    world.advance(1.0)
+    assert reached_far(world), "the time of the first switch is over, and that of the second is not"
+    world.engine.comparisons.compare(S1, world.now)
+    world.advance(1.0)
+    assert reached_far(world)
+
+
+def test_they_go_with_the_last_time_for_claims(world: World) -> None:
+    before = world.snapshot()
+    world.disconnect(S2)
+    claim_here(world, 2 * GRACE)
+    world.connect(S2)
+    claim_here(world, GRACE)
+    assert world.engine.recovery.over and not reached_far(world)
+    assert len(world.rules(S1, CookieKind.GATE)) < sum(
+        rule.cookie >> 44 & 0xF == CookieKind.GATE for rule in before[S1].values()
+    )
+    assert world.engine.comparisons.drifted == 0
+
+
+def test_what_is_claimed_late_is_not_taken(world: World) -> None:
+    world.disconnect(S2)
+    claim_here(world, 2 * GRACE)
+    world.connect(S2)
+    for _ in range(int(GRACE)):
+        world.advance(1.0)
+        world.ask(HV3, FAR, VdpMode.ASSOCIATE)
+        claim_here(world, 1.0)
+    assert world.engine.recovery.over and reached_far(world)
+
+
+def test_only_the_ways_stay(world: World) -> None:
+    """Rules that a switch has of its own VSIs go when its time is over, even if that of the others is not."""
+    world.disconnect(S2)
+    world.advance(2 * GRACE)
+    assert gate_ports(world) == {HV3} and reached_far(world)
+    assert not world.rules(S1, CookieKind.TYPE_BODY, CookieKind.VSI_BODY)
+    (alarm,) = [event.detail for event in world.happened if event.kind == "switch.unclaimed" and event.dpid == S1][-1:]
+    assert alarm["rules"] == len(world.rules(S1, CookieKind.GATE))
