@@ -107,6 +107,7 @@ from ryu_apps.evb.vsi.reservation import Reservations
 from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.vsi.steps import GateSwitch
+from ryu_apps.evb.vsi.unclaimed_floods import UnclaimedFloods
 from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
@@ -187,6 +188,8 @@ class Engine:
             statistics_retention,
         )
         up, self.counters = self.lifecycle.up, self.lifecycle.counters
+        pending, ended = self.lifecycle.pending, self.lifecycle.installer.ended
+        self._floods = UnclaimedFloods(gatekeeper, self.registry, pending, ended)
         self.types = TypeDatabase(policies, managers, self.registry, tokens, effects)
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
         self.wanted = DesiredRules(
@@ -256,6 +259,7 @@ class Engine:
             self._ports,
             self.associations,
             self.snooper,
+            self._floods,
             tokens,
             effects,
             agenda,

@@ -42,6 +42,7 @@ from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.reservation import Reservations, budgets
+from ryu_apps.evb.vsi.unclaimed_floods import UnclaimedFloods
 
 #: A bridge that has lost its records waits for the stations to claim what they still use: for the longest keep-alive
 #: timeout and this many seconds.
@@ -69,6 +70,7 @@ class SwitchEvents(TokenOwner):
         ports: PortEvents,
         requests: Associations,
         snooper: Snooper,
+        floods: UnclaimedFloods,
         tokens: TokenTable,
         effects: EffectSink,
         agenda: Agenda,
@@ -85,6 +87,7 @@ class SwitchEvents(TokenOwner):
         self._ports = ports
         self._requests = requests
         self._snooper = snooper
+        self._floods = floods
         self._tokens = tokens
         self._effects = effects
         self._agenda = agenda
@@ -175,6 +178,7 @@ class SwitchEvents(TokenOwner):
                 self._lifecycle.installer.indices.reserve(index)
         if self._recovery.in_grace(dpid):
             self._recognize_stations(dpid, rules)
+            self._floods.read(dpid, rules)
         install = self._bringup.read(dpid, token, rules)
         if install is not None:
             self._effects.put(install)
@@ -259,6 +263,8 @@ class SwitchEvents(TokenOwner):
     def sweep_unclaimed(self, dpid: int, now: float) -> None:
         """Remove what no station has claimed in the grace time; a switch that is not ready is given more time."""
         if self._bringup.ready(dpid):
+            # First: no copy leads into the body of a VSI whose gate is gone.
+            self._floods.drop(dpid)
             self._abandon(dpid, self._recovery.is_last(dpid))
             self._recovered(dpid)
 

@@ -10,6 +10,7 @@ from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import Group, RuleChange
 from ryu_apps.evb.pipeline.flood import Flood, FloodMember, FloodVid, unknown_unicast
 from ryu_apps.evb.pipeline.flood_classes import ClassFlood
+from ryu_apps.evb.pipeline.flood_reader import ShownMember
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.vsi.flood_rooms import FloodRooms
 
@@ -33,6 +34,8 @@ class Floods:
         self._floods: dict[tuple[int, int], Flood] = {}
         # Grows with each change of the members.
         self._versions: Counter[tuple[int, int]] = Counter()
+        # Of VSIs that have yet to claim their rules, by VID and MAC address.
+        self._unclaimed: dict[tuple[int, int | None], tuple[Membership, ...]] = {}
         # VSIs that own a whole VID, by VID: only these VIDs flood frames to unknown addresses.
         self._whole_vids: dict[int, set[str]] = {}
         for dpid, vid, ports in _host_ports(fabric):
@@ -77,6 +80,7 @@ class Floods:
         """
         # Several members share a rule, so it is composed anew and compared; a change for each member alone could remove
         # a rule that another member needs.
+        before = (*before, *self._claimed(after))
         memberships = (*before, *after)
         # The rules before are read in full: members and pages are changed in place below.
         old = {(dpid, vid): self._of(dpid, vid) for dpid, vid, _ in memberships}
@@ -99,6 +103,7 @@ class Floods:
         """
         if any(dpid in self.plain or member.mac is None for dpid, _, member in (*before, *after)):
             return None
+        before = (*before, *self._claimed(after))
         changes: dict[int, RuleChange] = {}
         for dpid, vid in sorted({(dpid, vid) for dpid, vid, _ in (*before, *after)}):
             flood = self._floods.get((dpid, vid)) or FloodVid(vid)
@@ -113,12 +118,16 @@ class Floods:
 
     def versions(self, memberships: Iterable[Membership]) -> tuple[int, ...]:
         """Return numbers that grow when the members of the VIDs of some memberships change."""
-        return tuple(self._versions[dpid, vid] for dpid, vid, _ in memberships)
+        memberships = tuple(memberships)
+        return tuple(self._versions[dpid, vid] for dpid, vid, _ in (*memberships, *self._claimed(memberships)))
 
     def replace(
         self, vsi: str, before: Iterable[Membership], after: tuple[Membership, ...], pages: tuple[int | None, ...] = ()
     ) -> None:
         """Replace the memberships of a VSI whose changes are known from :meth:`preview`."""
+        before = (*before, *self._claimed(after))
+        for _, vid, member in after if self._unclaimed else ():
+            self._unclaimed.pop((vid, member.mac), None)
         self._versions.update({(dpid, vid) for dpid, vid, _ in (*before, *after)})
         # Old members leave first: a member that is in both, added before, would be removed again.
         for dpid, vid, member in before:
@@ -131,6 +140,45 @@ class Floods:
             self._floods[dpid, vid].add(member, page)
             if member.mac is None:
                 self._whole_vids.setdefault(vid, set()).add(vsi)
+
+    # --- VSIs that have yet to claim their rules ---
+    def adopt(self, dpid: int, shown: Iterable[ShownMember]) -> None:
+        """Take up members that a switch shows and that no VSI has claimed yet."""
+        for vid, page, member in shown if dpid not in self.plain else ():
+            if (dpid, vid) not in self._floods:
+                self._floods[dpid, vid] = self._new(dpid, vid)
+            self._floods[dpid, vid].add(member, page)
+            self._versions[dpid, vid] += 1
+            self._unclaimed[vid, member.mac] = (*self._unclaimed.get((vid, member.mac), ()), (dpid, vid, member))
+
+    def drop(self, dpid: int) -> tuple[RuleChange, frozenset[int]]:
+        """Remove the members of a switch that were not claimed; returns its change, and the VIDs concerned."""
+        gone = self._unclaimed_at(dpid)
+        vids = frozenset(vid for _, vid, _ in gone)
+        before = {vid: self._of(dpid, vid)[0] for vid in vids}
+        self._forget(gone)
+        return merge(*(difference(before[vid], self._of(dpid, vid)[0]) for vid in sorted(vids))), vids
+
+    def _unclaimed_at(self, dpid: int) -> list[Membership]:
+        return [member for members in self._unclaimed.values() for member in members if member[0] == dpid]
+
+    def _claimed(self, memberships: Iterable[Membership]) -> tuple[Membership, ...]:
+        """Return the unclaimed members that some memberships of a VSI take the place of, wherever they are."""
+        if not self._unclaimed:
+            return ()
+        return tuple(
+            unclaimed for _, vid, member in memberships for unclaimed in self._unclaimed.get((vid, member.mac), ())
+        )
+
+    def _forget(self, gone: list[Membership]) -> None:
+        for dpid, vid, member in gone:
+            self._floods[dpid, vid].remove(member)
+            self._versions[dpid, vid] += 1
+            left = tuple(kept for kept in self._unclaimed[vid, member.mac] if kept != (dpid, vid, member))
+            if left:
+                self._unclaimed[vid, member.mac] = left
+            else:
+                del self._unclaimed[vid, member.mac]
 
     def _toggle_unknown(self, vid: int, before: bool, changes: dict[int, RuleChange]) -> None:
         after = bool(self._whole_vids.get(vid))

@@ -6,6 +6,7 @@ rotations of load balancers, because a back end gets connections from the moment
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import NO_CHANGE, Meter, Rule, RuleChange
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.flood import FloodMember
+from ryu_apps.evb.pipeline.flood_reader import ShownMember
 from ryu_apps.evb.pipeline.gate import to_vm_metadata
 from ryu_apps.evb.pipeline.infrastructure import port_groups
 from ryu_apps.evb.pipeline.metered_gate import metered_gate, opened, shut
@@ -278,6 +280,21 @@ class Gatekeeper:
         Records keep them: after a restart the same pages give the same rules, so the comparison finds no difference.
         """
         return tuple(map(self.floods.page_of, vsi.members))
+
+    def adopt_members(self, dpid: int, shown: Iterable[ShownMember]) -> dict[int, RuleChange]:
+        """Take up members of broadcasts that no record explains; returns the changes of other switches."""
+        self._moves += 1
+        _, vids = self.floods.drop(dpid)
+        members = tuple(shown)
+        self.floods.adopt(dpid, members)
+        return self.groups.rebase(vids | {found.vid for found in members})
+
+    def drop_members(self, dpid: int) -> dict[int, RuleChange]:
+        """Remove the members of a switch that were not claimed; returns the change of each switch."""
+        self._moves += 1
+        change, vids = self.floods.drop(dpid)
+        changes = self.groups.rebase(vids)
+        return {**changes, dpid: merge(change, changes.get(dpid, NO_CHANGE))}
 
     def flood_rules(self, dpid: int) -> RuleSet:
         """Return the flood and multicast rules of a switch."""

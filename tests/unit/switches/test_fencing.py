@@ -11,8 +11,9 @@ from ryu_apps.evb.generation import newer, taken_over, text
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpError, VdpMode
+from tests.unit.pipeline.test_forwarding import send
 from tests.unit.vcm.test_move import gate_ports
-from tests.worlds.bridge import HV1, HV3, S1, S2, Vm, World
+from tests.worlds.bridge import CLIENT, HV1, HV2, HV3, NMS, NMS_MAC, S1, S2, Vm, World
 from tests.worlds.fenced import FencedBridge, Site, gone
 
 VM, OTHER = Vm(7), Vm(8)
@@ -74,6 +75,20 @@ def test_the_case_of_the_issue_is_one_gate(site: Site, old: FencedBridge) -> Non
     silent_still(old)
     assert gate_ports(new) == {HV3}
     assert old.engine.fencing.superseded and not new.engine.fencing.superseded
+
+
+def test_a_bystander_is_reached_when_a_newer_bridge_moves_its_neighbour(site: Site, old: FencedBridge) -> None:
+    """The newer one knows nothing of the bystander, whose station has not spoken to it yet."""
+    associate(old, HV2, OTHER)
+    new = site.start()
+    new.connect()
+    associate(new, HV1, VM)
+    associate(new, HV3, VM)
+    assert gate_ports(new) == {HV2, HV3}
+    everybody = (1 << 48) - 1
+    for target, expected in ((OTHER.mac, [(HV2, OTHER.mac)]), (everybody, [(HV2, OTHER.mac), (HV3, VM.mac)])):
+        arrived = send(new, NMS, NMS_MAC, target)
+        assert sorted(copy for copy in arrived if copy[0] != CLIENT) == expected
 
 
 @pytest.mark.parametrize("tells", [True, False])
