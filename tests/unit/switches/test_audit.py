@@ -16,6 +16,7 @@ from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.switches import audit as audit_of_switches
 from ryu_apps.evb.switches.audit import INTERVAL, SHARE
+from ryu_apps.evb.switches.bringup import owners
 from ryu_apps.evb.topology.fabric import Profile, Timers
 from ryu_apps.evb.vsi import installer
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -208,3 +209,9 @@ def test_switch_that_is_brought_up_in_portions_gets_what_it_lacks(large: World) 
         pass
     assert large.snapshot() == before
     assert large.engine.bringup.ready(S1)
+
+
+def test_owners_are_those_of_rules_of_one_kind() -> None:
+    cookies = [cookie(CookieKind.GATE, 3, 1), cookie(CookieKind.GATE, 3, 2), cookie(CookieKind.VSI_BODY, 4), 7]
+    rules = [Rule(1, number, (), value) for number, value in enumerate([*cookies, *cookies])]
+    assert owners(rules, CookieKind.GATE) == {3}
