@@ -87,9 +87,16 @@ def test_a_test_that_does_not_end_is_ended_and_the_next_one_runs(tmp_path: Path)
 
 
 DRAWS = """
+    from tests.worlds.draws import drawn
+
     @given(st.lists(st.integers()))
     def test_it(numbers):
         print("drawn", numbers)
+
+    @drawn(20)
+    @given(st.integers())
+    def test_of_few_examples(number):
+        print("drawn of few", number)
 
     def test_last():
         print("drawn last")
@@ -116,22 +123,12 @@ def test_draws_and_order_are_the_same_in_every_run_and_others_in_a_soak(
         drawn(test, "--hypothesis-profile", "soak", "--hypothesis-seed", seed, "--shuffle", seed) for seed in "12"
     )
     assert len({tuple(lines) for lines in (usual, one, other)}) == 3
+    assert [few(lines) for lines in (usual, one, other)] == [20, 20 * MORE_IN_A_SOAK, 20 * MORE_IN_A_SOAK]
 
 
-COUNTED = """
-    from tests.worlds.draws import drawn as examples
-
-    @examples(20)
-    @given(st.integers())
-    def test_it(number):
-        print("drawn", number)
-    """
-
-
-def test_a_soak_draws_more(tmp_path: Path) -> None:
-    test = written(tmp_path, COUNTED)
-    usual, soak = (len(drawn(test, "--hypothesis-profile", name)) for name in ("evbridge", "soak"))
-    assert (usual, soak) == (20, 20 * MORE_IN_A_SOAK)
+def few(lines: list[str]) -> int:
+    """Number of examples of the test that has a number of its own."""
+    return sum(line.startswith("drawn of few ") for line in lines)
 
 
 def test_what_fails_is_told_as_it_was_drawn_with_a_blob_to_draw_it_again(tmp_path: Path) -> None:
