@@ -18,7 +18,7 @@ import pytest
 from mininet_tests.conftest import CHECKOUT, SCENARIOS
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import BondMode, Fabric
-from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, running, vsi, who_has
+from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
@@ -243,7 +243,7 @@ def check_neighbours(cluster: Cluster, first: NamespaceVm, second: NamespaceVm) 
     """The policy decides about datagrams of neighbours, and a broadcast comes to each other VM once."""
     for sender, neighbour in ((first, second), (second, first)):
         assert arrives(sender.namespace, neighbour.namespace, neighbour.ip, HTTPS)
-        assert not arrives(sender.namespace, neighbour.namespace, neighbour.ip, DENIED, patience=0.5)
+        assert is_dropped(sender.namespace, neighbour.namespace, neighbour.ip, DENIED, HTTPS)
         assert heard(cluster, sender, neighbour) == {sender.name: 0, neighbour.name: 1, "client": 1}
 
 

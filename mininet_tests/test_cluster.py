@@ -9,7 +9,7 @@ import pytest
 
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.testbed.flow_dumps import added, gates, read_dump
-from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, running, vsi, who_has
+from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.capture import Tap, all_but_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.ovs import dump_flows
@@ -59,7 +59,7 @@ def test_two_vms_reach_each_other_behind(cluster: Cluster, there: str, what: str
     with running(cluster, 1, "hv1") as one, running(cluster, 2, there) as two:
         assert arrives(one.namespace, two.namespace, two.ip, HTTPS)
         assert arrives(two.namespace, one.namespace, one.ip, HTTPS)
-        assert not arrives(one.namespace, two.namespace, two.ip, 5002, patience=0.3)
+        assert is_dropped(one.namespace, two.namespace, two.ip, 5002, HTTPS)
 
 
 def test_a_broadcast_reaches_everybody_once_and_not_the_sender(cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ import pytest
 from mininet_tests.conftest import emulated_cluster, tables
 from ryu_apps.evb.pipeline.metered_gate import gate_meter_id
 from ryu_apps.evb.topology.fabric import Fabric, GateMode
-from ryu_apps.testbed.guests import HTTPS, arrives, vsi
+from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped, vsi
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.staged import StagedTarget
@@ -54,7 +54,7 @@ def test_a_vm_moves_and_nothing_passes_a_staged_port(metered: Cluster, ladder: L
             assert evidence.injected > 0 and evidence.at_staged_port == []
             assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS)
             assert arrives(vm.namespace, client.namespace, client.ip, HTTPS)
-            assert not arrives(client.namespace, vm.namespace, vm.ip, 5002, patience=0.3)
+            assert is_dropped(client.namespace, vm.namespace, vm.ip, 5002, HTTPS)
     finally:
         dismiss(metered.hypervisors[here], vsi(1))
         metered.shut_down(vm.name, here)

@@ -17,7 +17,7 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT, SCENARIOS, emulated_cluster, tables
 from ryu_apps.evb.topology.fabric import Fabric, Role
-from ryu_apps.testbed.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
+from ryu_apps.testbed.guests import ETHERTYPE_ARP, HTTPS, arrives, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
@@ -100,7 +100,7 @@ def test_vms_at_different_leaves_reach_each_other_and_the_client(leaf_spine: Clu
     with one_at_each_leaf(leaf_spine) as vms:
         for source, target in permutations(vms, 2):
             assert arrives(source.namespace, target.namespace, target.ip, HTTPS), f"{source.name} to {target.name}"
-            assert not arrives(source.namespace, target.namespace, target.ip, 5002, patience=0.1)
+            assert is_dropped(source.namespace, target.namespace, target.ip, 5002, HTTPS)
         for vm in vms:
             assert arrives(vm.namespace, client.namespace, client.ip, HTTPS), f"{vm.name} to the client"
             assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS), f"the client to {vm.name}"
@@ -113,7 +113,7 @@ def test_vms_at_every_leaf_reach_the_outside_and_are_reached(leaf_spine: Cluster
             vm.namespace.ip(f"route add default via {router.ip}")
             assert arrives(vm.namespace, outside.namespace, outside.ip, HTTPS), f"{vm.name} to the outside"
             assert arrives(outside.namespace, vm.namespace, vm.ip, HTTPS), f"the outside to {vm.name}"
-            assert not arrives(outside.namespace, vm.namespace, vm.ip, 5002, patience=0.1)
+            assert is_dropped(outside.namespace, vm.namespace, vm.ip, 5002, HTTPS)
 
 
 @pytest.mark.parametrize("sender", ["t1", "t3", "client", "router"])

@@ -11,7 +11,7 @@ import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
 from ryu_apps.evb.topology.fabric import Fabric, Profile
-from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, running, vsi, who_has
+from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.shell import run, wait_until
@@ -80,7 +80,7 @@ def test_a_vm_moves_with_its_policy_and_nothing_passes_a_staged_port(cluster: Cl
             assert evidence.injected > 0 and evidence.at_staged_port == []
             assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS)
             assert arrives(vm.namespace, client.namespace, client.ip, HTTPS)
-            assert not arrives(client.namespace, vm.namespace, vm.ip, 5002, patience=0.2)
+            assert is_dropped(client.namespace, vm.namespace, vm.ip, 5002, HTTPS)
             assert extensions(cluster) == []
     finally:
         dismiss(cluster.hypervisors[here], vsi(1))

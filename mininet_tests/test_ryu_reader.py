@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
-from ryu_apps.testbed.guests import HTTPS, arrives, running
+from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped, running
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import run, wait_until
 
@@ -25,7 +25,7 @@ def test_vms_reach_each_other_and_leave_no_rule(read_by_ryu: Cluster) -> None:
     with running(read_by_ryu, 1, "hv1") as near, running(read_by_ryu, 2, "hv5") as far:
         assert arrives(near.namespace, far.namespace, far.ip, HTTPS)
         assert arrives(far.namespace, near.namespace, near.ip, HTTPS)
-        assert not arrives(near.namespace, far.namespace, far.ip, 5002, patience=0.3)
+        assert is_dropped(near.namespace, far.namespace, far.ip, 5002, HTTPS)
     wait_until(lambda: tables(read_by_ryu) == before, "flow tables as before the test")
     assert_all_read(read_by_ryu)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address
 
+from ryu_apps.testbed.errors import DeadlineError
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import PATIENCE, Namespace
@@ -66,6 +67,25 @@ def arrives(sender: Namespace, receiver: Namespace, ip: str, port: int, patience
                 return listening.recv(16) == b"here"
             except TimeoutError:
                 continue
+    return False
+
+
+def is_dropped(sender: Namespace, receiver: Namespace, ip: str, port: int, passes: int) -> bool:
+    """Does a datagram not get through?  What is sent behind it to a port that is open has arrived, and it has not."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(receiver.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        listening.bind(("0.0.0.0", port))
+        sending = stack.enter_context(sender.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sending.bind(("0.0.0.0", port))
+        for _ in range(3):
+            sending.sendto(b"here", (ip, port))
+        if not arrives(sender, receiver, ip, passes):
+            raise DeadlineError(f"{ip}: nothing has arrived at port {passes} either")
+        listening.setblocking(False)
+        try:
+            listening.recv(16)
+        except BlockingIOError:
+            return True
     return False
 
 
