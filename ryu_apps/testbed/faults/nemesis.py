@@ -126,24 +126,30 @@ class Nemesis:
         """Check what must never break, and wait for what must recover."""
         try:
             # Two switches do not change at one moment, but neither may stay behind the other.
-            wait_until(lambda: all(len(self.rig.places(guest)) <= 1 for guest in GUESTS), "one place a VM", self._flip)
+            wait_until(self._alone, "one place a VM", self._flip)
             wait_until(self._agree, "stations, bridge and switches to agree", self._patience, pause=0.05)
         except TimeoutError as error:
             raise AssertionError(f"{error}; {self._views()}; steps: {self.steps}") from None
 
+    def _alone(self) -> bool:
+        return all(len(places) <= 1 for places in self.rig.places_of(GUESTS).values())
+
     def _views(self) -> str:
         """Return the views of the bridge and of the stations."""
         return "; ".join(
-            f"{guest.name}: switches {self.rig.places(guest)}, bridge {self.rig.known(guest)},"
+            f"{guest.name}: switches {places}, bridge {self.rig.known(guest)},"
             f" stations {[place for place in PLACES if self._associated(place, guest)]}"
-            for guest in GUESTS
-            if not self._agree_on(guest)
+            for guest, places in self.rig.places_of(GUESTS).items()
+            if not self._agree_on(guest, places)
         )
 
     def _agree(self) -> bool:
         with suppress(OSError):  # a client that was turned away
-            return self._ready() and all(self._agree_on(guest) for guest in GUESTS) and self._kept()
+            return self._ready() and self._agree_on_all() and self._kept()
         return False
+
+    def _agree_on_all(self) -> bool:
+        return all(self._agree_on(guest, places) for guest, places in self.rig.places_of(GUESTS).items())
 
     def _kept(self) -> bool:
         """Return True if bridge and stations have every bystander associated where it always was."""
@@ -156,12 +162,11 @@ class Nemesis:
     def _ready(self) -> bool:
         return all(switch["readiness"] == "ready" for switch in self.rig.controller.get("/evb/status")["switches"])
 
-    def _agree_on(self, guest: RigVm) -> bool:
+    def _agree_on(self, guest: RigVm, owners: list[str]) -> bool:
         """One owner, at the switches as at the bridge, and no station that is associated elsewhere."""
         known = self.rig.known(guest) or {"owner": None, "attachments": []}
         if any(attachment["wanted"] or attachment["phase"] == "releasing" for attachment in known["attachments"]):
             return False
-        owners = self.rig.places(guest)
         holders = [place for place in PLACES if self._associated(place, guest)]
         ports = [str(self.rig.cluster.hypervisors[place].port) for place in owners]
         return holders == owners and ports == ([known["owner"]] if known["owner"] else [])

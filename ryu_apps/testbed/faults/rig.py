@@ -309,13 +309,23 @@ class Rig:
 
     def places(self, guest: RigVm) -> list[str]:
         """Hypervisors at whose ports the VM's frames are let in; more than one must never be."""
-        found = []
-        for hypervisor in self.cluster.hypervisors.values():
-            rules = gates(read_dump(dump_flows(f"s{hypervisor.port.dpid}")))
-            marks = {f"in_port={hypervisor.port.port_no}", f"dl_src={guest.mac}"}
-            if any(rule.table == Table.INGRESS and marks <= set(rule.match.split(",")) for rule in rules):
-                found.append(hypervisor.name)
-        return found
+        return self.places_of((guest,))[guest]
+
+    def places_of(self, guests: Iterable[RigVm]) -> dict[RigVm, list[str]]:
+        """As :meth:`places`, of several VMs; each switch is asked once."""
+        switches = {hypervisor.port.dpid for hypervisor in self.cluster.hypervisors.values()}
+        matches = {dpid: _let_in(dump_flows(f"s{dpid}")) for dpid in switches}
+        return {
+            guest: [
+                hypervisor.name
+                for hypervisor in self.cluster.hypervisors.values()
+                if any(
+                    {f"in_port={hypervisor.port.port_no}", f"dl_src={guest.mac}"} <= match
+                    for match in matches[hypervisor.port.dpid]
+                )
+            ]
+            for guest in guests
+        }
 
     @contextmanager
     def restored(self, limit: float = PATIENCE) -> Iterator[dict[str, list[str]]]:
@@ -424,6 +434,11 @@ def _timed(fabric: Fabric, timers: dict[str, Timers]) -> Fabric:
         }
 
     return Fabric({dpid: replace(switch_, interfaces=interfaces(dpid)) for dpid, switch_ in fabric.switches.items()})
+
+
+def _let_in(dump: list[str]) -> list[set[str]]:
+    """The matches of the rules by which a switch lets frames of VMs in."""
+    return [set(rule.match.split(",")) for rule in gates(read_dump(dump)) if rule.table == Table.INGRESS]
 
 
 def port_of(rig: Rig, hypervisor: str) -> PortId:
