@@ -14,18 +14,19 @@ from ryu_apps.testbed.harness.sandbox import inside
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 VM, HOME = RigVm("taken", 74), "hv1"
-#: Kills of the leader.
-KILLS = 12
+#: Kills of the leader: twice at least, so that a former leader leads again or is passed over.  Figures need more.
+KILLS = [3, pytest.param(12, marks=pytest.mark.soak)]
 
 
+@pytest.mark.parametrize("kills", KILLS)
 def test_leader_is_killed_and_the_repeated_request_is_answered_by_the_next_one(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, kills: int
 ) -> None:
     with inside(), MembersRig(tmp_path_factory.mktemp("taken")) as rig:
         rig.admit(VM, HOME)
-        with rig.unharmed(f"kill -9 of the leader of three bridges, {KILLS} times") as times:
+        with rig.unharmed(f"kill -9 of the leader of three bridges, {kills} times") as times:
             spans = []
-            for _ in range(KILLS):
+            for _ in range(kills):
                 former = rig.await_standbys()
                 begun = rig.kill(former)
                 spans.append(rig.until_answered(HOME, VM) - begun)
@@ -34,4 +35,4 @@ def test_leader_is_killed_and_the_repeated_request_is_answered_by_the_next_one(
                 rig.start(former)
             spans.sort()
             times |= {"p50": spans[len(spans) // 2], "slowest": spans[-1]}
-        rig.write("take-over")
+        rig.write(f"take-over-{kills}")
