@@ -108,12 +108,12 @@ def test_old_host_that_comes_back_does_not_get_the_vm(rig: Rig, failure: Failure
             else:
                 unheard(rig)
                 rig.granted(AWAY, VdptoolMode.ASSOCIATE, VM)
-            kept_alive(rig, AWAY, 2)
+            kept_alive(rig, AWAY, 1)
             if failure is link_down:
                 restart(rig)
                 wait_until(lambda: rig.places(VM) == [AWAY], "the VM to be there after the restart")
         wait_until(lambda: not rig.holds(HOME, VM), "the old host to let go")
-        kept_alive(rig, AWAY, 2)
+        kept_alive(rig, AWAY, 1)
         assert rig.holds(AWAY, VM) and rig.places(VM) == [AWAY]
     rig.let_go(AWAY, VM)
 

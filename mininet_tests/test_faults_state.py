@@ -21,6 +21,8 @@ OLD, NEW = RigVm("old", 51), RigVm("new", 52)
 HOME, AWAY = "hv1", "hv5"
 #: Its station waits for its answer for as long as a controller takes to come back twice.
 LASTING = "hv2"
+#: What its station does not repeat expires after 4 s.
+BRIEF = "hv6"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def state_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with inside():
         (folder / "state").mkdir()
         run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder / "state")])
-        with Rig(folder, {LASTING: replace(BRISK, rwd=21)}) as rig:
+        with Rig(folder, {LASTING: replace(BRISK, rwd=21), BRIEF: replace(BRISK, rka=18)}) as rig:
             yield rig
             rig.write("state")
 
@@ -94,10 +96,10 @@ def test_disk_that_takes_nothing_costs_new_promises_and_nothing_else(
 
 
 def test_vsi_released_while_the_disk_was_full_does_not_come_back(rig: Rig) -> None:
-    rig.admit(OLD, HOME)
+    rig.admit(OLD, BRIEF)
     with rig.unharmed("De-Associate while the disk is full, then the controller killed"):
         with full(rig):
-            rig.dismiss(OLD, HOME)
+            rig.dismiss(OLD, BRIEF)
         rig.controller.kill()
         rig.restart()
         wait_until(lambda: rig.known(OLD) is None, "what came back to expire", 25)
