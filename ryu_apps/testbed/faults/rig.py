@@ -155,7 +155,8 @@ class Rig:
         return self
 
     def _relays(self) -> bool:
-        return all(station["reflective_relay"] for station in self.controller.get("/evb/stations"))
+        stations = self.controller.stations()
+        return bool(stations) and all(station["reflective_relay"] for station in stations)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

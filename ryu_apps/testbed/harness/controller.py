@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from ryu_apps.testbed.errors import DeadlineError
@@ -124,8 +125,17 @@ class Controller:
             body = response.read()
         return json.loads(body) if body else None
 
+    def stations(self) -> list[dict[str, Any]]:
+        """Stations as REST shows them; none while a member of a cluster does not lead, as when it is late."""
+        try:
+            return list(self.get("/evb/stations"))
+        except HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            return []
+
     def _agreed_stations(self) -> int:
-        return sum(station["evb"] == "agreed" for station in self.get("/evb/stations"))
+        return sum(station["evb"] == "agreed" for station in self.stations())
 
     def _ready_switches(self) -> int:
         if self._process is not None and self._process.poll() is not None:
