@@ -39,17 +39,21 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 HTTP, SSH = 80, 22
 ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
-#: Types of the tests, by what they are.
-#: Seconds that a closed connection keeps its pin, of the last type.
+#: Seconds that a closed connection keeps its pin, of the type that is brief.
 CLOSING = 2
+#: What visitors leave half open when they stop is forgotten after half the usual time.
+WALLED = """\
+firewall:
+  timeouts: {tcp_opening: 5}
+  from_vm: {default: deny}
+  to_vm: {rules: [rule: {tcp_dst: 80, actions: {allow: 1}}]}
+"""
+#: Types of the tests, by what they are.
 TYPES = {
     "dual": (21, "from_vm: {default: allow}\nto_vm: {default: allow}\ntrigger: dual\n"),
     "single": (22, "from_vm: {default: allow}\nto_vm: {default: allow}\ntrigger: single\n"),
     "brief": (24, "from_vm: {default: allow}\nto_vm: {default: allow}\n"),
-    "walled": (
-        23,
-        "firewall: {from_vm: {default: deny}, to_vm: {rules: [rule: {tcp_dst: 80, actions: {allow: 1}}]}}\n",
-    ),
+    "walled": (23, WALLED),
 }
 
 
