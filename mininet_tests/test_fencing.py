@@ -173,7 +173,8 @@ def second_takes_over(pair: Pair) -> None:
         await_aside(pair.first)
         assert_master(pair.second, pair.first)
         assert rig.places(VM) == [HOME]
-        # The bystanders have not spoken to this bridge yet: what they forward by is known to nobody.
+        # Known to this bridge, as the bystanders are not: it might take out what they share with it.
+        rig.granted(HOME, VdptoolMode.ASSOCIATE, VM)
         move(pair, HOME, AWAY)
         known = {vsi["vsi"] for vsi in pair.second.get("/evb/vsis")}
         assert VM.vsi.uuid in known
