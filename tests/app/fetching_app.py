@@ -25,25 +25,28 @@ class FetchingApp(app_manager.RyuApp):
 
     def start(self) -> None:
         super().start()
-        self._stall = 0.0
+        self._stall = self._turn = 0.0
         self.threads.append(hub.spawn(self._clock))
         self.threads.append(hub.spawn(self._serve))
 
     def _clock(self) -> None:
         # Without a controller ryu-manager asks its apps to stop at once, and waits for their threads.
         while True:
-            before = time.monotonic()
+            before, worked = time.monotonic(), time.thread_time()
             hub.sleep(0.01)
             self._stall = max(self._stall, time.monotonic() - before)
+            self._turn = max(self._turn, time.thread_time() - worked)
 
     def _serve(self) -> None:
         fetcher = VsiManagerClient(Path("/"))
         while line := tpool.execute(sys.stdin.readline):
             hub.sleep(0.02)
-            self._stall = 0.0
+            self._stall, self._turn, before = 0.0, 0.0, time.process_time()
             offer = fetcher.fetch(_wanted(json.loads(line)))
+            shown = _shown(offer) | {"computed": time.process_time() - before}
             hub.sleep(0.05)  # the clock sees how late it is
-            os.write(1, json.dumps({"offer": _shown(offer), "stall": self._stall}).encode() + b"\n")
+            shown["turn"] = self._turn
+            os.write(1, json.dumps({"offer": shown, "stall": self._stall}).encode() + b"\n")
 
 
 def _wanted(asked: dict[str, Any]) -> FetchType:

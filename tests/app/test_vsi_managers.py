@@ -182,11 +182,10 @@ def test_whatever_a_manager_does_is_an_answer(ask: Ask, base: str, path: str, ki
 
 
 def test_large_policy_is_checked_while_others_have_their_turn(ask: Ask, base: str) -> None:
-    began = time.monotonic()
-    offer, stall = ask(url=f"{base}/many/", timeout=PATIENCE)
+    """Seconds of a processor, of which other programs take none away."""
+    offer, _ = ask(url=f"{base}/many/", timeout=PATIENCE)
     assert offer["kind"] == "FetchedDocument", offer
-    taken = time.monotonic() - began
-    assert stall < taken / 4, f"{stall:.2f} of {taken:.2f} s"
+    assert offer["turn"] < offer["computed"] / 4, f"{offer['turn']:.2f} of {offer['computed']:.2f} s in one turn"
 
 
 def test_nobody_there_is_an_answer(ask: Ask) -> None:
