@@ -50,7 +50,7 @@ from ryu_apps.testbed.emulator import association
 from ryu_apps.testbed.guests import WEB, running, vsi
 from ryu_apps.testbed.harness.cluster import Cluster, Hypervisor
 from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
-from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 from ryu_apps.testbed.raw_frames import Flood, RawSocket
@@ -66,6 +66,9 @@ BROADCAST, STRANGER = 0xFFFFFFFFFFFF, 0x02DEAD000001
 PROBE_INTERVAL = 0.005
 #: Seconds for which a station may be silent.
 KEEP_ALIVE = agree(SHORT, SHORT).keep_alive_timeout
+#: Seconds within which a station is answered of which the flood's meter has dropped a request, repetitions and all: it
+#: requests nothing more of that VSI before it gives the answer up.
+SERVED = agree(SHORT, SHORT).response_wait + PATIENCE
 
 
 # --- what floods are made of ---------------------------------------------------------------------
@@ -320,7 +323,12 @@ def forget(cluster: Cluster, home: Hypervisor) -> None:
         if listed["vsi"].startswith("00000000-0000-4000-9000"):
             with suppress(HTTPError):  # it has expired meanwhile
                 cluster.controller.delete(f"/evb/vsis/{listed['vsi']}")
-    wait_until(lambda: home.station.request(VdptoolMode.ASSOCIATE, vsi(5)).granted, "an answer")
+    serve(home)
+
+
+def serve(home: Hypervisor) -> None:
+    """Wait until a station is served again after a flood in its name."""
+    wait_until(lambda: home.station.request(VdptoolMode.ASSOCIATE, vsi(5)).granted, "an answer", SERVED)
     assert home.station.request(VdptoolMode.DEASSOCIATE, vsi(5)).granted
 
 
@@ -345,8 +353,7 @@ def test_the_flooder_itself_is_served_again_when_it_has_calmed_down(emulated: Cl
         flood = Flood(wire, ecp(int.from_bytes(wire.socket.getsockname()[4])), RATE, RATE)
         with flood.raging():
             wait_until(lambda: flood.sent >= RATE, "the flood")
-    wait_until(lambda: home.station.request(VdptoolMode.ASSOCIATE, vsi(5)).granted, "an answer")
-    assert home.station.request(VdptoolMode.DEASSOCIATE, vsi(5)).granted
+    serve(home)
     assert [listed["vsi"] for listed in emulated.controller.get("/evb/vsis")] == []
 
 

@@ -43,7 +43,7 @@ from ryu_apps.station.station import (
     Transmit,
     VsiRequest,
 )
-from ryu_apps.testbed.harness.shell import Namespace
+from ryu_apps.testbed.harness.shell import PATIENCE, Namespace
 from ryu_apps.testbed.harness.station import StationError, VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.short_timers import QUICK
 
@@ -209,7 +209,9 @@ class EmulatedStation:
             self.feed(replace(self._ask(VdptoolMode.ASSOCIATE, vsi, migrating=False), suspended=True))
         self._loop.wake()
 
-    def request(self, mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool = False, limit: float = 5.0) -> VdptoolAnswer:
+    def request(
+        self, mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool = False, limit: float = PATIENCE
+    ) -> VdptoolAnswer:
         """Ask the bridge and wait for its answer."""
         asked = time.monotonic()
         with self._loop.changed:
