@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, tables
+from mininet_tests.conftest import CHECKOUT, SHORT, tables
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
 from ryu_apps.evb.topology.vid_translation import VidTranslation
@@ -41,7 +41,7 @@ SILENCE = 0.3
 
 def fabric() -> Fabric:
     """Two switches without native VLAN at station ports; the second has local VIDs."""
-    plain = quick(two_switch.fabric(8))
+    plain = quick(two_switch.fabric(8), SHORT)
 
     def port(interface: Interface) -> Interface:
         vids = tuple(VIDS["s1"].values())

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT
+from mininet_tests.conftest import CHECKOUT, SHORT
 from ryu_apps.testbed.conversations import (
     DNS,
     HERE,
@@ -46,7 +46,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodsCluster]:
     folder = tmp_path_factory.mktemp("pods")
     with inside(), closing(StationLoop()) as loop:
         rules = {"a": "refuse", "b": "take"}
-        with PodsCluster(folder, CHECKOUT / "policies", partial(EmulatedStation, loop), rules) as cluster:
+        with PodsCluster(folder, CHECKOUT / "policies", partial(EmulatedStation, loop), rules, SHORT) as cluster:
             yield cluster
 
 

@@ -15,7 +15,7 @@ from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.flow_dumps import read_dump
 from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.ovs import dump_flows
-from ryu_apps.testbed.harness.shell import Namespace
+from ryu_apps.testbed.harness.shell import PATIENCE, Namespace
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
@@ -33,7 +33,6 @@ SYN, ACK = 0x02, 0x10
 HERE = 40000
 #: How long to listen for what must not come.
 SILENCE = 0.4
-PATIENCE = 5.0
 
 
 class Stack(NamedTuple):
@@ -195,11 +194,10 @@ def trespasses(source: Stack, target: Stack, known: tuple[int, int], udp: bool =
             mouth.send(segment(source, target, ports, SYN | ACK, mark))
         mark = b"EVB known"
         mouth.send(datagram(source, target, known, mark) if udp else segment(source, target, known, ACK, mark))
-        found = []
-        deadline = time.monotonic() + SILENCE
-        while (left := deadline - time.monotonic()) > 0:
-            heard = ear.hears(b"EVB ", left)
-            found += [heard.data.split(b"EVB ")[1].rstrip(b"\0").decode()] if heard else []
+        found: list[str] = []
+        # That of the connection was sent last, and may be late.
+        while (heard := ear.hears(b"EVB ", SILENCE if "known" in found else PATIENCE)) is not None:
+            found.append(heard.data.split(b"EVB ")[1].rstrip(b"\0").decode())
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
@@ -42,18 +42,18 @@ def _switch(dpid: int) -> Switch:
     return Switch(dpid, f"s{dpid}", {port.port_no: port for port in ports})
 
 
-def fabric_of(pod: str) -> Fabric:
+def fabric_of(pod: str, timers: Timers) -> Fabric:
     """The switches of one pod, as its bridge knows them."""
-    return quick(Fabric({dpid: _switch(dpid) for dpid in SWITCHES[pod]}))
+    return quick(Fabric({dpid: _switch(dpid) for dpid in SWITCHES[pod]}), timers)
 
 
-def _together() -> Fabric:
+def _together(timers: Timers) -> Fabric:
     """All switches, with the link between the pods as a trunk: what is to be built."""
     switches = {dpid: _switch(dpid) for dpids in SWITCHES.values() for dpid in dpids}
     for dpid, peer in _BORDER.items():
         link = Interface(POD_PORT, f"s{peer.dpid}", Role.TRUNK, peer=peer)
         switches[dpid] = replace(switches[dpid], interfaces={**switches[dpid].interfaces, POD_PORT: link})
-    return quick(Fabric(switches))
+    return quick(Fabric(switches), timers)
 
 
 class PodsCluster(Cluster):
@@ -64,15 +64,19 @@ class PodsCluster(Cluster):
         directory: its servers.
     """
 
-    def __init__(self, folder: Path, policies: Path, station: StationMaker, rules: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, policies: Path, station: StationMaker, rules: Mapping[str, str], timers: Timers
+    ) -> None:
         """
         Args:
             rules: pod -> ``on_unreachable``.
+            timers: that station ports propose.
         """
+        self._timers = timers
         self._sockets = tempfile.TemporaryDirectory(prefix="pods-")
         self.directory = OvsdbCluster(Path(self._sockets.name), 1, database=DIRECTORY)
         configs = {pod: self._config_of(pod, folder, policies, rules[pod]) for pod in SWITCHES}
-        super().__init__(_together(), END_SYSTEMS, folder, configs["a"], station=station)
+        super().__init__(_together(timers), END_SYSTEMS, folder, configs["a"], station=station)
         own = folder / "b"
         own.mkdir()
         (own / "evbridge.yaml").write_text(configs["b"])
@@ -83,7 +87,7 @@ class PodsCluster(Cluster):
         peers = {name: Peer((f"http://127.0.0.1:{_REST + at}/",)) for at, name in enumerate(SWITCHES) if name != pod}
         membership = PodMembership(pod, self.directory.remotes, peers, rule)
         state = str(folder / f"state-{pod}")
-        return dump_config(BridgeConfig(fabric_of(pod), (str(policies),), state, pod=membership))
+        return dump_config(BridgeConfig(fabric_of(pod, self._timers), (str(policies),), state, pod=membership))
 
     def start(self) -> None:
         """Start everything; see :class:`Cluster`."""
