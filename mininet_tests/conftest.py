@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -13,6 +14,7 @@ from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.schema import ReaderText
 from ryu_apps.evb.topology.fabric import Fabric, Timers
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.errors import DeadlineError
 from ryu_apps.testbed.flow_dumps import dump_rules
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS
@@ -28,6 +30,7 @@ SCENARIOS = CHECKOUT / "mininet_tests" / "scenarios"
 #: for an answer for as long as by default: a restart of the controller takes 9 s where Open vSwitch waits before it
 #: connects again, and a station that has given up brings its VSI back no more.
 SHORT = Timers(rwd=21, rka=19)
+Rules = TypeVar("Rules")
 
 
 @pytest.fixture(scope="package")
@@ -50,12 +53,19 @@ def tables(cluster: Cluster) -> dict[str, list[str]]:
     return {switch.name: dump_rules(switch.name) for switch in cluster.fabric.switches.values()}
 
 
+def wait_as_found(read: Callable[[], Rules], before: Rules) -> None:
+    """Wait until the rules are as before a test; a failure shows what differs."""
+    with suppress(DeadlineError):
+        wait_until(lambda: read() == before, "flow tables as before the test", pause=0.1)
+    assert read() == before, "flow tables are as before the test"
+
+
 @pytest.fixture
 def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
     """The cluster without VMs; a test has to leave the flow tables exactly as it found them."""
     before = tables(shared_cluster)
     yield shared_cluster
-    wait_until(lambda: tables(shared_cluster) == before, "flow tables as before the test", pause=0.2)
+    wait_as_found(partial(tables, shared_cluster), before)
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.testbed.conversations import PATIENCE, FirewallVm, Stack, admitted, stack_of
+from ryu_apps.testbed.conversations import FirewallVm, Stack, admitted, stack_of
 from ryu_apps.testbed.flow_dumps import dump_rules
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, wait_until
 from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]

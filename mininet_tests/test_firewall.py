@@ -6,16 +6,16 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import tables
+from mininet_tests.conftest import tables, wait_as_found
 from ryu_apps.testbed.conversations import (
     DNS,
     HERE,
     HTTP,
     MYSQL,
-    PATIENCE,
     SILENCE,
     SocketPair,
     asked,
@@ -28,7 +28,7 @@ from ryu_apps.testbed.conversations import (
     trespasses,
 )
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE
 from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -41,7 +41,7 @@ def cluster(emulated: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(emulated)
     yield emulated
-    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, emulated), before)
 
 
 # --- across a move ------------------------------------------------------------------------------------------

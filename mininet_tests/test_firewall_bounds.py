@@ -18,7 +18,6 @@ from ryu_apps.testbed.conversations import (
     HERE,
     HTTP,
     MYSQL,
-    PATIENCE,
     SILENCE,
     SYN,
     FirewallVm,
@@ -35,7 +34,7 @@ from ryu_apps.testbed.conversations import (
 )
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import settle_cached_flows
-from ryu_apps.testbed.harness.shell import CommandError, run, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, run, wait_until
 from ryu_apps.testbed.harness.vm import INTERFACE
 from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.vcm.move import LIVE_LADDERS, Ladder

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
-from ryu_apps.testbed.conversations import DNS, PATIENCE, STATEFUL, FirewallVm, Stack, guest, stack_of
+from ryu_apps.testbed.conversations import DNS, STATEFUL, FirewallVm, Stack, guest, stack_of
 from ryu_apps.testbed.guests import WEB
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, run, wait_until
 from ryu_apps.testbed.raw_frames import RawSocket
 from tests.interop.octets import TCP, UDP, Ends, part, tcp, udp
 

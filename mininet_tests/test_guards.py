@@ -15,9 +15,9 @@ import pytest
 from mininet_tests.conftest import emulated_cluster, tables
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.mac import mac_from_text
-from ryu_apps.testbed.conversations import PATIENCE, FirewallVm, guest, stack_of
+from ryu_apps.testbed.conversations import FirewallVm, guest, stack_of
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, wait_until
 from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.topologies import two_switch
 from tests.interop.octets import ICMPV6, UDP, Ends, ipv6, part, udp

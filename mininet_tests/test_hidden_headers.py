@@ -14,10 +14,10 @@ import pytest
 from mininet_tests.conftest import emulated_cluster, tables
 from mininet_tests.test_fragments import SYN_ACK, checked
 from ryu_apps.evb.topology.fabric import Fabric
-from ryu_apps.testbed.conversations import HTTP, PATIENCE, STATEFUL, FirewallVm, Stack, guest, stack_of
+from ryu_apps.testbed.conversations import HTTP, STATEFUL, FirewallVm, Stack, guest, stack_of
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import forget_cached_flows
-from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, run, wait_until
 from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.topologies import two_switch
 from tests.interop.octets import TCP, Ends, part, tcp

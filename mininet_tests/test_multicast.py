@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, tables
+from mininet_tests.conftest import CHECKOUT, tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
@@ -76,7 +76,7 @@ def cluster(shared: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(shared)
     yield shared
-    wait_until(lambda: tables(shared) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, shared), before)
 
 
 class Guest:

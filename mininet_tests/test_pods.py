@@ -9,7 +9,8 @@ from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SHORT
+from mininet_tests.conftest import CHECKOUT, SHORT, wait_as_found
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.testbed.conversations import (
     DNS,
     HERE,
@@ -55,15 +56,19 @@ def pods(both: PodsCluster) -> Iterator[PodsCluster]:
     """A test leaves the flow tables of both pods as it found them, and no owner in the directory."""
     before = rules(both)
     yield both
-    wait_until(lambda: rules(both) == before, "flow tables as before the test", LIMIT, pause=0.1)
+    wait_as_found(partial(rules, both), before)
     wait_until(lambda: not any(both.pod(pod)["owned"] for pod in SWITCHES), "no owner", LIMIT, pause=0.1)
 
 
-def rules(cluster: PodsCluster) -> dict[str, int]:
-    """Number of the rules of each switch that VSIs have."""
+def rules(cluster: PodsCluster) -> dict[str, list[str]]:
+    """Rules of each switch that VSIs have."""
     dumps = {name: read_dump(dump_flows(name)) for name in ("s1", "s2", "s3", "s4")}
-    kinds = {name: [rule.cookie.kind.name for rule in dump if rule.cookie is not None] for name, dump in dumps.items()}
-    return {name: sum(kind != "INFRASTRUCTURE" for kind in found) for name, found in kinds.items()}
+    return {
+        name: [
+            rule.line for rule in dump if rule.cookie is not None and rule.cookie.kind is not CookieKind.INFRASTRUCTURE
+        ]
+        for name, dump in dumps.items()
+    }
 
 
 def places(cluster: PodsCluster, vm: FirewallVm) -> list[str]:
@@ -104,6 +109,7 @@ def test_both_pods_associate_at_once(pods: PodsCluster) -> None:
             thread.start()
         for thread in asking:
             thread.join()
-        assert len(places(pods, vm)) == 1
+        active = places(pods, vm)
         for place in (HERE_1, THERE_4):
             pods.hypervisors[place].request(GONE, vm.vsi)
+        assert len(active) == 1
