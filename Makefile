@@ -38,14 +38,14 @@ TYPED_DEBS = lldpad libvirt-daemon-system libvirt-clients qemu-system-x86 openvs
     iproute2
 
 # Fast suites first: what is broken should be told early.  PURE computes and nothing else; controllers and clusters wait
-# more than they work and have namespaces of their own, so three go together.
+# more than they work and have namespaces of their own, so five and three go together.
 PURE = $(wildcard tests/unit tests/property tests/golden tests/pair)
 REAL = $(wildcard tests/packaging tests/app tests/interop)
 CLUSTERS = $(wildcard mininet_tests)
 HYPERVISORS = $(wildcard tests/hypervisor)
 PAGE = $(wildcard tests/page)
 GUEST_KERNEL = $(VENV)/guest-kernel
-CONTROLLERS_AT_ONCE ?= 3
+CONTROLLERS_AT_ONCE ?= 5
 CLUSTERS_AT_ONCE ?= 3
 DEBIAN_ROOT = $(VENV)/debian-root.tar
 DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
