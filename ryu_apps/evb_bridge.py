@@ -230,7 +230,8 @@ class EvbBridge(app_manager.RyuApp):
         self._serve_pod()
         if self.pods is not None:
             self.threads.append(hub.spawn(self._tick_pod, self.pods))
-        on_signals({signal.SIGHUP: self.reloader.configuration, **end_upon(signal.SIGINT, signal.SIGTERM)})
+        reload = partial(self._supervisor.reload, self.reloader.configuration)
+        on_signals({signal.SIGHUP: reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
 
     def _await_switches(self) -> None:
         self._observers.note([SwitchAwaited(dpid) for dpid in self.engine.fabric.switches], time.monotonic())

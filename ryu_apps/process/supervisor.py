@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 #: Signs of life in the time in which one is expected.
@@ -39,6 +40,20 @@ class Supervisor:
             # That nothing is heard is for systemd to act upon.
             with suppress(OSError):
                 self._socket.sendto(state.encode(), self._address)
+
+    def reload(self, read: Callable[[], Sequence[str]]) -> None:
+        """Have the operator's files read again, and say so: ``systemctl status`` shows the first mistake.
+
+        Args:
+            read: reads them, and returns the mistakes because of which nothing has changed.
+        """
+        self.tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        outcome = "the reload has failed; the log has the reason"
+        try:
+            mistakes = read()
+            outcome = f"refused: {mistakes[0]}" if mistakes else ""
+        finally:
+            self.tell(f"READY=1\nSTATUS={outcome}")
 
     def alive(self, now: float) -> None:
         """A sign of life, if one is due at ``now``, monotonic seconds."""

@@ -313,6 +313,27 @@ def test_systemd_is_told_that_it_is_ready_that_it_lives_and_that_it_ends(
         socket.create_connection(("127.0.0.1", one.openflow), timeout=120).close()
         assert [systemd.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
         one.process.terminate()
-        while (told := systemd.recv(100)) == b"WATCHDOG=1":
-            pass
-        assert told == b"STOPPING=1"
+        assert told(systemd) == "STOPPING=1"
+
+
+def test_systemd_is_told_when_a_reload_begins_and_what_has_become_of_it(tmp_path: Path, starts: ExitStack) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(DEADLINE)
+        folder = configure(tmp_path)
+        one = started(starts, LAUNCHERS["evbridge"], folder, NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert told(systemd) == "READY=1"
+        one.process.send_signal(signal.SIGHUP)
+        assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", told(systemd))
+        assert told(systemd) == "READY=1\nSTATUS="
+        configure(tmp_path, "colour: blue\n")
+        one.process.send_signal(signal.SIGHUP)
+        assert told(systemd).startswith("RELOADING=1\n")
+        assert told(systemd).startswith(f"READY=1\nSTATUS=refused: {folder / 'evbridge.yaml'}:")
+
+
+def told(systemd: socket.socket) -> str:
+    """Return the next notification that is no sign of life."""
+    while (state := systemd.recv(1000)) == b"WATCHDOG=1":
+        pass
+    return state.decode()
