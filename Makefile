@@ -12,6 +12,8 @@
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
 #   make bench-ovn       a race against OVN, whose Debian packages it installs
 #   make bench-scale     the figures of the larger cluster, up to 256 nodes
+#   make test-deb        the Debian package of the bridge in a minimal Debian
+#   make deb             the Debian package evbridge, in dist/
 #   make deb-station     the Debian package evbridge-station, in dist/
 #   make clean           remove everything the other targets made in the checkout
 
@@ -29,6 +31,8 @@ PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
     dnsmasq-base busybox haproxy nftables prometheus
 DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap systemd
+# In the Debian in which the package evbridge is installed, beside what its control file names.
+BRIDGE_DEBS = python3 libstdc++6 logrotate man-db
 OVN_DEBS = ovn-central ovn-host
 PAGE_DEBS = chromium
 EMULATION_DEBS = qemu-system-x86 kmod
@@ -44,16 +48,18 @@ REAL = $(wildcard tests/packaging tests/app tests/interop)
 CLUSTERS = $(wildcard mininet_tests)
 HYPERVISORS = $(wildcard tests/hypervisor)
 PAGE = $(wildcard tests/page)
+INSTALLATION = $(wildcard tests/installation)
 GUEST_KERNEL = $(VENV)/guest-kernel
 CONTROLLERS_AT_ONCE ?= 5
 CLUSTERS_AT_ONCE ?= 3
 DEBIAN_ROOT = $(VENV)/debian-root.tar
+DEBIAN_BRIDGE = $(VENV)/debian-bridge.tar
 DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster demo-page test test-pure test-real test-clusters test-hypervisor test-page test-kernel bench \
-    bench-ovn bench-scale soak soak-draws soak-long lint style types imports docs pictures deb-station clean python-debs \
-    network-debs emulation-debs deb-debs ovn-debs hypervisor-debs page-debs
+.PHONY: help demo demo-cluster demo-page test test-pure test-real test-clusters test-deb test-hypervisor test-page test-kernel \
+    bench bench-ovn bench-scale soak soak-draws soak-long lint style types imports docs pictures deb deb-station clean \
+    python-debs network-debs venv-debs emulation-debs deb-debs ovn-debs hypervisor-debs page-debs
 .DELETE_ON_ERROR:
 
 help:
@@ -88,6 +94,11 @@ test-clusters:
 test-page: network-debs page-debs $(VENV)/page.stamp
 	@echo "Testing: $(PAGE)"
 	@$(PYTEST) $(PAGE)
+
+# The package is built anew, as an operator builds it; among others by the lines for pip of docs/installation.rst.
+test-deb: network-debs deb-debs venv-debs $(VENV)/test.stamp $(DEBIAN_BRIDGE)
+	@echo "Testing: $(INSTALLATION)"
+	@EVBRIDGE_DEBIAN_ROOT=$(CURDIR)/$(DEBIAN_BRIDGE) $(PYTEST) $(INSTALLATION)
 
 # Guests under software emulation: one at a time, two cores are busy with it.
 test-hypervisor: network-debs deb-debs hypervisor-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpacked $(DEBIAN_HYPERVISOR)/unpacked
@@ -162,6 +173,10 @@ docs: $(VENV)/docs.stamp pictures
 pictures: $(VENV)/docs.stamp
 	@$(IN_VENV) python -m tools.draw_pictures
 
+# Its virtual environment is Debian's Python's, whatever PYTHON is.
+deb: deb-debs venv-debs
+	@tools/build-deb evbridge
+
 deb-station: deb-debs
 	@tools/build-deb evbridge-station
 
@@ -175,6 +190,9 @@ python-debs:
 
 network-debs:
 	@tools/debian-packages $(NETWORK_DEBS)
+
+venv-debs:
+	@tools/debian-packages python3 python3-venv
 
 ovn-debs:
 	@tools/debian-packages $(OVN_DEBS)
@@ -196,11 +214,15 @@ $(GUEST_KERNEL)/unpacked: | $(VENV)/pip.stamp
 
 # In it the package evbridge-station is tested.
 $(DEBIAN_ROOT): tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
-	@tools/debian-root $@
+	@tools/debian-root $@ evbridge-station python3-libvirt
+
+# In it the package evbridge is.
+$(DEBIAN_BRIDGE): tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
+	@tools/debian-root $@ evbridge $(BRIDGE_DEBS)
 
 # In it the commands of docs/hypervisors.rst are typed.
 $(DEBIAN_HYPERVISOR)/unpacked: tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
-	@tools/debian-root $(@D) $(TYPED_DEBS)
+	@tools/debian-root $(@D) evbridge-station python3-libvirt $(TYPED_DEBS)
 
 $(VENV)/openvswitch-%/unpacked: | $(VENV)/pip.stamp
 	@tools/newer-openvswitch $(@D) $*

@@ -93,7 +93,8 @@ def debian(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("debian")
     archive = Path(os.environ.get("EVBRIDGE_DEBIAN_ROOT", folder / "root.tar"))
     if not archive.exists():
-        subprocess.run([ROOT / "tools/debian-root", archive], check=True, capture_output=True, timeout=560)
+        command = [ROOT / "tools/debian-root", archive, "evbridge-station", "python3-libvirt"]
+        subprocess.run(command, check=True, capture_output=True, timeout=560)
     root = folder / "root"
     root.mkdir()
     subprocess.run(["tar", "-C", root, "-xf", archive], check=True)
