@@ -14,7 +14,7 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.flow_dumps import read_dump
 from ryu_apps.testbed.harness.cluster import Cluster, EndHost
-from ryu_apps.testbed.harness.ovs import dump_flows
+from ryu_apps.testbed.harness.ovs import cached_flows, dump_flows
 from ryu_apps.testbed.harness.shell import PATIENCE, Namespace
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
@@ -75,6 +75,11 @@ class FirewallVm:
         move = SingleMove(self._cluster, self.vsi, self.vm.name, self.at, there, ladder, 0.02, observers=callbacks)
         assert move.run().evidence.outcome is MoveOutcome.COMPLETED
         self.at = there
+
+
+def is_cached(port: int) -> bool:
+    """Return True if the datapath forwards TCP from or to a port by what it has cached."""
+    return any(f"src={port}," in flow or f"dst={port})" in flow for flow in cached_flows() if "tcp(" in flow)
 
 
 @contextmanager

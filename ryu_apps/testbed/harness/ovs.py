@@ -162,6 +162,11 @@ def settle_cached_flows() -> None:
         run(["ovs-appctl", "-t", f"{os.environ['OVS_RUNDIR']}/vswitchd.ctl", "revalidator/wait"])
 
 
+def cached_flows() -> list[str]:
+    """The flows that the datapath has cached, by which it forwards without a look at the tables."""
+    return run(["ovs-appctl", "-t", f"{os.environ['OVS_RUNDIR']}/vswitchd.ctl", "dpctl/dump-flows"]).splitlines()
+
+
 def dump_flows(switch: str) -> list[str]:
     """The rules of a bridge as ``ovs-ofctl`` prints them, without counters and ages, sorted."""
     text = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-stats", "--no-names", "dump-flows", switch])
