@@ -23,7 +23,7 @@ from ryu_apps.testbed.manager.guests import TestVms, cluster_of
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, attempt_report
 from ryu_apps.testbed.manager.run import Manager, MoveOptions
 from ryu_apps.testbed.manager.tie_watch import TieWatch
-from ryu_apps.testbed.measurement.durations import LAST_ONES, RUN_OUT, RUN_UP, TIDY
+from ryu_apps.testbed.measurement.durations import RUN_OUT, RUN_UP, TIDY
 from ryu_apps.testbed.measurement.measure import lost_at_rest, seen_of, staged_among_others
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.progress import ShowProgress
@@ -165,7 +165,7 @@ class Campaign:
             time.sleep(RUN_OUT)
             self._guests.hear_again([name for name in left if name not in shut])
             settled = time.monotonic()
-            time.sleep(LAST_ONES)
+            self._guests.settle()
             announced = self._guests.stop_traffic()
             self._ties.wait_until_gone(self._task.ties)
         finally:

@@ -13,7 +13,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.capture import Sighting, Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
-from ryu_apps.testbed.harness.probes import Flow, Notes, Prober
+from ryu_apps.testbed.harness.probes import Flow, Notes, Prober, settle
 from ryu_apps.testbed.harness.shell import CommandError
 from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
 from ryu_apps.testbed.harness.station import LldpadStation, VdptoolVsi
@@ -182,6 +182,10 @@ class TestVms:
         """End all traffic that still is, its notes left unread: something has gone wrong."""
         for prober in self._probers():
             prober.kill()
+
+    def settle(self) -> None:
+        """Wait until every datagram sent so far has arrived or is lost."""
+        settle([*(guest.prober for guest in self.all.values() if guest.prober is not None), *self._hosts.values()])
 
     def stop_traffic(self) -> list[Sighting]:
         """End all traffic and read the notes; returns the RARPs that end systems saw."""

@@ -4,7 +4,5 @@ from __future__ import annotations
 
 #: Traffic before the first and after each migration.
 RUN_UP, RUN_OUT = 0.5, 1.0
-#: For the last datagrams that count to arrive.
-LAST_ONES = 0.2
 #: Within which a bridge has to have removed what it no longer needs.
 TIDY = 5.0

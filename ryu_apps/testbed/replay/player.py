@@ -20,13 +20,13 @@ from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS
 from ryu_apps.testbed.harness.haproxy import proxies_of
-from ryu_apps.testbed.harness.probes import Prober
+from ryu_apps.testbed.harness.probes import Prober, settle
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.ladder import mermaid, svg, text
 from ryu_apps.testbed.ladder.model import LadderDiagram
-from ryu_apps.testbed.measurement.durations import LAST_ONES, RUN_OUT, RUN_UP, TIDY
+from ryu_apps.testbed.measurement.durations import RUN_OUT, RUN_UP, TIDY
 from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
@@ -110,7 +110,7 @@ class Replay:
             moves = [self._migrate(spec) for spec in self.scenario.file.migrations]
             self._hear_again()
             settled = time.monotonic()
-            time.sleep(LAST_ONES)
+            settle(self._probers.values())
             observed = self._observe()
         finally:
             self._dismiss_vms()
