@@ -34,7 +34,7 @@ from ryu_apps.testbed.raw_frames import RawSocket
 
 NAMES = ("c1", "c2", "c3")
 #: Seconds between two repetitions of a request, and for which everything is awaited.
-REPEAT, LIMIT = 0.05, 60.0
+REPEAT, LIMIT = 0.05, 120.0
 #: Seconds between two questions to all members, which take a core's time that they need themselves to start or to lead.
 _PAUSE = 0.1
 #: Ports of the loopback: of the first member, and from one to the next.
