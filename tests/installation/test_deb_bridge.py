@@ -179,7 +179,7 @@ def test_its_log_file_is_rotated(debian: BootedDebian, configuration: Path, bare
         assert log.stat().st_size > 0
         rotated = debian.run("logrotate", "--force", "/etc/logrotate.d/evbridge")
         assert (rotated.returncode, rotated.stderr) == (0, "")
-        assert not log.exists()
+        assert log.with_name("evbridge.log.1").exists()
         assert debian.run("systemctl", "reload", "evbridge").returncode == 0
         wait_until(lambda: log.exists() and "config.loaded" in log.read_text(), "a line in the new file")
     finally:
