@@ -140,6 +140,9 @@ class PortEvents:
         # A link that returns while its switch is brought up is processed when the switch is ready.
         if state.readiness is Readiness.READY or (station.up and not up):
             self._process(port, station.link(up, now), now)
+            if up:
+                # Moves from before a restart of the controller, when the link was down.
+                self._requests.announce_moves(port, now)
 
     def _prove(self, port: PortId, now: float) -> None:
         """Take a frame for a proof that the link is up, if it was sent after the switch has reported it down.
