@@ -104,6 +104,8 @@ class Prober:
     def start(self, flows: Sequence[Flow], peers: dict[str, str]) -> None:
         """Start this end's part of ``flows``; ``peers`` maps names to addresses."""
         self._flows = list(flows)
+        # In a folder that several runs use, another one's words are not this one's.
+        self._log.unlink(missing_ok=True)
         orders = [self._order(flow, peers) for flow in flows]
         command = [sys.executable, "-S", "-E", str(Path(prober.__file__)), json.dumps(orders), str(self._notes)]
         self._process = self._namespace.popen(*command, log=self._log)
