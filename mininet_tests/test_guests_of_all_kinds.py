@@ -31,6 +31,8 @@ NATIVE, TAGGED = 100, 200
 HTTPS = 443
 #: How long to listen for what must not come.
 SILENCE = 0.3
+#: How often a datagram that has to arrive is sent: cached drops end within a second, on a busy machine within some.
+TRIES = 400
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def guest(cluster: Cluster, number: int, hypervisor: str, *vsis: VdptoolVsi) -> 
 
 def arrives(sender: Guest, receiver: Guest, vid: int = 0, source: str = "") -> bool:
     """Does a datagram get through, and tagged as it was sent?  Again every 50 ms: a switch may still cache a drop."""
-    for _ in range(40):
+    for _ in range(TRIES):
         heard = receiver.wire.hears(sender.sends(receiver, vid, source), 0.05)
         if heard is not None:
             return (heard.vid or 0) == vid

@@ -37,6 +37,8 @@ PRIORITY = {RED: 5, BLUE: 0}
 #: Hypervisors whose station is an unmodified lldpad, one at each switch.
 LLDPADS = ("hv1", "hv5")
 SILENCE = 0.3
+#: How often a datagram that has to arrive is sent: cached drops end within a second, on a busy machine within some.
+TRIES = 400
 
 
 def fabric() -> Fabric:
@@ -137,7 +139,7 @@ def answered(requested: VdptoolVsi, vid: int) -> VdptoolVsi:
 
 def arrives(sender: Guest, receiver: Guest) -> CapturedFrame | None:
     """Return a datagram as it arrives within the tenant, None if it does not; a switch may still cache a drop."""
-    for _ in range(40):
+    for _ in range(TRIES):
         heard = receiver.wire.hears(sender.sends(receiver, sender.vid), 0.05)
         if heard is not None:
             return heard
