@@ -56,7 +56,7 @@ def tables(cluster: Cluster) -> dict[str, list[str]]:
 def wait_as_found(read: Callable[[], Rules], before: Rules) -> None:
     """Wait until the rules are as before a test; a failure shows what differs."""
     with suppress(DeadlineError):
-        wait_until(lambda: read() == before, "flow tables as before the test", pause=0.1)
+        wait_until(lambda: read() == before, "flow tables as before the test", 60.0, pause=0.1)
     assert read() == before, "flow tables are as before the test"
 
 

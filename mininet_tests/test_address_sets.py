@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.testbed.conversations import FirewallVm, Stack, admitted, stack_of
 from ryu_apps.testbed.flow_dumps import dump_rules
@@ -54,7 +55,7 @@ def cluster(selecting: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(selecting)
     yield selecting
-    wait_until(lambda: tables(selecting) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, selecting), before)
 
 
 @contextmanager

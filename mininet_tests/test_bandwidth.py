@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.pipeline.tables import FIRST_POLICER
 from ryu_apps.testbed.conversations import FirewallVm, Stack, guest, stack_of
 from ryu_apps.testbed.harness.cluster import Cluster
@@ -63,7 +64,7 @@ def cluster(limiting: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them, and no limit."""
     before = tables(limiting)
     yield limiting
-    wait_until(lambda: tables(limiting) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, limiting), before)
     wait_until(lambda: not any(limits(switch) for switch in ("s1", "s2")), "limits to go", pause=0.2)
 
 

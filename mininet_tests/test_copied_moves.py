@@ -6,15 +6,16 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.pipeline.tables import COPY_METER
 from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, Interface, PortId, Role, Switch
 from ryu_apps.testbed.guests import HTTPS, vsi
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import Namespace, run, wait_until
+from ryu_apps.testbed.harness.shell import Namespace, run
 from ryu_apps.testbed.harness.staged import StagedTarget
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
@@ -115,4 +116,4 @@ def test_nothing_passes_a_staged_port_and_no_datagram_comes_twice(copied: Cluste
     finally:
         dismiss(copied.hypervisors[here], vsi(number))
         copied.shut_down(vm.name, here)
-    wait_until(lambda: tables(copied) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, copied), before)

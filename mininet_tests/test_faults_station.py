@@ -129,7 +129,8 @@ def test_frames_lost_doubled_or_late_have_their_effect_once(rig: Rig, what: str)
         wait_until(lambda: trap.caught, "a frame in the trap")
         asked = [event["detail"]["mode"] for event in rig.events(begun, "vdp.request", VM)]
         assert asked == ["PREASSOCIATE_RR", "ASSOCIATE"]
-        assert len(rig.events(begun, "vsi.active", VM)) == 1
+        # Told when the switches have confirmed, so perhaps after the rules are there.
+        assert len(wait_until(lambda: rig.events(begun, "vsi.active", VM), "the event of it")) == 1
 
 
 def test_answer_that_comes_too_late_brings_nothing_back_to_life(rig: Rig) -> None:

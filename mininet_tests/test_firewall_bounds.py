@@ -7,11 +7,12 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.testbed.conversations import (
     DNS,
@@ -81,7 +82,7 @@ def cluster(walled: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(walled)
     yield walled
-    wait_until(lambda: tables(walled) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, walled), before)
 
 
 def test_ping_is_answered_and_nobody_pings_back(cluster: Cluster) -> None:

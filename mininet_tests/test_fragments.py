@@ -7,11 +7,12 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.testbed.conversations import DNS, STATEFUL, FirewallVm, Stack, guest, stack_of
 from ryu_apps.testbed.guests import WEB
 from ryu_apps.testbed.harness.cluster import Cluster
@@ -52,7 +53,7 @@ def cluster(fragments: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(fragments)
     yield fragments
-    wait_until(lambda: tables(fragments) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, fragments), before)
 
 
 def large_datagram_passes(sender: Stack, receiver: Stack, port: int, source: int = 0) -> bool:

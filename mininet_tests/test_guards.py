@@ -7,12 +7,13 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.conversations import FirewallVm, guest, stack_of
@@ -67,7 +68,7 @@ def cluster(guarded: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(guarded)
     yield guarded
-    wait_until(lambda: tables(guarded) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, guarded), before)
 
 
 def frame(vm: FirewallVm, target: int, eth_type: int, packet: bytes) -> bytes:

@@ -6,10 +6,11 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import tables
+from mininet_tests.conftest import tables, wait_as_found
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
@@ -40,7 +41,7 @@ def cluster(emulated: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(emulated)
     yield emulated
-    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, emulated), before)
 
 
 def mac(number: int) -> str:

@@ -8,16 +8,17 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from mininet_tests.test_fragments import SYN_ACK, checked
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.testbed.conversations import HTTP, STATEFUL, FirewallVm, Stack, guest, stack_of
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import forget_cached_flows
-from ryu_apps.testbed.harness.shell import PATIENCE, run, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, run
 from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.topologies import two_switch
 from tests.interop.octets import TCP, Ends, part, tcp
@@ -60,7 +61,7 @@ def cluster(tagging: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluste
     look_for_tags(request.param)
     yield tagging
     look_for_tags(1)
-    wait_until(lambda: tables(tagging) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, tagging), before)
 
 
 def look_for_tags(limit: int) -> None:

@@ -6,12 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SHORT, tables
+from mininet_tests.conftest import CHECKOUT, SHORT, tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.testbed.guests import HTTPS, arrives, vsi
 from ryu_apps.testbed.harness.cluster import Cluster
@@ -46,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def cluster(server: Cluster) -> Iterator[Cluster]:
     before = tables(server)
     yield server
-    wait_until(lambda: tables(server) == before, "flow tables as before the test", pause=0.2)
+    wait_as_found(partial(tables, server), before)
 
 
 class Guest:

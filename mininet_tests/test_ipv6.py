@@ -6,15 +6,16 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from ipaddress import IPv6Address
 
 import pytest
 
-from mininet_tests.conftest import tables
+from mininet_tests.conftest import tables, wait_as_found
 from ryu_apps.evb.wire.announcement import neighbour_advertisement
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, Namespace
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
@@ -36,7 +37,7 @@ def cluster(emulated: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(emulated)
     yield emulated
-    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, emulated), before)
 
 
 class End:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mininet_tests.conftest import tables
+from mininet_tests.conftest import tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.pipeline.tables import BALANCED_LIFE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
@@ -190,7 +190,7 @@ def scene(cluster: Cluster, folder: Path) -> Iterator[Scene]:
     with ExitStack() as stack:
         yield Scene(cluster, folder, stack)
     # A bridge that has lost its state leaves what it finds for a keep-alive timeout and a little.
-    wait_until(lambda: tables(cluster) == before, "flow tables as before the test", 30, pause=0.2)
+    wait_as_found(partial(tables, cluster), before)
 
 
 @pytest.mark.parametrize("version", [4, 6])

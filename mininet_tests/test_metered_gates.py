@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.pipeline.metered_gate import gate_meter_id
 from ryu_apps.evb.topology.fabric import Fabric, GateMode
 from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped, vsi
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.harness.staged import StagedTarget
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
@@ -58,7 +59,7 @@ def test_a_vm_moves_and_nothing_passes_a_staged_port(metered: Cluster, ladder: L
     finally:
         dismiss(metered.hypervisors[here], vsi(1))
         metered.shut_down(vm.name, here)
-    wait_until(lambda: tables(metered) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, metered), before)
     for switch in metered.fabric.switches.values():
         meters = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-meters", switch.name])
         # Some gates were staged as meters, and all of them are shut.

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.testbed.conversations import FirewallVm, Stack, datagram, guest, stack_of
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
 from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.raw_frames import RawSocket, tagged
@@ -68,7 +68,7 @@ def cluster(mirroring: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(mirroring)
     yield mirroring
-    wait_until(lambda: tables(mirroring) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, mirroring), before)
 
 
 @contextmanager

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SCENARIOS, emulated_cluster, tables
+from mininet_tests.conftest import CHECKOUT, SCENARIOS, emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.testbed.guests import ETHERTYPE_ARP, HTTPS, arrives, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
@@ -49,7 +50,7 @@ def leaf_spine(built: Cluster) -> Iterator[Cluster]:
     """The cluster without VMs; a test has to leave the flow tables exactly as it found them."""
     before = tables(built)
     yield built
-    wait_until(lambda: tables(built) == before, "flow tables as before the test", pause=0.2)
+    wait_as_found(partial(tables, built), before)
 
 
 @contextmanager

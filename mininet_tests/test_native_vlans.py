@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from mininet_tests.conftest import SHORT, tables
+from mininet_tests.conftest import SHORT, tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
@@ -102,7 +103,7 @@ def guests(rack: Cluster) -> Iterator[dict[str, Guest]]:
             found[name] = Guest(rack, kind, number, at)
             stack.callback(found[name].leave)
         yield found
-    wait_until(lambda: tables(rack) == before, "flow tables as before the test", pause=0.2)
+    wait_as_found(partial(tables, rack), before)
 
 
 def heard(cluster: Cluster, speaker: Guest, guests: dict[str, Guest]) -> set[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SHORT, tables
+from mininet_tests.conftest import CHECKOUT, SHORT, tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
 from ryu_apps.evb.topology.vid_translation import VidTranslation
@@ -76,7 +76,7 @@ def cluster(module_cluster: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(module_cluster)
     yield module_cluster
-    wait_until(lambda: tables(module_cluster) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, module_cluster), before)
 
 
 def mac(number: int) -> str:

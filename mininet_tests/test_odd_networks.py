@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from urllib.request import urlopen
 
 import pytest
 
-from mininet_tests.conftest import daemon_at, tables
+from mininet_tests.conftest import daemon_at, tables, wait_as_found
 from ryu_apps.testbed.guests import HTTPS, arrives, places
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import run, wait_until
@@ -36,7 +37,7 @@ LONG = 60.0
 def cluster(daemons: Cluster) -> Iterator[Cluster]:
     before = tables(daemons)
     yield daemons
-    wait_until(lambda: tables(daemons) == before, "flow tables as before the test", LONG, pause=0.2)
+    wait_as_found(partial(tables, daemons), before)
 
 
 @pytest.fixture

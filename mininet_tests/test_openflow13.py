@@ -6,10 +6,11 @@ import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.topology.fabric import Fabric, Profile
 from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.cluster import Cluster
@@ -52,7 +53,7 @@ def cluster(plain: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(plain)
     yield plain
-    wait_until(lambda: tables(plain) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, plain), before)
 
 
 def extensions(cluster: Cluster) -> list[str]:

@@ -9,11 +9,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import tables
+from mininet_tests.conftest import tables, wait_as_found
 from ryu_apps.testbed.guests import HTTPS, arrives, places
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import wait_until
@@ -139,7 +140,7 @@ def site(daemons: Cluster, tmp_path: Path) -> Iterator[Site]:
         yield site
     finally:
         site.leave()
-    wait_until(lambda: tables(daemons) == before, "flow tables as before the test", pause=0.2)
+    wait_as_found(partial(tables, daemons), before)
 
 
 def test_a_vm_starts_and_stops(site: Site) -> None:

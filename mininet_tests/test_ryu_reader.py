@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped, running
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import run, wait_until
@@ -26,7 +27,7 @@ def test_vms_reach_each_other_and_leave_no_rule(read_by_ryu: Cluster) -> None:
         assert arrives(near.namespace, far.namespace, far.ip, HTTPS)
         assert arrives(far.namespace, near.namespace, near.ip, HTTPS)
         assert is_dropped(near.namespace, far.namespace, far.ip, 5002, HTTPS)
-    wait_until(lambda: tables(read_by_ryu) == before, "flow tables as before the test")
+    wait_as_found(partial(tables, read_by_ryu), before)
     assert_all_read(read_by_ryu)
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from ipaddress import IPv6Address
 
 import pytest
 
-from mininet_tests.conftest import tables
+from mininet_tests.conftest import tables, wait_as_found
 from mininet_tests.test_ipv6 import DENIED, HTTPS, SILENCE, End, client_of, connection, datagram_arrives, talks
 from ryu_apps.evb.wire.announcement import neighbour_advertisement
 from ryu_apps.evb.wire.mac import mac_from_text
@@ -37,7 +38,7 @@ def cluster(emulated: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(emulated)
     yield emulated
-    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, emulated), before)
 
 
 class Machine:

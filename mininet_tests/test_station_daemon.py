@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import daemon_at, tables
+from mininet_tests.conftest import daemon_at, tables, wait_as_found
 from ryu_apps.testbed.guests import places
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import wait_until
@@ -33,7 +34,7 @@ ASSOCIATE, RELEASE = VdptoolMode.ASSOCIATE, VdptoolMode.DEASSOCIATE
 def cluster(daemons: Cluster) -> Iterator[Cluster]:
     before = tables(daemons)
     yield daemons
-    wait_until(lambda: tables(daemons) == before, "flow tables as before the test", pause=0.2)
+    wait_as_found(partial(tables, daemons), before)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mininet_tests.conftest import tables
+from mininet_tests.conftest import tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.flow.rule import FIRST_COUNTER
 from ryu_apps.evb.pipeline.punting import STATION_PROTOCOLS
@@ -109,7 +109,7 @@ def cluster(counting: Cluster, departing: set[tuple[str, int]]) -> Iterator[Clus
     """A test leaves the flow tables as it found them, and no counter: none that is there at the end of the next one."""
     before = tables(counting)
     yield counting
-    wait_until(lambda: tables(counting) == before, "flow tables as before the test", pause=0.1)
+    wait_as_found(partial(tables, counting), before)
     wait_until(lambda: not departing & counters(counting), "counters to go", pause=0.2)
     departing.clear()
     departing.update(counters(counting))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mininet_tests.conftest import tables
+from mininet_tests.conftest import tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.capture import Sighting, Tap, only_ethertypes
@@ -198,7 +198,7 @@ def scene(stage: Stage, kind: str, folder: Path) -> Iterator[Scene]:
     before = tables(stage.cluster)
     with ExitStack() as stack:
         yield Scene(stage, kind, folder, stack)
-    wait_until(lambda: tables(stage.cluster) == before, "flow tables as before the test", pause=0.2)
+    wait_as_found(partial(tables, stage.cluster), before)
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -6,12 +6,13 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SCENARIOS, SHORT, tables
+from mininet_tests.conftest import CHECKOUT, SCENARIOS, SHORT, tables, wait_as_found
 from mininet_tests.test_proxmox_hook import Node
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.wire.association import ASSOCIATIONS, VdpMode
@@ -62,7 +63,7 @@ def rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def cluster(rack: Cluster) -> Iterator[Cluster]:
     before = tables(rack)
     yield rack
-    wait_until(lambda: tables(rack) == before, "flow tables as before the test", pause=0.2)
+    wait_as_found(partial(tables, rack), before)
 
 
 def attachment(cluster: Cluster, number: int) -> dict[str, Any]:
