@@ -18,6 +18,7 @@ if _ROOT not in sys.path:
 
 from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, PortId, Role, Switch  # noqa: E402
 from ryu_apps.topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
+from ryu_apps.topologies.station_host import station_host  # noqa: E402
 
 _VERSION = 1
 
@@ -92,3 +93,4 @@ def _topo(path=""):
 
 
 topos = {"fromfile": _topo}
+hosts = {"station": station_host}

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, Role, Switch
+from ryu_apps.topologies.station_host import STATION_PARAMETER
 
 #: Names of interfaces in Linux.
 _LONGEST = 15
@@ -106,8 +107,8 @@ def _add_host(topo: Any, switch: Switch, interface: Interface, system: EndSystem
     addresses: dict[str, str | None] = (
         {"mac": mac_text(system.mac), "ip": system.ip or None} if system else {"ip": None}
     )
-    private = ["/dev/shm"] if interface.role is Role.STATION else []
-    topo.addHost(interface.name, privateDirs=private, **addresses)
+    station = {"privateDirs": ["/dev/shm"], STATION_PARAMETER: True} if interface.role is Role.STATION else {}
+    topo.addHost(interface.name, **station, **addresses)
     if interface.bond:
         _add_bond(topo, switch, interface)
     else:

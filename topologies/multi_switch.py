@@ -21,6 +21,7 @@ if _ROOT not in sys.path:
 
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch  # noqa: E402
 from ryu_apps.topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
+from ryu_apps.topologies.station_host import station_host  # noqa: E402
 
 NATIVE_VLAN = 100
 TAGGED_VLANS = (200,)
@@ -131,3 +132,4 @@ def _topo(**sizes):
 
 
 topos = {"multiswitch": _topo}
+hosts = {"station": station_host}

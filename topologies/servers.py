@@ -16,6 +16,7 @@ if _ROOT not in sys.path:
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, ReflectiveRelay, Role, Switch  # noqa: E402
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern  # noqa: E402
 from ryu_apps.topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
+from ryu_apps.topologies.station_host import station_host  # noqa: E402
 
 NATIVE_VLAN = 100
 HOST_PORTS = (50, 51)
@@ -75,3 +76,4 @@ def _topo(n: int = 2, vepas: int = 1) -> object:
 
 
 topos = {"servers": _topo}
+hosts = {"station": station_host}

@@ -1,4 +1,4 @@
-"""The modest cluster of the founding paper: two switches, 8 to 32 hypervisors (up to 128), a shared NMS host, a client.
+"""The modest cluster of the founding paper: two switches, 2 to 128 hypervisors, a shared NMS host, a client.
 
 One description, ``fabric``, gives the Mininet topology (``mn --custom topologies/two_switch.py --topo
 twoswitch,n=8``), the controller's configuration (``evbridge topology two_switch --set n=8``) and the graph
@@ -23,6 +23,7 @@ if _ROOT not in sys.path:
 
 from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, PortId, Role, Switch  # noqa: E402
 from ryu_apps.topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
+from ryu_apps.topologies.station_host import station_host  # noqa: E402
 
 NATIVE_VLAN = 100
 TAGGED_VLANS = (200,)
@@ -33,7 +34,7 @@ TRUNK_PORTS = (61, 62)
 #: Second links of stations: this and the number of the first.
 SECOND_LINKS = 200
 _STATION_PORTS = (*range(1, HOST_PORT), *range(101, 201))
-SMALLEST, LARGEST = 8, 128
+SMALLEST, LARGEST = 2, 128
 
 #: The end systems that speak no EVB; the first is on s1, the second on s2.
 END_SYSTEMS = (
@@ -57,7 +58,7 @@ def fabric(n: int = 8, proxies: int = 0, bonds: int = 0, lacp: int = 0, mirrors:
         mirrors: 1: with an analyser at s1, the mirror ``ids``.
 
     Raises:
-        ValueError: n is not a number from 8 to 128, or there are fewer hypervisors than bonds.
+        ValueError: n is not a number from 2 to 128, or there are fewer hypervisors than bonds.
     """
     if not isinstance(n, int) or not SMALLEST <= n <= LARGEST:
         raise ValueError(f"n={n!r}: a two-switch cluster has {SMALLEST} to {LARGEST} hypervisors")
@@ -108,3 +109,4 @@ def _topo(n: int = 8, proxies: int = 0, bonds: int = 0, lacp: int = 0, mirrors: 
 
 
 topos = {"twoswitch": _topo}
+hosts = {"station": station_host}

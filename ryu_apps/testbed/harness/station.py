@@ -20,6 +20,7 @@ from typing import Protocol
 
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, end, wait_until
+from ryu_apps.topologies.station_host import lldpad_config
 
 
 class VdptoolMode(Enum):
@@ -124,27 +125,6 @@ class StationError(TestbedError):
     """A station cannot be used at all (which is not the same as being refused)."""
 
 
-_CONFIG = """\
-lldp :
-{{
-}};
-nearest_customer_bridge :
-{{
-  {interface} :
-  {{
-    adminStatus = 3;
-    tlvid0080c20d :
-    {{
-      enableTx = true;
-      vdprka = 17;
-      vdprwd = 17;
-      ecprte = 10;
-      evbrrreq = {reflective_relay};
-      evbgpid = {groups};
-    }};
-  }};
-}};
-"""
 #: Seconds between two attempts to get an answer through vdptool.
 _PAUSE = 0.1
 #: What vdptool prints when lldpad has not answered it within 2 s.
@@ -185,8 +165,7 @@ class LldpadStation:
     def start(self) -> None:
         """Start the daemon; it is usable only when :meth:`wait_ready` returns."""
         config = self._folder / f"{self.namespace.name}-lldpad.conf"
-        relay, groups = (str(value).lower() for value in (self._reflective_relay, self._groups))
-        text = _CONFIG.format(interface=self.interface, reflective_relay=relay, groups=groups)
+        text = lldpad_config(self.interface, self._reflective_relay, self._groups)
         config.write_text(text, encoding="ascii")
         log = self._folder / f"{self.namespace.name}-lldpad.log"
         command = (*_PRIORITY, "lldpad", *self._options, "-f", str(config), "-V", "4")

@@ -19,7 +19,7 @@ from ryu_apps.topologies.mininet_topo import topo_of
 FILE = Path(two_switch.__file__)
 
 
-@pytest.fixture(params=[8, 9, 32, 128])
+@pytest.fixture(params=[2, 3, 8, 9, 32, 128])
 def fabric(request: pytest.FixtureRequest) -> Fabric:
     return two_switch.fabric(request.param)
 
@@ -27,7 +27,7 @@ def fabric(request: pytest.FixtureRequest) -> Fabric:
 def test_every_hypervisor_has_a_station_port(fabric: Fabric) -> None:
     names = [fabric.interface(port).name for port in fabric.ports(Role.STATION)]  # type: ignore[union-attr]
     assert names == [f"hv{number}" for number in range(1, len(names) + 1)]
-    assert len(names) in (8, 9, 32, 128)
+    assert len(names) in (2, 3, 8, 9, 32, 128)
 
 
 def test_each_trunk_says_the_same_at_both_ends(fabric: Fabric) -> None:
@@ -54,9 +54,9 @@ def test_proxies_are_an_option_that_moves_nothing_else() -> None:
         assert switch.interfaces.items() <= proxied.switches[dpid].interfaces.items()
 
 
-@pytest.mark.parametrize("n", [7, 129, 0, -8, "8", 8.5])
+@pytest.mark.parametrize("n", [1, 129, 0, -8, "8", 8.5])
 def test_other_sizes_are_refused_with_the_limits(n: object) -> None:
-    with pytest.raises(ValueError, match="8 to 128 hypervisors"):
+    with pytest.raises(ValueError, match="2 to 128 hypervisors"):
         two_switch.fabric(n)
 
 
@@ -88,7 +88,7 @@ def test_the_written_configuration_describes_the_same_fabric(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["two_switch", "--set", "n=7"], "8 to 128 hypervisors"),
+        (["two_switch", "--set", "n=1"], "2 to 128 hypervisors"),
         (["two_switch", "--set", "n"], "NAME=NUMBER"),
         (["two_switch", "--set", "m=8"], "unexpected keyword argument 'm'"),
         (["three_switch"], "no topology 'three_switch'"),
@@ -119,10 +119,26 @@ def test_mn_can_execute_the_file(tmp_path: Path) -> None:
     assert _as_mn_does(8, tmp_path).stdout.split() == ["10", "2"]
 
 
+#: Prints the hosts that a file offers to mn, and whether it has imported Mininet for that.
+_HOSTS_OF = """
+import sys
+names = {}
+exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), names, names)
+print(*names["hosts"], names["hosts"]["station"].__name__, "mininet" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("name", ["two_switch", "multi_switch", "servers", "from_file"])
+def test_every_file_offers_hosts_with_lldpad(name: str, tmp_path: Path) -> None:
+    command = ["/usr/bin/python3", "-c", _HOSTS_OF, str(FILE.with_name(f"{name}.py"))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={})
+    assert done.stdout.split() == ["station", "station_host", "False"], done.stderr
+
+
 def test_mn_is_told_in_one_line_what_is_wrong(tmp_path: Path) -> None:
     done = _as_mn_does(129, tmp_path)
     assert done.returncode == 1
-    assert done.stderr.strip() == "twoswitch: n=129: a two-switch cluster has 8 to 128 hypervisors"
+    assert done.stderr.strip() == "twoswitch: n=129: a two-switch cluster has 2 to 128 hypervisors"
 
 
 def test_no_name_of_the_file_replaces_one_of_mn() -> None:
