@@ -3,6 +3,7 @@
 #
 #   make demo            watch a VM move between two switches, its policy ahead of it
 #   make demo-page       the same on the live page, http://127.0.0.1:8080/, until Ctrl-C
+#   make lab             the cluster with a prompt: requests, moves rung by rung, worksheets
 #   make demo-cluster    the same with three bridges and three servers of their store; the leader is killed meanwhile
 #   make test            all tests;       make PYTHON=python3.12 test   under another interpreter
 #   make test-hypervisor     `virsh migrate` between unmodified libvirt, lldpad and QEMU, under software emulation
@@ -57,8 +58,8 @@ DEBIAN_BRIDGE = $(VENV)/debian-bridge.tar
 DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster demo-page test test-pure test-real test-clusters test-deb test-hypervisor test-page test-kernel \
-    bench bench-ovn bench-scale soak soak-draws soak-long lint style types imports docs pictures deb deb-station clean \
+.PHONY: help demo demo-cluster demo-page lab test test-pure test-real test-clusters test-deb test-hypervisor test-page \
+    test-kernel bench bench-ovn bench-scale soak soak-draws soak-long lint style types imports docs pictures deb deb-station clean \
     python-debs network-debs venv-debs emulation-debs deb-debs ovn-debs hypervisor-debs page-debs
 .DELETE_ON_ERROR:
 
@@ -70,6 +71,9 @@ demo: network-debs $(VENV)/mininet.stamp
 
 demo-page: network-debs $(VENV)/mininet.stamp
 	@$(IN_VENV) evbridge demo --page
+
+lab: network-debs $(VENV)/mininet.stamp
+	@$(IN_VENV) evbridge lab
 
 demo-cluster: network-debs $(VENV)/mininet.stamp
 	@$(IN_VENV) evbridge demo --cluster

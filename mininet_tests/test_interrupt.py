@@ -55,6 +55,10 @@ class Terminal:
                 return
             self.shown += octets
 
+    def type(self, octets: bytes) -> None:
+        """Type what a person would."""
+        os.write(self._screen, octets)
+
     def press_ctrl_c(self) -> int:
         """Its exit status after that."""
         os.write(self._screen, b"\x03")

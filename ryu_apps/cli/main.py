@@ -40,6 +40,7 @@ SUBCOMMANDS = {
     ),
     "topology": _Subcommand("ryu_apps.cli.topology:topology", "Show a cluster as the controller sees it."),
     "ovf": _Subcommand("ryu_apps.cli.ovf:ovf", "Import and export OVF packages with network port profiles."),
+    "lab": _Subcommand("ryu_apps.cli.lab:lab", "Keep a cluster up, with a prompt for requests, moves and worksheets."),
     "demo": _Subcommand("ryu_apps.cli.demo:demo", "Move a VM between two switches, with its policy staged ahead."),
 }
 

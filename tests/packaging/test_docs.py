@@ -9,6 +9,7 @@ import click
 import pytest
 from pydantic import BaseModel
 
+from ryu_apps.cli.lab import lab
 from ryu_apps.cli.main import SUBCOMMANDS
 from ryu_apps.cli.matrix import matrix
 from ryu_apps.cli.replay import replay
@@ -31,6 +32,8 @@ from ryu_apps.ovf.filters import read_filter_list
 from ryu_apps.ovf.markup import read_markup
 from ryu_apps.ovf.names import PREFIXES
 from ryu_apps.rest.resources import RESOURCES
+from ryu_apps.testbed.lab.verbs import VERBS
+from ryu_apps.testbed.lab.worksheets import WORKSHEETS
 from ryu_apps.testbed.measurement.figures import Figures
 from ryu_apps.testbed.replay import scenario
 from ryu_apps.vcm import schema as inventory_schema
@@ -204,6 +207,21 @@ def test_the_options_of_a_replay_are_explained() -> None:
 def test_the_options_of_the_matrix_are_explained() -> None:
     page = text("docs/replay.rst").partition("\nThe founding paper's tables")[2]
     assert table_keys(page) == options_of(matrix)
+
+
+def test_the_options_and_verbs_of_the_lab_are_explained() -> None:
+    page, _, verbs = text("docs/lab.rst").partition("\nThe verbs\n")
+    assert table_keys(page) == options_of(lab)
+    shown = {key.split()[0] for key in table_keys(verbs.partition("\nStep mode\n")[0])}
+    assert shown == set(VERBS)
+    assert all(f"``{option}``" in verbs for option in options_of(lab.commands["check"]))
+
+
+def test_every_worksheet_has_a_page_and_can_be_checked() -> None:
+    number_of_check = lab.commands["check"].params[0].type
+    assert isinstance(number_of_check, click.Choice) and list(number_of_check.choices) == list(WORKSHEETS)
+    for number in WORKSHEETS:
+        assert f".. worksheet:: {number}\n" in text(f"docs/lab{number}.rst")
 
 
 def test_the_policy_page_has_the_keys_of_the_schema() -> None:

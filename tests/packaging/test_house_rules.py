@@ -54,6 +54,7 @@ DESCRIBED = [
     "testbed/faults",
     "testbed/harness",
     "testbed/hypervisors",
+    "testbed/lab",
     "testbed/ladder",
     "testbed/manager",
     "testbed/matrix",
