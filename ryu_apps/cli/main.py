@@ -33,6 +33,7 @@ SUBCOMMANDS = {
     "stations": _Subcommand("ryu_apps.cli.show:stations", "List the station ports of a running bridge."),
     "events": _Subcommand("ryu_apps.cli.show:events", "Print the log events of a running bridge, and follow them."),
     "replay": _Subcommand("ryu_apps.cli.replay:replay", "Run a migration scenario and report on it."),
+    "sweep": _Subcommand("ryu_apps.cli.sweep:sweep", "Run a scenario with many values of its attributes, and plot."),
     "matrix": _Subcommand("ryu_apps.cli.matrix:matrix", "Measure the founding paper's tables, service by service."),
     "vcm": _Subcommand("ryu_apps.cli.vcm:vcm", "Plan and carry out evacuations, fail-overs and the like."),
     "station": _Subcommand(

@@ -52,6 +52,8 @@ def replay_trace(wanted: TraceOptions, root_namespace: bool) -> bool:
     Raises:
         ClickException: every mistake of the file, or why the cluster did not come up.
     """
+    from ryu_apps.testbed.environment import environment
+
     fabric = multi_switch.fabric(leaves=min(max(wanted.nodes // 8, 2), 16), spines=_SPINES, n=wanted.nodes)
     entries = _entries(wanted, fabric)
     if root_namespace:
@@ -64,7 +66,9 @@ def replay_trace(wanted: TraceOptions, root_namespace: bool) -> bool:
     (target / "trace.csv").write_text(write_trace(entries), encoding="utf-8")
     console = Console()
     report = _play(name, entries, fabric, wanted.seconds, target, console)
-    (target / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+    seed = None if wanted.file else wanted.seed
+    written = {**report.as_json(), "seed": seed, "environment": environment()}
+    (target / "report.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     _show(report, console)
     console.print(f"trace and report: {target}/trace.csv, report.json", highlight=False)
     return report.ok

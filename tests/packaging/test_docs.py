@@ -13,6 +13,7 @@ from ryu_apps.cli.lab import lab
 from ryu_apps.cli.main import SUBCOMMANDS
 from ryu_apps.cli.matrix import matrix
 from ryu_apps.cli.replay import replay
+from ryu_apps.cli.sweep import sweep
 from ryu_apps.cli.vcm import vcm
 from ryu_apps.evb.alarms import TABLE as ALARMS
 from ryu_apps.evb.config import load_config
@@ -35,7 +36,10 @@ from ryu_apps.rest.resources import RESOURCES
 from ryu_apps.testbed.lab.verbs import VERBS
 from ryu_apps.testbed.lab.worksheets import WORKSHEETS
 from ryu_apps.testbed.measurement.figures import Figures
-from ryu_apps.testbed.replay import scenario
+from ryu_apps.testbed.replay import schema as scenario
+from ryu_apps.testbed.replay.packets import Packet
+from ryu_apps.testbed.sweep.parameters import SHORT_NAMES
+from ryu_apps.testbed.sweep.record import columns
 from ryu_apps.vcm import schema as inventory_schema
 from ryu_apps.vcm.move import MoveStep
 from ryu_apps.vcm.plans import GoalKind
@@ -222,6 +226,22 @@ def test_every_worksheet_has_a_page_and_can_be_checked() -> None:
     assert isinstance(number_of_check, click.Choice) and list(number_of_check.choices) == list(WORKSHEETS)
     for number in WORKSHEETS:
         assert f".. worksheet:: {number}\n" in text(f"docs/lab{number}.rst")
+
+
+def test_the_options_and_the_short_names_of_a_sweep_are_explained() -> None:
+    options, _, rest = text("docs/sweep.rst").partition("\nParameters\n")
+    assert {key.split()[0] for key in table_keys(options)} == options_of(sweep)
+    names = rest.partition("\nThe order of the runs\n")[0]
+    assert table_keys(names) == set(SHORT_NAMES)
+    assert all(f"``{path}``" in names for path in SHORT_NAMES.values())
+
+
+def test_the_columns_of_a_sweep_and_of_a_packet_log_are_explained() -> None:
+    named = set(re.findall(r"``(\w+)``", text("docs/sweep.rst").partition("\nColumns of")[2]))
+    report = text("docs/replay.rst").partition("The report\n")[2].partition("\nLadders\n")[0]
+    assert set(columns(())) - named - table_keys(report) == set()
+    log = report.partition("\nThe packet log\n")[2]
+    assert set(Packet._fields) - set(re.findall(r"``(\w+)``", log)) == set()
 
 
 def test_the_policy_page_has_the_keys_of_the_schema() -> None:

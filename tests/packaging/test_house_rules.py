@@ -61,6 +61,7 @@ DESCRIBED = [
     "testbed/measurement",
     "testbed/moves",
     "testbed/replay",
+    "testbed/sweep",
     "topologies",
     "vcm",
 ]

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.environment import environment
 from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, owner_at, read_dump
 from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
@@ -95,7 +96,8 @@ def perform(
                 report = campaign.run()
         finally:
             cluster.keep_logs(output / "logs")
-    (output / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+    written = {**report.as_json(), "environment": environment()}
+    (output / "report.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     (output / "report.txt").write_text(as_text(report), encoding="utf-8")
     return report
 

@@ -6,7 +6,6 @@ The record that the manual shows is ``record.json`` beside this module.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ryu_apps.testbed.environment import environment
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.matrix.cells import Cell, CellKey, cells_from_json
 
@@ -26,8 +26,8 @@ class UnreadableRecord(TestbedError):
 
 
 def this_machine() -> dict[str, Any]:
-    """Cores, kernel and date of a run that begins now."""
-    return {"cores": os.cpu_count(), "kernel": os.uname().release, "date": time.strftime("%Y-%m-%d")}
+    """Date, machine and versions of a run that begins now."""
+    return {**environment(), "date": time.strftime("%Y-%m-%d")}
 
 
 @dataclass(slots=True)

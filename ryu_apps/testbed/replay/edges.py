@@ -12,7 +12,7 @@ from ryu_apps.testbed.harness.shell import Namespace
 from ryu_apps.testbed.harness.station import LldpadStation
 from ryu_apps.testbed.harness.veb import VebEdge
 from ryu_apps.testbed.harness.vepa import VepaEdge
-from ryu_apps.testbed.replay.scenario import HypervisorSpec
+from ryu_apps.testbed.replay.schema import HypervisorSpec
 
 _USUAL = HypervisorSpec()
 

@@ -18,7 +18,8 @@ from ryu_apps.testbed.measurement.verdict import failures
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.moves.evidence import Evidence
 from ryu_apps.testbed.replay.report import MigrationReport
-from ryu_apps.testbed.replay.scenario import MigrationSpec, Scenario
+from ryu_apps.testbed.replay.scenario import Scenario
+from ryu_apps.testbed.replay.schema import MigrationSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def evaluate(
         services=moved.services,
         timeline=moved.timeline,
         ladder=text.render(ladder),
+        marks=moved.evidence.marks,
     )
     return report, ladder
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.pipeline.tables import Cookie
+from ryu_apps.testbed.environment import environment
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, owner_at, read_dump
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
@@ -34,8 +35,11 @@ from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.testbed.replay.edges import edge_maker, station_maker, with_relay
 from ryu_apps.testbed.replay.evaluation import Moved, Observed, evaluate
+from ryu_apps.testbed.replay.filled_types import write_types
+from ryu_apps.testbed.replay.packets import write_packets
 from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
-from ryu_apps.testbed.replay.scenario import MigrationSpec, Scenario
+from ryu_apps.testbed.replay.scenario import Scenario
+from ryu_apps.testbed.replay.schema import MigrationSpec
 from ryu_apps.testbed.site import config_of
 
 
@@ -58,25 +62,45 @@ def replay(
         TimeoutError, StationError: the cluster did not come up; logs are in the output folder.
     """
     output.mkdir(parents=True, exist_ok=True)
+    with running_cluster(scenario, output / "logs", progress, apps) as cluster:
+        return Replay(scenario, cluster, progress).run(output)
+
+
+@contextmanager
+def running_cluster(
+    scenario: Scenario, logs: Path, progress: ShowProgress = lambda words: None, apps: Sequence[str] = APPS
+) -> Iterator[Cluster]:
+    """The cluster of a scenario, up and empty; its logs are in ``logs`` in the end.
+
+    Raises:
+        TimeoutError, StationError: it did not come up.
+    """
     with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as folder:
         cluster = cluster_for(scenario, Path(folder), apps)
         progress(f"starting {len(cluster.fabric.switches)} switches and their hypervisors")
         try:
             with cluster, proxies_of(cluster, Path(folder)):
-                return Replay(scenario, cluster, progress).run(output)
+                yield cluster
         finally:
-            cluster.keep_logs(output / "logs")
+            cluster.keep_logs(logs)
 
 
 def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) -> Cluster:
     """The cluster that a scenario asks for, not started."""
     spec, site = scenario.file.cluster, scenario.site
-    config = config_of(site, scenario.policies, spec.max_rules)
+    config = config_of(site, _policies(scenario, folder), spec.max_rules)
     config = replace(config, fabric=with_relay(config.fabric, spec.hypervisors))
     if spec.load_balancers:
         config = replace(config, fabric=replace(config.fabric, balancers=balancers(spec.load_balancers)))
     station, edge = station_maker(spec.hypervisors), edge_maker(spec.hypervisors)
     return Cluster(config.fabric, site.hosts, folder, dump_config(config), apps, station=station, edge=edge)
+
+
+def _policies(scenario: Scenario, folder: Path) -> tuple[str, ...]:
+    if scenario.filled is None:
+        return scenario.policies
+    write_types(scenario.filled, folder / "policies")
+    return (str(folder / "policies"),)
 
 
 class Replay:
@@ -115,7 +139,9 @@ class Replay:
         finally:
             self._dismiss_vms()
         self._progress("evaluating")
-        report = ReplayReport(self.scenario.file.name, tuple(self._evaluate(moves, observed, settled, output)))
+        migrations = tuple(self._evaluate(moves, observed, settled, output))
+        report = ReplayReport(self.scenario.file.name, migrations, environment())
+        write_packets(output / "packets.csv", self.scenario.flows, observed.notes)
         (output / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
         return report
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ryu_apps.testbed.measurement.figures import Figures
+from ryu_apps.testbed.moves.evidence import Marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class MigrationReport:
         services: what each service had to do, and
         timeline: the controller's events, both as REST told them.
         ladder: the diagram as text.
+        marks: instants of the move in seconds of the monotonic clock, as in ``packets.csv``; 0 for what did not happen.
     """
 
     figures: Figures
@@ -29,14 +31,20 @@ class MigrationReport:
     services: tuple[dict[str, Any], ...] = ()
     timeline: tuple[dict[str, Any], ...] = ()
     ladder: str = ""
+    marks: Marks = field(default_factory=Marks)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """Report of a whole scenario."""
+    """Report of a whole scenario.
+
+    Attributes:
+        environment: of the run: machine, versions.
+    """
 
     scenario: str
     migrations: tuple[MigrationReport, ...] = field(default=())
+    environment: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -48,6 +56,7 @@ class ReplayReport:
         return {
             "scenario": self.scenario,
             "ok": self.ok,
+            "environment": self.environment,
             "migrations": [
                 {**asdict(migration), "figures": migration.figures.as_json()} for migration in self.migrations
             ],

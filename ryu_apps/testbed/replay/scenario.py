@@ -1,163 +1,25 @@
-"""Scenario files: cluster, VMs, flows and migrations, checked as strictly as a policy.
+"""Scenarios: cluster, VMs, flows and migrations of a file, checked as strictly as a policy.
 
 ``load_scenario`` returns plain values, or raises with a list of mistakes and their lines.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from pydantic import AfterValidator, BeforeValidator, Field
-
-from ryu_apps.evb.config.schema import LoadBalancerSection, RelayText
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
-from ryu_apps.evb.policy.document import read_document
-from ryu_apps.evb.policy.validate import Strict, validate
+from ryu_apps.evb.policy.document import Document, read_document
+from ryu_apps.evb.policy.validate import validate
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.probes import Flow
 from ryu_apps.testbed.harness.station import VdptoolVsi
-from ryu_apps.testbed.measurement.verdict import Expectation
+from ryu_apps.testbed.replay.filled_types import FilledTypes, FillingError, fill
+from ryu_apps.testbed.replay.schema import ClusterSpec, FlowSpec, ScenarioFile, VmSpec
 from ryu_apps.testbed.site import Site, SiteError, misfits, policies_of, site_of
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
-
-_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
-
-
-# A function, since on Python 3.13 an enumeration does not look like one of a single argument.
-def _ladder(value: object) -> Ladder:
-    for ladder in LIVE_LADDERS:
-        if value in (ladder, ladder.value):
-            return ladder
-    words = ", ".join(ladder.value for ladder in LIVE_LADDERS)
-    raise ValueError(f"one of {words} was expected, not {value!r}")
-
-
-def _mac(text: str) -> str:
-    if not _MAC.match(text.lower()):
-        raise ValueError("a MAC address was expected, such as 52:54:00:aa:00:01")
-    return text.lower()
-
-
-def _ip(text: str) -> str:
-    return str(IPv4Address(text))
-
-
-def _group(text: str) -> str:
-    if not IPv4Address(text).is_multicast:
-        raise ValueError(f"{text} is not a multicast group")
-    return text
-
-
-GroupText = Annotated[str, AfterValidator(_group)]
-MacAsText = Annotated[str, AfterValidator(_mac)]
-Ip = Annotated[str, AfterValidator(_ip)]
-
-
-class HypervisorSpec(Strict):
-    """The edge of a hypervisor, and reflective relay at its port.
-
-    Attributes:
-        edge: ``vepa``, which sends every frame to the bridge; ``veb``, which bridges between its VMs itself.
-        request: the station requests reflective relay; None: as the edge needs it.
-        reflective_relay: of the port, as in evbridge.yaml; None: as the topology has it.
-    """
-
-    edge: Literal["vepa", "veb"] = "vepa"
-    request: bool | None = None
-    reflective_relay: RelayText | None = None
-
-    @property
-    def requests(self) -> bool:
-        """True if the station requests reflective relay."""
-        return self.edge == "vepa" if self.request is None else self.request
-
-
-class ClusterSpec(Strict):
-    """Topology, and settings of the controller that differ from its defaults.
-
-    Attributes:
-        topology: a module of topologies/, or a Python or YAML file relative to the scenario.
-        parameters: of the topology, besides ``n`` and ``proxies``; a YAML file has none.
-        hosts: addresses of end systems, where the topology has none or others.
-        hypervisors: those that differ from a VEPA by agreement.
-    """
-
-    topology: str = "two_switch"
-    n: Annotated[int, Field(ge=1)] | None = None
-    proxies: bool = False
-    parameters: dict[str, int] = Field(default_factory=dict)
-    hosts: dict[str, Ip] = Field(default_factory=dict)
-    hypervisors: dict[str, HypervisorSpec] = Field(default_factory=dict)
-    load_balancers: dict[str, LoadBalancerSection] = Field(default_factory=dict)
-    max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
-    policies: list[str] | None = None
-
-
-class VmSpec(Strict):
-    """A VM: where it starts, its addresses, its VSI type.
-
-    Attributes:
-        vlan: VID; None: a null VID is requested, and the bridge answers that of the VSI type.
-    """
-
-    at: str
-    mac: MacAsText
-    ip: Ip
-    type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
-    version: Annotated[int, Field(ge=0, le=0xFF)]
-    vlan: Annotated[int, Field(ge=1, le=4094)] | None = 100
-
-
-class FlowSpec(Strict):
-    """Traffic between a VM and another end; see ``harness.probes.Flow``.
-
-    Attributes:
-        host: the other end: an end system, or another VM.
-        address: destination of the end system, if it is not the VM: a load balancer that has this back end only.
-    """
-
-    proto: Literal["udp", "tcp"]
-    host: str = "client"
-    vm: str
-    port: Annotated[int, Field(ge=1, le=65535)]
-    interval_ms: Annotated[float, Field(gt=0)] = 1.0
-    group: GroupText | None = None
-    address: Ip | None = None
-    expect: Literal["pass", "block"] = "pass"
-
-
-class MigrationSpec(Strict):
-    """One move; they are done one after the other.
-
-    Attributes:
-        copy_ms: how long the memory copy takes while the VM still runs at the source.
-        abort: cancel once the destination has reserved.
-    """
-
-    vm: str
-    to: str
-    ladder: Annotated[Ladder, BeforeValidator(_ladder)]
-    copy_ms: Annotated[float, Field(ge=0)] = 300.0
-    abort: bool = False
-    expect: Expectation = Expectation()
-
-
-class ScenarioFile(Strict):
-    """A scenario file as it is written."""
-
-    version: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    description: str = ""
-    cluster: ClusterSpec = ClusterSpec()
-    vms: Annotated[dict[str, VmSpec], Field(min_length=1)]
-    flows: dict[str, FlowSpec] = Field(default_factory=dict)
-    migrations: Annotated[list[MigrationSpec], Field(min_length=1)]
 
 
 class ScenarioError(TestbedError):
@@ -175,6 +37,7 @@ class Scenario:
         file: as written.
         site: its cluster.
         policies: absolute paths of the VSI types.
+        filled: the VSI types in the place of those, if ``cluster.rules`` fills them up; else None.
         flows: ready for the probers.
         vsis: the VSI of each VM, by VM name.
     """
@@ -182,6 +45,7 @@ class Scenario:
     file: ScenarioFile
     site: Site
     policies: tuple[str, ...]
+    filled: FilledTypes | None
     flows: tuple[Flow, ...]
     vsis: dict[str, VdptoolVsi]
 
@@ -193,7 +57,15 @@ def load_scenario(path: Path) -> Scenario:
         ScenarioError: it has mistakes.
         OSError: it cannot be read.
     """
-    document = read_document(str(path), path.read_text(encoding="utf-8"))
+    return check_scenario(read_document(str(path), path.read_text(encoding="utf-8")), path)
+
+
+def check_scenario(document: Document, path: Path) -> Scenario:
+    """Check a scenario that has been read from a file, to whose folder its paths are relative.
+
+    Raises:
+        ScenarioError: it has mistakes.
+    """
     if document.data is None:
         raise ScenarioError(document.diagnostics)
     parsed, found = validate(ScenarioFile, document)
@@ -210,13 +82,25 @@ def load_scenario(path: Path) -> Scenario:
         found += [error(str(path), document.value_place(place), reason) for place, reason in strays]
     if parsed is None or site is None or found:
         raise ScenarioError(in_reading_order(found))
+    policies = policies_of(parsed.cluster.topology, parsed.cluster.policies, path.parent)
+    try:
+        filled = _filled(parsed, policies)
+    except FillingError as problem:
+        raise ScenarioError([error(str(path), document.value_place(("cluster", "rules")), str(problem))]) from None
     return Scenario(
         parsed,
         site,
-        policies_of(parsed.cluster.topology, parsed.cluster.policies, path.parent),
+        policies,
+        filled,
         tuple(_flow(name, spec) for name, spec in parsed.flows.items()),
         {name: _vsi(parsed.name, name, spec) for name, spec in parsed.vms.items()},
     )
+
+
+def _filled(parsed: ScenarioFile, policies: tuple[str, ...]) -> FilledTypes | None:
+    if parsed.cluster.rules is None:
+        return None
+    return fill(policies, {(vm.type, vm.version) for vm in parsed.vms.values()}, parsed.cluster.rules)
 
 
 def _site(spec: ClusterSpec, folder: Path) -> Site:

@@ -16,7 +16,8 @@ from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.testbed.replay.player import cluster_for
-from ryu_apps.testbed.replay.scenario import MigrationSpec, Scenario
+from ryu_apps.testbed.replay.scenario import Scenario
+from ryu_apps.testbed.replay.schema import MigrationSpec
 
 #: Seconds that a memory copy takes, with the policy staged meanwhile, and between two moves: for people who watch.
 COPY, PAUSE = 3.0, 2.0

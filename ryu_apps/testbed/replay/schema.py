@@ -1,0 +1,150 @@
+"""Scenario files as they are written: cluster, VMs, flows and migrations."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from ryu_apps.evb.config.schema import LoadBalancerSection, RelayText
+from ryu_apps.evb.policy.loader import MAX_ACL_RULES
+from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.testbed.measurement.verdict import Expectation
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
+
+
+# A function, since on Python 3.13 an enumeration does not look like one of a single argument.
+def _ladder(value: object) -> Ladder:
+    for ladder in LIVE_LADDERS:
+        if value in (ladder, ladder.value):
+            return ladder
+    words = ", ".join(ladder.value for ladder in LIVE_LADDERS)
+    raise ValueError(f"one of {words} was expected, not {value!r}")
+
+
+def _mac(text: str) -> str:
+    if not _MAC.match(text.lower()):
+        raise ValueError("a MAC address was expected, such as 52:54:00:aa:00:01")
+    return text.lower()
+
+
+def _ip(text: str) -> str:
+    return str(IPv4Address(text))
+
+
+def _group(text: str) -> str:
+    if not IPv4Address(text).is_multicast:
+        raise ValueError(f"{text} is not a multicast group")
+    return text
+
+
+GroupText = Annotated[str, AfterValidator(_group)]
+MacAsText = Annotated[str, AfterValidator(_mac)]
+Ip = Annotated[str, AfterValidator(_ip)]
+
+
+class HypervisorSpec(Strict):
+    """The edge of a hypervisor, and reflective relay at its port.
+
+    Attributes:
+        edge: ``vepa``, which sends every frame to the bridge; ``veb``, which bridges between its VMs itself.
+        request: the station requests reflective relay; None: as the edge needs it.
+        reflective_relay: of the port, as in evbridge.yaml; None: as the topology has it.
+    """
+
+    edge: Literal["vepa", "veb"] = "vepa"
+    request: bool | None = None
+    reflective_relay: RelayText | None = None
+
+    @property
+    def requests(self) -> bool:
+        """True if the station requests reflective relay."""
+        return self.edge == "vepa" if self.request is None else self.request
+
+
+class ClusterSpec(Strict):
+    """Topology, and settings of the controller that differ from its defaults.
+
+    Attributes:
+        topology: a module of topologies/, or a Python or YAML file relative to the scenario.
+        parameters: of the topology, besides ``n`` and ``proxies``; a YAML file has none.
+        hosts: addresses of end systems, where the topology has none or others.
+        hypervisors: those that differ from a VEPA by agreement.
+        rules: ACL rules towards the VM of each VSI type in use, see ``filled_types``; None: as the types have them.
+    """
+
+    topology: str = "two_switch"
+    n: Annotated[int, Field(ge=1)] | None = None
+    proxies: bool = False
+    parameters: dict[str, int] = Field(default_factory=dict)
+    hosts: dict[str, Ip] = Field(default_factory=dict)
+    hypervisors: dict[str, HypervisorSpec] = Field(default_factory=dict)
+    load_balancers: dict[str, LoadBalancerSection] = Field(default_factory=dict)
+    max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    policies: list[str] | None = None
+    rules: Annotated[int, Field(ge=1, le=MAX_ACL_RULES)] | None = None
+
+
+class VmSpec(Strict):
+    """A VM: where it starts, its addresses, its VSI type.
+
+    Attributes:
+        vlan: VID; None: a null VID is requested, and the bridge answers that of the VSI type.
+    """
+
+    at: str
+    mac: MacAsText
+    ip: Ip
+    type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
+    version: Annotated[int, Field(ge=0, le=0xFF)]
+    vlan: Annotated[int, Field(ge=1, le=4094)] | None = 100
+
+
+class FlowSpec(Strict):
+    """Traffic between a VM and another end; see ``harness.probes.Flow``.
+
+    Attributes:
+        host: the other end: an end system, or another VM.
+        address: destination of the end system, if it is not the VM: a load balancer that has this back end only.
+    """
+
+    proto: Literal["udp", "tcp"]
+    host: str = "client"
+    vm: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    interval_ms: Annotated[float, Field(gt=0)] = 1.0
+    group: GroupText | None = None
+    address: Ip | None = None
+    expect: Literal["pass", "block"] = "pass"
+
+
+class MigrationSpec(Strict):
+    """One move; they are done one after the other.
+
+    Attributes:
+        copy_ms: how long the memory copy takes while the VM still runs at the source.
+        abort: cancel once the destination has reserved.
+    """
+
+    vm: str
+    to: str
+    ladder: Annotated[Ladder, BeforeValidator(_ladder)]
+    copy_ms: Annotated[float, Field(ge=0)] = 300.0
+    abort: bool = False
+    expect: Expectation = Expectation()
+
+
+class ScenarioFile(Strict):
+    """A scenario file as it is written."""
+
+    version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    description: str = ""
+    cluster: ClusterSpec = ClusterSpec()
+    vms: Annotated[dict[str, VmSpec], Field(min_length=1)]
+    flows: dict[str, FlowSpec] = Field(default_factory=dict)
+    migrations: Annotated[list[MigrationSpec], Field(min_length=1)]
