@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from ryu_apps.cli.stage import performance, private_namespaces, this_namespace
 from ryu_apps.vcm.trace import Width
 
 if TYPE_CHECKING:
+    from ryu_apps.testbed.harness.cluster import Cluster
+    from ryu_apps.testbed.replay.pauses import Pauses
     from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
     from ryu_apps.testbed.replay.scenario import Scenario
 
@@ -51,6 +55,8 @@ OPENFLOW_REST = "ryu.app.ofctl_rest"
 @click.option(
     "--root-namespace", is_flag=True, help="Build the cluster in this network namespace, where it can be inspected."
 )
+@click.option("--pause", is_flag=True, help="In each migration, wait for Enter when the VM's rules are staged.")
+@click.option("--keep", is_flag=True, help="Keep the cluster up after the last migration, until Enter.")
 @click.option("--ofctl-rest", is_flag=True, help=f"Load {OPENFLOW_REST} beside evbridge's apps.")
 def replay(
     scenario: Path | None,
@@ -63,6 +69,8 @@ def replay(
     seconds: float,
     output: Path | None,
     root_namespace: bool,
+    pause: bool,
+    keep: bool,
     ofctl_rest: bool,
 ) -> None:
     """Run a migration scenario (.yaml) or a trace (.csv, or --day) and report on it.
@@ -72,6 +80,8 @@ def replay(
     if (scenario is None) == (seed is None):
         raise click.UsageError("a file or --day is needed, and not both")
     if scenario is None or scenario.suffix == ".csv":
+        if pause or keep:
+            raise click.UsageError("--pause and --keep are for scenarios")
         from ryu_apps.cli.trace import TraceOptions, replay_trace
 
         width = Width(vms, moves, evacuations, failures, room=max(2 * vms // nodes, 2))
@@ -84,13 +94,30 @@ def replay(
     loaded = load(scenario)
     target = output or Path("reports") / f"{loaded.file.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     console = Console()
-    report = perform(loaded, target, console, ofctl_rest)
+    report = perform(loaded, target, console, ofctl_rest, _pauses(console, pause, keep))
     for number, migration in enumerate(report.migrations, 1):
         show_ladder(console, migration)
         show_figures(console, [migration])
         console.print(f"ladder: {target}/{number}-{migration.figures.vm}.ladder.svg, .mmd, .txt", highlight=False)
     console.print(f"report: {target}/report.json", highlight=False)
     raise SystemExit(0 if report.ok else 1)
+
+
+def _pauses(console: Console, pause: bool, keep: bool) -> Pauses:
+    from ryu_apps.testbed.replay.pauses import Pauses, inspection
+
+    def wait(words: str, cluster: Cluster) -> None:
+        console.print(f"{words}.  From another shell of root:", highlight=False)
+        for command in inspection(cluster):
+            console.print(f"  {command}", markup=False, highlight=False, soft_wrap=True)
+        console.print("Enter goes on.")
+        sys.stdin.readline()
+
+    waits = {
+        **({"staged": partial(wait, "The VM's rules are staged; it still runs at the source")} if pause else {}),
+        **({"finished": partial(wait, "All migrations are over; the VMs are where they are")} if keep else {}),
+    }
+    return Pauses(**waits)
 
 
 def load(path: Path) -> Scenario:
@@ -103,14 +130,17 @@ def load(path: Path) -> Scenario:
         raise click.ClickException(f"mistakes in the scenario\n{error}") from None
 
 
-def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool = False) -> ReplayReport:
+def perform(
+    scenario: Scenario, output: Path, console: Console, ofctl_rest: bool = False, pauses: Pauses | None = None
+) -> ReplayReport:
     """Run a scenario behind a progress display."""
     from ryu_apps.testbed.harness.controller import APPS
+    from ryu_apps.testbed.replay.pauses import NO_PAUSES
     from ryu_apps.testbed.replay.player import replay as run_scenario
 
     apps = (*APPS, OPENFLOW_REST) if ofctl_rest else APPS
     with performance(scenario.file.name, console, output / "logs") as tell:
-        return run_scenario(scenario, output, tell, apps)
+        return run_scenario(scenario, output, tell, apps, pauses or NO_PAUSES)
 
 
 def show_ladder(console: Console, migration: MigrationReport) -> None:

@@ -94,6 +94,11 @@ class Controller:
         if self._process is not None:
             end(self._process)
 
+    @property
+    def url(self) -> str:
+        """Address of its REST, in the namespace of the cluster."""
+        return f"http://127.0.0.1:{self._rest_port}"
+
     def get(self, path: str) -> Any:
         """GET a resource; the decoded JSON body.
 
@@ -120,7 +125,7 @@ class Controller:
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
         headers = {"Content-Type": "application/json"}
-        request = Request(f"http://127.0.0.1:{self._rest_port}{path}", body, headers, method=method)
+        request = Request(f"{self.url}{path}", body, headers, method=method)
         with urlopen(request, timeout=30) as response:
             body = response.read()
         return json.loads(body) if body else None

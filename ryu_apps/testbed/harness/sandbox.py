@@ -39,6 +39,14 @@ def entered() -> bool:
     return _MARK in os.environ
 
 
+def outside_pid() -> int | None:
+    """Return the process outside that waits for this one and shares its namespaces for mounts and networks.
+
+    None: this process is in no sandbox.
+    """
+    return int(os.environ[_MARK]) if entered() else None
+
+
 def enter() -> None:
     """Return inside a sandbox; the caller's original process waits for the program and exits with its status.
 
@@ -49,6 +57,7 @@ def enter() -> None:
     """
     if entered():
         return
+    outside = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
     _call("unshare", _CLONE_NEWNET | _CLONE_NEWNS | _CLONE_NEWPID)
@@ -57,7 +66,7 @@ def enter() -> None:
     # ordinary meaning of signals (process 1 is immune to those it does not handle).
     _mount_private()
     _fork_and_follow(lambda: None)
-    os.environ[_MARK] = "1"
+    os.environ[_MARK] = str(outside)
     interrupt.prepare(signal.SIGINT)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 

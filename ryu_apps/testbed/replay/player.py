@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,14 @@ from ryu_apps.testbed.ladder.model import LadderDiagram
 from ryu_apps.testbed.measurement.durations import RUN_OUT, RUN_UP, TIDY
 from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
-from ryu_apps.testbed.moves.observers import StepObserver
+from ryu_apps.testbed.moves.observers import StepCallbacks, StepObserver
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.testbed.replay.edges import edge_maker, station_maker, with_relay
 from ryu_apps.testbed.replay.evaluation import Moved, Observed, evaluate
 from ryu_apps.testbed.replay.filled_types import write_types
 from ryu_apps.testbed.replay.packets import write_packets
+from ryu_apps.testbed.replay.pauses import NO_PAUSES, Pauses
 from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
 from ryu_apps.testbed.replay.scenario import Scenario
 from ryu_apps.testbed.replay.schema import MigrationSpec
@@ -48,7 +50,11 @@ class GateError(TestbedError):
 
 
 def replay(
-    scenario: Scenario, output: Path, progress: ShowProgress = lambda words: None, apps: Sequence[str] = APPS
+    scenario: Scenario,
+    output: Path,
+    progress: ShowProgress = lambda words: None,
+    apps: Sequence[str] = APPS,
+    pauses: Pauses = NO_PAUSES,
 ) -> ReplayReport:
     """Run a scenario on a cluster of its own.
 
@@ -57,13 +63,16 @@ def replay(
         output: folder for the report, the ladders and the logs; made if need be.
         progress: told each stage.
         apps: what ryu-manager loads.
+        pauses: in which the cluster stays as it is.
 
     Raises:
         TimeoutError, StationError: the cluster did not come up; logs are in the output folder.
     """
     output.mkdir(parents=True, exist_ok=True)
     with running_cluster(scenario, output / "logs", progress, apps) as cluster:
-        return Replay(scenario, cluster, progress).run(output)
+        staged = StepCallbacks(on_copying=partial(pauses.staged, cluster))
+        finished = partial(pauses.finished, cluster)
+        return Replay(scenario, cluster, progress, (staged,), finished).run(output)
 
 
 @contextmanager
@@ -112,13 +121,15 @@ class Replay:
         cluster: Cluster,
         progress: ShowProgress = lambda words: None,
         observers: Sequence[StepObserver] = (),
+        finished: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
             observers: of the steps of each migration.
+            finished: called after the last migration, while the VMs are still there.
         """
         self.scenario = scenario
-        self._observers = observers
+        self._observers, self._finished = observers, finished
         self._cluster = cluster
         self._progress = progress
         self._where = {name: spec.at for name, spec in scenario.file.vms.items()}
@@ -136,6 +147,7 @@ class Replay:
             settled = time.monotonic()
             settle(self._probers.values())
             observed = self._observe()
+            self._finished()
         finally:
             self._dismiss_vms()
         self._progress("evaluating")
