@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 SCENARIO = f"""\
 version: 1
 name: short
-cluster: {{topology: two_switch, n: 8, policies: ["{CHECKOUT / "policies"}"]}}
+cluster: {{topology: two_switch, policies: ["{CHECKOUT / "policies"}"]}}
 vms:
   vm1: {{at: hv1, mac: "52:54:00:aa:00:01", ip: 10.0.100.11, type: 1, version: 1}}
 migrations:

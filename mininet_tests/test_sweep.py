@@ -19,16 +19,17 @@ from ryu_apps.testbed.sweep.run import IncompleteRun, measure
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
+POLICIES = CHECKOUT / "policies"
 SCENARIO = f"""\
 version: 1
 name: short
-cluster: {{topology: two_switch, n: 8, rules: 60, policies: ["{CHECKOUT / "policies"}"]}}
+cluster: {{topology: multi_switch, n: 2, parameters: {{leaves: 2, spines: 1}}, rules: 60, policies: ["{POLICIES}"]}}
 vms:
   vm1: {{at: hv1, mac: "52:54:00:aa:00:01", ip: 10.0.100.11, type: 1, version: 1}}
 flows:
   probe: {{proto: udp, vm: vm1, port: 443}}
 migrations:
-  - {{vm: vm1, to: hv5, ladder: minimize-latency, copy_ms: 10}}
+  - {{vm: vm1, to: hv2, ladder: minimize-latency, copy_ms: 10}}
 """
 SETTINGS = ("--set", "copy_ms=1,30", "--set", "ladder=minimize-latency,safest-exchange")
 
@@ -75,11 +76,11 @@ def test_after_a_cluster_that_does_not_come_up_the_next_run_has_one_of_its_own(t
     plan = plan_sweep(path, [read_parameter("copy_ms=1,30")], 1, 0)
     told: deque[str] = deque()
     with inside():
-        subprocess.run(["ip", "link", "add", "s1", "type", "veth", "peer", "name", "in-the-way"], check=True)
+        subprocess.run(["ip", "link", "add", "leaf1", "type", "veth", "peer", "name", "in-the-way"], check=True)
         results = measure(plan.runs, tmp_path / "out", told.append)
         first = next(results)
-        assert isinstance(first, IncompleteRun) and "there is already: s1" in str(first)
-        subprocess.run(["ip", "link", "del", "s1"], check=True)
+        assert isinstance(first, IncompleteRun) and "there is already: leaf1" in str(first)
+        subprocess.run(["ip", "link", "del", "leaf1"], check=True)
         (second,) = results
     assert not isinstance(second, IncompleteRun)
     assert [row.run for row in second] == [plan.runs[1].key]
