@@ -115,12 +115,14 @@ def _command(name: str, words: tuple[str, ...]) -> None:
     Raises:
         LineError: it has failed.
     """
+    from ryu_apps.testbed.lab.bench import Bench
     from ryu_apps.testbed.lab.verbs import LineError
 
     module, attribute = ("explain", "explain") if name == "explain" else ("show", name)
     command: click.Command = getattr(import_module(f"ryu_apps.cli.{module}"), attribute)
     try:
-        command.main(list(words), prog_name=name, standalone_mode=False)
+        # The bridge of the lab, whichever EVBRIDGE_REST names.
+        command.main(["--rest", Bench.rest, *words], prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         raise LineError(error.format_message()) from None
     except click.exceptions.Exit as ended:

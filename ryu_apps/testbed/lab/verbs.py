@@ -29,6 +29,7 @@ class Argument(Enum):
     ON_OFF = "on|off"
     WORKSHEET = "WORKSHEET"
     QUESTION = "QUESTION"
+    PLACE = "SWITCH:PORT|NAME"
     VALUE = "VALUE"
     PORT_NUMBER = "PORT"
     VERB = "VERB"
@@ -65,7 +66,7 @@ VERBS: dict[str, Verb] = {
     "ping": Verb((Argument.END, Argument.END), (), "send an echo request", looks=True),
     "connect": Verb((Argument.END, Argument.END, Argument.PORT_NUMBER), (), "open a TCP connection", looks=True),
     "nodes": Verb((), (), "show hypervisors, end systems and VMs, and where each is", looks=True),
-    "explain": Verb((Argument.VALUE,), (), "say what happens to a frame: 'evbridge explain'", is_open=True, looks=True),
+    "explain": Verb((Argument.PLACE,), (), "say what happens to a frame: 'evbridge explain'", is_open=True, looks=True),
     "worksheet": Verb((Argument.WORKSHEET,), (), "show the questions of a worksheet", looks=True),
     "answer": Verb((Argument.QUESTION, Argument.VALUE), (), "answer a question", is_open=True, looks=True),
     "check": Verb((Argument.WORKSHEET,), (), "check the answers to a worksheet", looks=True),
