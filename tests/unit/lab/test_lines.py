@@ -61,7 +61,7 @@ def test_an_empty_line_is_nothing(line: str) -> None:
         ("step perhaps", "no such word 'perhaps'; there is on, off"),
         ("check 3", "no worksheet '3'; there is 1, 2"),
         ("answer 7.1 x", "no question '7.1', perhaps '1.1'; there is 1.1, 1.2"),
-        ("explain", "usage: explain VALUE ..."),
+        ("explain", "usage: explain SWITCH:PORT|NAME ..."),
         ("assoc 'vm1 hv1", "No closing quotation: assoc 'vm1 hv1"),
     ],
 )
