@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ryu_apps.testbed.harness.datapath import Datapath, configured_datapath
-from ryu_apps.testbed.harness.shell import end, enlarge_receive_buffer, run
+from ryu_apps.testbed.harness.shell import CommandError, end, enlarge_receive_buffer, run, wait_until
 
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 #: As ovs-ctl of Debian starts both daemons: a switch that waits for the processor loses what its ports receive.
@@ -169,11 +169,29 @@ def cached_flows() -> list[str]:
 
 def dump_flows(switch: str) -> list[str]:
     """The rules of a bridge as ``ovs-ofctl`` prints them, without counters and ages, sorted."""
-    text = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-stats", "--no-names", "dump-flows", switch])
+    text = _read("--no-stats", "--no-names", "dump-flows", switch)
     return sorted(line.strip() for line in text.splitlines() if "=" in line and "NXST" not in line)
 
 
 def dump_groups(switch: str) -> list[str]:
     """The groups of a bridge, sorted."""
-    text = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", "dump-groups", switch])
+    text = _read("--no-names", "dump-groups", switch)
     return sorted(line.strip() for line in text.splitlines() if "group_id" in line)
+
+
+def _read(*arguments: str) -> str:
+    """Output of an ``ovs-ofctl`` that changes nothing.
+
+    Where ovs-ofctl gets no processor between its connection and its HELLO, ovs-vswitchd has been seen to close: it is
+    asked anew.
+    """
+
+    def read() -> list[str]:
+        try:
+            return [run(["ovs-ofctl", "-O", "OpenFlow13", *arguments])]
+        except CommandError as error:
+            if "Broken pipe" not in str(error):
+                raise
+            return []
+
+    return wait_until(read, f"ovs-ofctl {' '.join(arguments)}")[0]
