@@ -165,6 +165,7 @@ def test_ctrl_c_at_a_rung_takes_everything_down(network: None, tmp_path: Path, m
     with urlopen("http://127.0.0.1:8089/", timeout=30) as page:
         assert b"<html" in page.read()
     terminal.type(b"as\tvm1 hv1\nstep on\nmigrate vm1 hv2\n\n")
+    # At once, before the lab waits for a key: this has been lost.
     terminal.until(b"rung 2, copy")
     assert terminal.press_ctrl_c() == 1
     assert b"granted" in terminal.shown
