@@ -101,6 +101,16 @@ def test_a_reservation_that_lasts_still_has_its_state(world: World, vm: Vm) -> N
 
 
 @services
+def test_what_was_refreshed_is_there_until_it_is_refreshed_again(world: World, vm: Vm) -> None:
+    reserve(world, vm, 1000, 1001)
+    for _ in range(6):
+        # Every other time in the middle between two.
+        world.advance(INTERVAL / 2)
+        assert ports(world, S2) == {1000, 1001}
+        assert {rule.idle_timeout for rule in world.rules(S2, CookieKind.STATE).values()} == {STAGED_IDLE}
+
+
+@services
 def test_what_the_source_learns_and_forgets_is_followed(world: World, vm: Vm) -> None:
     reserve(world, vm, 1000, 1001)
     learn(world, vm, 1002)
