@@ -12,7 +12,7 @@ from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.wire.filter_info import FilterInfo, GroupMacVid
 from ryu_apps.evb.wire.vdp import ManagerId, VdpMode
-from tests.worlds.bridge import HV1, HV2, HV3, OPEN_2, S1, S2, Vm, two_switches
+from tests.worlds.bridge import HV1, HV2, HV3, OPEN_2, S1, S2, Vm, two_switches, without_extensions
 from tests.worlds.limited import POLICIES as LIMITED_TYPES
 from tests.worlds.limited import RESERVED
 from tests.worlds.rest import EPOCH, RestWorld
@@ -339,6 +339,16 @@ def test_reservations_show_meters_tables_and_bandwidth() -> None:
         {"port": 11, "sent": 400, "received": 0},
     ]
     assert second["promises"][0]["bandwidth"] == [{"port": 11, "sent": 600, "received": 0}]
+
+
+def test_reservations_show_groups() -> None:
+    world = RestWorld(fabric=without_extensions(two_switches(), S1))
+    world.connect()
+    world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
+    first = world.get("/evb/reservations")[0]
+    groups = {promise["for"]: promise["groups"] for promise in first["promises"]}
+    assert groups["vsi"] == 0 and groups["flood"] > 0
+    assert first["groups"]["used"] == sum(groups.values())
 
 
 # --- stations -------------------------------------------------------------------------------------
