@@ -147,10 +147,11 @@ def test_configured_groups_come_with_the_type(world: World) -> None:
     assert receivers(world, FIXED) == [0, 1]
 
 
-def test_a_type_with_too_little_room_refuses_the_groups(world: World) -> None:
+@pytest.mark.parametrize("mode", [VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR], ids=["probe", "reservation"])
+def test_a_type_with_too_little_room_refuses_the_groups(world: World, mode: VdpMode) -> None:
     join(world, HV1, A, G)
     join(world, HV1, A, H)
-    world.ask(HV3, Vm(1, NARROW), VdpMode.PREASSOCIATE_RR)
+    world.ask(HV3, Vm(1, NARROW), mode)
     assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
     assert receivers(world, G) == [0, 1]
 
