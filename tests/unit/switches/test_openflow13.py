@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Mode, SwitchUp
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable, Group, GroupType, match
+from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, FlowTable, Group, GroupType, match
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, CookieKind, Table
@@ -194,6 +194,18 @@ def test_a_vlan_is_untagged_where_it_is_native_and_tagged_elsewhere() -> None:
     back = {**frame, "eth_src": Vm(2).mac, "arp_sha": Vm(2).mac, "arp_spa": int(Vm(2).address)}
     (copy,) = world.carry(HV3, back)
     assert (copy.port, copy.fields["vlan_vid"], copy.fields["vlan_pcp"]) == (HV1, VLAN_PRESENT | 200, 5)
+
+
+def test_a_tag_behind_the_one_of_the_vlan_ends_a_frame_before_all_else(world: World) -> None:
+    world.ask(HV1, Vm(1), VdpMode.ASSOCIATE)
+    for dpid, switch in world.fabric.switches.items():
+        for table in (Table.STRIPPED, Table.FLOOD_STRIPPED):
+            if switch.extended:
+                continue
+            rules = [rule for rule in world.rules(dpid).values() if rule.table == table]
+            first, second = sorted(rules, key=lambda rule: -rule.priority)[:2]
+            assert first.match == match(vlan_vid=ANY_TAGGED) and first.priority > second.priority
+            assert not first.apply and first.goto is None
 
 
 @pytest.mark.parametrize(("key", "need"), [(WALLED, "walled {} firewall"), (SLOW, "slow {} bandwidth")])
