@@ -40,7 +40,7 @@ from ryu_apps.evb.vsi.reservation import METERS, RULES, Demand, Reservations, Sw
 from ryu_apps.evb.vsi.shared_rules import SharedRules
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
-from ryu_apps.evb.vsi.steps import DeleteByCookie, Staging
+from ryu_apps.evb.vsi.steps import Staging
 
 
 class Installer:
@@ -298,18 +298,12 @@ class Installer:
         self.shared.leave_body(attachment, program)
 
     def _send_sweep(self, attachment: Attachment, change: RuleChange, lane: int, index: int | None = None) -> None:
-        dpid = attachment.port.dpid
-        # A switch that is away is compared when it returns, which deletes these rules.
-        if dpid not in self._pending.up:
-            if index is not None:
-                self.indices.give_back(index)
-            return
         # Atomic: between two deletions, a learn action that is still there could learn a rule that is never deleted.
         learns = any(of_kind(CookieKind.STATE).covers(mask.cookie) for mask in change.delete_by_cookie)
         mode = Mode.ATOMIC if learns else Mode.BULK
-        token = self._pending.send(dpid, change, mode, lane)
-        attachment.holding.sweeping.add(token)
-        self._pending.steps[token] = DeleteByCookie(attachment, index)
+        sent = self._pending.sweep(attachment.port.dpid, change, mode, lane, attachment, index)
+        if not sent and index is not None:
+            self.indices.give_back(index)
 
 
 def _spent(shortage: SwitchResource | None) -> str | None:

@@ -16,7 +16,7 @@ from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted,
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.evb.vsi.steps import Announcement, PendingStep, concerned
+from ryu_apps.evb.vsi.steps import Announcement, DeleteByCookie, PendingStep, concerned
 
 #: Lanes of type bodies, and of the multicast groups of VIDs, start here; lanes of VSI bodies are their indices.
 _TYPE_LANE, _GROUP_LANE = 1 << OWNER_BITS, 2 << OWNER_BITS
@@ -65,6 +65,33 @@ class PendingChanges:
         token = self._tokens.take(owner or self._owner)
         self._effects.put(Apply(dpid, token, change, mode, lane))
         return token
+
+    def send_if_up(self, dpid: int, change: RuleChange, mode: Mode, lane: int) -> int | None:
+        """As :meth:`send`; None: there is nothing to change, or the switch is away, and is compared when it returns."""
+        return self.send(dpid, change, mode, lane) if change and dpid in self.up else None
+
+    def sweep(
+        self,
+        dpid: int,
+        change: RuleChange,
+        mode: Mode,
+        lane: int,
+        attachment: Attachment | None,
+        index: int | None = None,
+    ) -> bool:
+        """Delete rules by their cookies; False: the switch is away, and is compared when it returns.
+
+        Args:
+            attachment: the one that waits for it.
+            index: is free afterwards.
+        """
+        if dpid not in self.up:
+            return False
+        token = self.send(dpid, change, mode, lane)
+        self.steps[token] = DeleteByCookie(attachment, index)
+        if attachment is not None:
+            attachment.holding.sweeping.add(token)
+        return True
 
     def defer(self, step: PendingStep) -> int:
         """Note a step that several changes will end together; returns its token, which no switch is sent."""

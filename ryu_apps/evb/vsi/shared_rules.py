@@ -18,7 +18,6 @@ from ryu_apps.evb.vsi.pending import PendingChanges, type_lane
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import Reservations
 from ryu_apps.evb.vsi.set_members import SetMembers
-from ryu_apps.evb.vsi.steps import DeleteByCookie
 
 
 class SharedRules:
@@ -74,16 +73,8 @@ class SharedRules:
                 self._sweep(dpid, epoch, block)
 
     def _part(self, dpid: int, program: Installation) -> None:
-        change = self._set_members.part(program)
-        if change and dpid in self._pending.up:
-            self._pending.send(dpid, change, Mode.ATOMIC, GATE_LANE)
+        self._pending.send_if_up(dpid, self._set_members.part(program), Mode.ATOMIC, GATE_LANE)
 
     def _sweep(self, dpid: int, epoch: int, block: RuleBlock, attachment: Attachment | None = None) -> None:
         """Delete a type body; ``attachment``: the one that waits for it."""
-        # A switch that is away is compared when it returns, which deletes these rules.
-        if dpid in self._pending.up:
-            change = RuleChange(delete_by_cookie=pages(block))
-            token = self._pending.send(dpid, change, Mode.BULK, type_lane(epoch))
-            self._pending.steps[token] = DeleteByCookie(attachment)
-            if attachment is not None:
-                attachment.holding.sweeping.add(token)
+        self._pending.sweep(dpid, RuleChange(delete_by_cookie=pages(block)), Mode.BULK, type_lane(epoch), attachment)

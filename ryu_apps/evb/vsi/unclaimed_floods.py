@@ -48,5 +48,4 @@ class UnclaimedFloods:
 
     def _send(self, changes: dict[int, RuleChange]) -> None:
         for dpid, change in sorted(changes.items()):
-            if change and dpid in self._pending.up:
-                self._pending.send(dpid, change, Mode.ATOMIC, GATE_LANE)
+            self._pending.send_if_up(dpid, change, Mode.ATOMIC, GATE_LANE)
