@@ -79,6 +79,17 @@ _COPIES = "evbridge, copies and meters"
 _FEW, _MANY = (
     f"(j) Associate frame to the first packet of a dropped stream, {count} flows" for count in ("0", "20,000")
 )
+#: Connections and lengths of the suspension whose ratios are shown.
+_SUSPENSIONS = (("100", "0 ms"), ("1,000", "0 ms"), ("1,000", "20 ms"), ("1,000", "60 ms"), ("10,000", "50 ms"))
+
+
+def _by_suspension(figure: str) -> dict[str, Ratio]:
+    """Two triggers against one; ``figure``: beginning of the title, with the number of connections to be filled in."""
+    return {
+        f"{count}, {time} suspended": Ratio(figure.format(count), f"two triggers, {time}")
+        for count, time in _SUSPENSIONS
+    }
+
 
 GOALS = (
     Goal(
@@ -140,35 +151,13 @@ GOALS = (
     Goal(
         "Associate while connections are read early, two triggers against one",
         "1.2 x",
-        {
-            f"{count}, {time} suspended": Ratio(
-                f"(g) Associate frame to VDP response while {count}", f"two triggers, {time}"
-            )
-            for count, time in (
-                ("100", "0 ms"),
-                ("1,000", "0 ms"),
-                ("1,000", "20 ms"),
-                ("1,000", "60 ms"),
-                ("10,000", "50 ms"),
-            )
-        },
+        _by_suspension("(g) Associate frame to VDP response while {}"),
         "Learnt state is read in slices, and the reading ends when the gate moves (82).",
     ),
     Goal(
         "end of the fix-up, two triggers against one",
         "1.0 x",
-        {
-            f"{count}, {time} suspended": Ratio(
-                f"(g) Associate frame to the end of the fix-up of {count}", f"two triggers, {time}"
-            )
-            for count, time in (
-                ("100", "0 ms"),
-                ("1,000", "0 ms"),
-                ("1,000", "20 ms"),
-                ("1,000", "60 ms"),
-                ("10,000", "50 ms"),
-            )
-        },
+        _by_suspension("(g) Associate frame to the end of the fix-up of {}"),
         "With 10,000 connections three moves of each were measured, whose ranges overlap.",
     ),
     Goal(

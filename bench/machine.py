@@ -7,7 +7,8 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
+
+from ryu_apps.testbed.environment import processor
 
 _POLICIES = {os.SCHED_OTHER: "normal", os.SCHED_FIFO: "real time", os.SCHED_RR: "real time"}
 
@@ -17,7 +18,7 @@ def machine() -> dict[str, object]:
     ovs = subprocess.run(["ovs-vswitchd", "--version"], capture_output=True, text=True, check=True)
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "scheduling": _POLICIES.get(os.sched_getscheduler(0), "other"),
@@ -26,12 +27,3 @@ def machine() -> dict[str, object]:
         "ryu": version("ryu"),
         "openvswitch": ovs.stdout.split("\n")[0],
     }
-
-
-def _processor() -> str:
-    """The model, as Linux names it; else the architecture."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "model name":
-            return value.strip()
-    return platform.machine()

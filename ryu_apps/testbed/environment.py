@@ -17,7 +17,7 @@ def environment() -> dict[str, Any]:
     """Date, machine, load, and versions of what takes part; "not installed" for what is missing."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "kernel": platform.release(),
@@ -29,8 +29,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    """The model, as Linux names it; else the architecture."""
+def processor() -> str:
+    """The model of the processor, as Linux names it; else the architecture."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
