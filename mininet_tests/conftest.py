@@ -21,6 +21,7 @@ from ryu_apps.testbed.harness.controller import APPS
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
+from ryu_apps.testbed.raw_frames import CapturedFrame, RawSocket
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies import two_switch
 
@@ -51,6 +52,18 @@ def shared_cluster(private_network: None, tmp_path_factory: pytest.TempPathFacto
 def tables(cluster: Cluster) -> dict[str, list[str]]:
     """Rules and groups of every switch."""
     return {switch.name: dump_rules(switch.name) for switch in cluster.fabric.switches.values()}
+
+
+def heard_again(wire: RawSocket, send: Callable[[], bytes]) -> CapturedFrame | None:
+    """Send until a frame arrives; None: it does not.  Cached drops end within a second, on a busy machine within some.
+
+    Args:
+        send: sends it, and returns the octets that it is known by.
+    """
+    for _ in range(400):
+        if (heard := wire.hears(send(), 0.05)) is not None:
+            return heard
+    return None
 
 
 def wait_as_found(read: Callable[[], Rules], before: Rules) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import tables, wait_as_found
+from mininet_tests.conftest import heard_again, tables, wait_as_found
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
@@ -32,8 +32,6 @@ NATIVE, TAGGED = 100, 200
 HTTPS = 443
 #: How long to listen for what must not come.
 SILENCE = 0.3
-#: How often a datagram that has to arrive is sent: cached drops end within a second, on a busy machine within some.
-TRIES = 400
 
 
 @pytest.fixture
@@ -104,11 +102,8 @@ def guest(cluster: Cluster, number: int, hypervisor: str, *vsis: VdptoolVsi) -> 
 
 def arrives(sender: Guest, receiver: Guest, vid: int = 0, source: str = "") -> bool:
     """Does a datagram get through, and tagged as it was sent?  Again every 50 ms: a switch may still cache a drop."""
-    for _ in range(TRIES):
-        heard = receiver.wire.hears(sender.sends(receiver, vid, source), 0.05)
-        if heard is not None:
-            return (heard.vid or 0) == vid
-    return False
+    heard = heard_again(receiver.wire, lambda: sender.sends(receiver, vid, source))
+    return heard is not None and (heard.vid or 0) == vid
 
 
 def silence(*wires: RawSocket, marker: bytes) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SHORT, tables, wait_as_found
+from mininet_tests.conftest import CHECKOUT, SHORT, heard_again, tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
 from ryu_apps.evb.topology.vid_translation import VidTranslation
@@ -37,8 +37,6 @@ PRIORITY = {RED: 5, BLUE: 0}
 #: Hypervisors whose station is an unmodified lldpad, one at each switch.
 LLDPADS = ("hv1", "hv5")
 SILENCE = 0.3
-#: How often a datagram that has to arrive is sent: cached drops end within a second, on a busy machine within some.
-TRIES = 400
 
 
 def fabric() -> Fabric:
@@ -139,11 +137,7 @@ def answered(requested: VdptoolVsi, vid: int) -> VdptoolVsi:
 
 def arrives(sender: Guest, receiver: Guest) -> CapturedFrame | None:
     """Return a datagram as it arrives within the tenant, None if it does not; a switch may still cache a drop."""
-    for _ in range(TRIES):
-        heard = receiver.wire.hears(sender.sends(receiver, sender.vid), 0.05)
-        if heard is not None:
-            return heard
-    return None
+    return heard_again(receiver.wire, lambda: sender.sends(receiver, sender.vid))
 
 
 def reaches(sender: Guest, receiver: Guest) -> bool:

@@ -20,11 +20,10 @@ from urllib.error import HTTPError
 from uuid import NAMESPACE_URL, uuid5
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Timers
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.testbed.faults.proxy import ChannelProxy
-from ryu_apps.testbed.flow_dumps import dump_rules, gates, read_dump
+from ryu_apps.testbed.flow_dumps import dump_rules, gates, owner_at, read_dump
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.exchanges import VdpMessage, vdp_messages
@@ -315,15 +314,12 @@ class Rig:
     def places_of(self, guests: Iterable[RigVm]) -> dict[RigVm, list[str]]:
         """As :meth:`places`, of several VMs; each switch is asked once."""
         switches = {hypervisor.port.dpid for hypervisor in self.cluster.hypervisors.values()}
-        matches = {dpid: _let_in(dump_flows(f"s{dpid}")) for dpid in switches}
+        rules = {dpid: gates(read_dump(dump_flows(f"s{dpid}"))) for dpid in switches}
         return {
             guest: [
                 hypervisor.name
                 for hypervisor in self.cluster.hypervisors.values()
-                if any(
-                    {f"in_port={hypervisor.port.port_no}", f"dl_src={guest.mac}"} <= match
-                    for match in matches[hypervisor.port.dpid]
-                )
+                if owner_at(rules[hypervisor.port.dpid], hypervisor.port.port_no, guest.mac) is not None
             ]
             for guest in guests
         }
@@ -435,11 +431,6 @@ def _timed(fabric: Fabric, timers: dict[str, Timers]) -> Fabric:
         }
 
     return Fabric({dpid: replace(switch_, interfaces=interfaces(dpid)) for dpid, switch_ in fabric.switches.items()})
-
-
-def _let_in(dump: list[str]) -> list[set[str]]:
-    """The matches of the rules by which a switch lets frames of VMs in."""
-    return [set(rule.match.split(",")) for rule in gates(read_dump(dump)) if rule.table == Table.INGRESS]
 
 
 def port_of(rig: Rig, hypervisor: str) -> PortId:
