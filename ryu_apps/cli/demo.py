@@ -27,8 +27,8 @@ SCENARIOS = ("minimize-latency", "safest-exchange")
 _SHIPPED = Path(testbed.__file__).parent / "scenarios"
 #: Rules of one dump that fit a screen.
 SHOWN = 14
-#: The scenario whose VMs move behind the live page, and the port of its controller's REST inside.
-WATCHED, _REST = "shop", 8080
+#: The scenario whose VMs move behind the live page.
+WATCHED = "shop"
 
 
 @click.command()
@@ -105,6 +105,7 @@ def _of_three(console: Console, target: Path, patience: float) -> bool:
 
 def _show_page(output: Path, port: int, console: Console) -> None:
     """Keep a cluster up until an interrupt; its page is at a port outside its namespaces."""
+    from ryu_apps.testbed.harness.controller import REST_PORT
     from ryu_apps.testbed.harness.port_relay import PortRelay, listen
     from ryu_apps.testbed.replay.shuttle import shuttle
 
@@ -119,7 +120,7 @@ def _show_page(output: Path, port: int, console: Console) -> None:
     output.mkdir(parents=True, exist_ok=True)
     with (
         suppress(KeyboardInterrupt),
-        PortRelay(listener, _REST),
+        PortRelay(listener, REST_PORT),
         performance(WATCHED, console, output / "logs") as tell,
     ):
         shuttle(scenario, output, tell, ready)

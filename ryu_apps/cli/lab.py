@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,6 @@ from ryu_apps.cli.stage import errors_in_a_line, performance, private_namespaces
 
 #: Where labs keep their records, and the lines that were typed.
 _REPORTS, _HISTORY = Path("reports"), Path("~/.evbridge_lab_history")
-_REST = 8080
 _SHEETS = click.Choice(("1", "2"))
 
 
@@ -85,6 +85,7 @@ def _lab(hypervisors: int, output: Path, port: int | None) -> int:
     with errors_in_a_line(logs):
         listener = None if port is None else listen(port)
     private_namespaces()
+    from ryu_apps.testbed.harness.controller import REST_PORT
     from ryu_apps.testbed.harness.port_relay import PortRelay
     from ryu_apps.testbed.lab.bench import Bench
     from ryu_apps.testbed.lab.input import Lines
@@ -99,9 +100,9 @@ def _lab(hypervisors: int, output: Path, port: int | None) -> int:
             tell(f"starting two switches and {hypervisors} hypervisors")
             stack.enter_context(bench)
         if listener is not None:
-            stack.enter_context(PortRelay(listener, _REST))
+            stack.enter_context(PortRelay(listener, REST_PORT))
             click.echo(f"The live page: http://127.0.0.1:{port}/")
-        prompt = Prompt(bench, Notebook(output / RECORD), _command)
+        prompt = Prompt(bench, Notebook(output / RECORD), partial(_command, bench.cluster.controller.url))
         lines = Lines(prompt.complete, _HISTORY.expanduser())
         stack.callback(lines.close)
         click.echo(f"Record and logs: {output}")
@@ -109,20 +110,19 @@ def _lab(hypervisors: int, output: Path, port: int | None) -> int:
     return 1 if prompt.mistakes and not lines.is_terminal else 0
 
 
-def _command(name: str, words: tuple[str, ...]) -> None:
-    """Run a command of ``evbridge``, which prints.
+def _command(rest: str, name: str, words: tuple[str, ...]) -> None:
+    """Run a command of ``evbridge``, which prints, on the bridge of the lab.
 
     Raises:
         LineError: it has failed.
     """
-    from ryu_apps.testbed.lab.bench import Bench
     from ryu_apps.testbed.lab.verbs import LineError
 
     module, attribute = ("explain", "explain") if name == "explain" else ("show", name)
     command: click.Command = getattr(import_module(f"ryu_apps.cli.{module}"), attribute)
     try:
-        # The bridge of the lab, whichever EVBRIDGE_REST names.
-        command.main(["--rest", Bench.rest, *words], prog_name=name, standalone_mode=False)
+        # Whichever bridge EVBRIDGE_REST names.
+        command.main(["--rest", rest, *words], prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         raise LineError(error.format_message()) from None
     except click.exceptions.Exit as ended:

@@ -43,8 +43,11 @@ def performance(title: str, console: Console, logs: Path) -> Iterator[Callable[[
 
 
 @contextmanager
-def errors_in_a_line(logs: Path) -> Iterator[None]:
+def errors_in_a_line(logs: Path | None) -> Iterator[None]:
     """Show errors of the testbed as errors of the command; any other exception is a defect and keeps its traceback.
+
+    Args:
+        logs: None: nothing runs yet that has any.
 
     Raises:
         ClickException: the text of the error, and the folder of the logs.
@@ -54,4 +57,4 @@ def errors_in_a_line(logs: Path) -> Iterator[None]:
     try:
         yield
     except TestbedError as error:
-        raise click.ClickException(f"{error}\nlogs: {logs}") from error
+        raise click.ClickException(str(error) if logs is None else f"{error}\nlogs: {logs}") from error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ def sweep(
     target = output or Path("reports") / f"sweep-{scenario.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     shown = _figures(figures)
-    with _mistakes_in_a_line():
+    with errors_in_a_line(None):
         plan = _plan(scenario, settings, repeat, seed)
         record = _open(target, plan)
     with errors_in_a_line(target / "runs"):
@@ -85,17 +85,6 @@ def sweep(
             _draw(record, shown, console)
     console.print(f"sweep: {target}/sweep.csv, sweep.json", highlight=False)
     raise SystemExit(_status(plan, record, target, console))
-
-
-@contextmanager
-def _mistakes_in_a_line() -> Iterator[None]:
-    """Show mistakes of the command line and of files as errors of the command: nothing runs yet that has logs."""
-    from ryu_apps.testbed.errors import TestbedError
-
-    try:
-        yield
-    except TestbedError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _plan(scenario: Path, settings: Sequence[str], repeat: int, seed: int) -> Plan:

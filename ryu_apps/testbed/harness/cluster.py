@@ -20,7 +20,7 @@ from ryu_apps.station.filter_text import filter_from_text
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.harness.capture import Tap, TapReader, only_ethertypes
-from ryu_apps.testbed.harness.controller import APPS, Controller
+from ryu_apps.testbed.harness.controller import APPS, OPENFLOW_PORT, REST_PORT, Controller
 from ryu_apps.testbed.harness.datapath import Datapath, configured_datapath
 from ryu_apps.testbed.harness.ovs import PrivateOvs
 from ryu_apps.testbed.harness.running import Running
@@ -125,7 +125,7 @@ class Cluster(Running):
         folder: Path,
         config: str,
         apps: Sequence[str] = APPS,
-        ports: tuple[int, int] = (6653, 8080),
+        ports: tuple[int, int] = (OPENFLOW_PORT, REST_PORT),
         station: StationMaker = LldpadStation,
         edge: EdgeMaker = VepaEdge,
     ) -> None:

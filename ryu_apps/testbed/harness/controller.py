@@ -17,6 +17,8 @@ from ryu_apps.testbed.harness.shell import end, wait_until
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 APPS = ("ryu_apps.evb_bridge", "ryu_apps.evb_rest")
+#: Ports of a controller to which no other is given.
+OPENFLOW_PORT, REST_PORT = 6653, 8080
 
 
 class Controller:
@@ -28,7 +30,7 @@ class Controller:
         log: file with its output.
     """
 
-    def __init__(self, config: Path, folder: Path, port: int = 6653, rest_port: int = 8080) -> None:
+    def __init__(self, config: Path, folder: Path, port: int = OPENFLOW_PORT, rest_port: int = REST_PORT) -> None:
         self.port = port
         self.log = folder / "controller.log"
         self.config = config

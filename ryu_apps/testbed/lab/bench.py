@@ -52,10 +52,7 @@ class Bench(Running):
     Attributes:
         cluster: the parts.
         vms: by name.
-        rest: URL of the bridge in the network namespace of the lab.
     """
-
-    rest = "http://127.0.0.1:8080"
 
     def __init__(self, folder: Path, hypervisors: int) -> None:
         """

@@ -94,26 +94,26 @@ class Change(NamedTuple):
 
 def change(before: Iterable[str], after: Iterable[str]) -> Change:
     """Compare two dumps of a switch."""
-    old, new = ({rule.rule.line: rule for rule in stated(lines)} for lines in (before, after))
+    return _compare(stated(before), stated(after))
+
+
+def _compare(before: Iterable[StatedRule], after: Iterable[StatedRule]) -> Change:
+    old, new = ({rule.rule.line: rule for rule in rules} for rules in (before, after))
     turned = Counter(new[line].state for line in old.keys() & new.keys() if old[line].state is not new[line].state)
     removed = tuple(rule for line, rule in old.items() if line not in new and rule.state is not RuleState.LEARNT)
     added = tuple(rule for line, rule in new.items() if line not in old and rule.state is not RuleState.LEARNT)
     return Change(removed, added, turned[RuleState.ACTIVE], turned[RuleState.STAGED])
 
 
-def changes(before: Snapshot, after: Snapshot) -> dict[str, Change]:
-    """The differences of all switches, those without one too."""
-    return {switch: change(before.get(switch, ()), after[switch]) for switch in after}
-
-
 def change_lines(before: Snapshot, after: Snapshot, shown: int) -> Iterator[str]:
     """Lines of a difference: ``-`` and ``+`` before rules, at most ``shown`` of each state."""
-    found = changes(before, after)
+    tables = {switch: (stated(before.get(switch, ())), stated(after[switch])) for switch in after}
+    found = {switch: _compare(*pair) for switch, pair in tables.items()}
     if not any(found.values()):
         yield "no rule has changed"
     for switch, difference in found.items():
         if difference:
-            yield f"{switch}: {_summary(before.get(switch, ()), after[switch])}"
+            yield f"{switch}: {_summary(*tables[switch])}"
             yield from _marked("-", difference.removed, shown)
             yield from _marked("+", difference.added, shown)
             if difference.activated:
@@ -122,8 +122,8 @@ def change_lines(before: Snapshot, after: Snapshot, shown: int) -> Iterator[str]
                 yield f"  = {difference.deactivated} rules, active before, are staged now"
 
 
-def _summary(before: Iterable[str], after: Iterable[str]) -> str:
-    old, new = (Counter(rule.state for rule in stated(lines)) for lines in (before, after))
+def _summary(before: Iterable[StatedRule], after: Iterable[StatedRule]) -> str:
+    old, new = (Counter(rule.state for rule in rules) for rules in (before, after))
     states = (RuleState.STAGED, RuleState.ACTIVE)
     return ", ".join(f"{state.value} {old[state]} -> {new[state]}" for state in states)
 
