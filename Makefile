@@ -13,7 +13,7 @@
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
 #   make bench-ovn       a race against OVN, whose Debian packages it installs
 #   make bench-scale     the figures of the larger cluster, up to 256 nodes
-#   make test-deb        the Debian package of the bridge in a minimal Debian
+#   make test-deb        the Debian package of the bridge in a minimal Debian, and the lines for pip, uv and pipx
 #   make deb             the Debian package evbridge, in dist/
 #   make deb-station     the Debian package evbridge-station, in dist/
 #   make clean           remove everything the other targets made in the checkout
@@ -55,6 +55,7 @@ CONTROLLERS_AT_ONCE ?= 5
 CLUSTERS_AT_ONCE ?= 3
 DEBIAN_ROOT = $(VENV)/debian-root.tar
 DEBIAN_BRIDGE = $(VENV)/debian-bridge.tar
+PYTHON_ROOTS = $(VENV)/python-bookworm.tar $(VENV)/python-trixie.tar
 DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 
 .DEFAULT_GOAL := help
@@ -99,10 +100,12 @@ test-page: network-debs page-debs $(VENV)/page.stamp
 	@echo "Testing: $(PAGE)"
 	@$(PYTEST) $(PAGE)
 
-# The package is built anew, as an operator builds it; among others by the lines for pip of docs/installation.rst.
-test-deb: network-debs deb-debs venv-debs $(VENV)/test.stamp $(DEBIAN_BRIDGE)
+# The package is built anew, as an operator builds it; among others by the lines for pip of docs/installation.rst, which
+# are run, too, with those for uv and pipx.
+test-deb: network-debs deb-debs venv-debs $(VENV)/test.stamp $(DEBIAN_BRIDGE) $(PYTHON_ROOTS)
 	@echo "Testing: $(INSTALLATION)"
-	@EVBRIDGE_DEBIAN_ROOT=$(CURDIR)/$(DEBIAN_BRIDGE) $(PYTEST) $(INSTALLATION)
+	@EVBRIDGE_DEBIAN_ROOT=$(CURDIR)/$(DEBIAN_BRIDGE) EVBRIDGE_PYTHON_ROOTS=$(CURDIR)/$(VENV) \
+	    $(PYTEST) $(INSTALLATION)
 
 # Guests under software emulation: one at a time, two cores are busy with it.
 test-hypervisor: network-debs deb-debs hypervisor-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpacked $(DEBIAN_HYPERVISOR)/unpacked
@@ -223,6 +226,10 @@ $(DEBIAN_ROOT): tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
 # In it the package evbridge is.
 $(DEBIAN_BRIDGE): tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
 	@tools/debian-root $@ evbridge $(BRIDGE_DEBS)
+
+# In them the lines for pip, uv and pipx are run, with the Python of each Debian.
+$(VENV)/python-%.tar: tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
+	@SUITE=$* tools/debian-root $@ evbridge $(BRIDGE_DEBS) python3-venv ca-certificates
 
 # In it the commands of docs/hypervisors.rst are typed.
 $(DEBIAN_HYPERVISOR)/unpacked: tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
