@@ -31,6 +31,7 @@ SUBCOMMANDS = {
     "migrations": _Subcommand("ryu_apps.cli.show:migrations", "List the migrations that a running bridge remembers."),
     "flows": _Subcommand("ryu_apps.cli.show:flows", "List the rules that a switch should hold."),
     "stations": _Subcommand("ryu_apps.cli.show:stations", "List the station ports of a running bridge."),
+    "vswitches": _Subcommand("ryu_apps.cli.show:vswitches", "List the vSwitches of a running bridge."),
     "events": _Subcommand("ryu_apps.cli.show:events", "Print the log events of a running bridge, and follow them."),
     "replay": _Subcommand("ryu_apps.cli.replay:replay", "Run a migration scenario and report on it."),
     "sweep": _Subcommand("ryu_apps.cli.sweep:sweep", "Run a scenario with many values of its attributes, and plot."),

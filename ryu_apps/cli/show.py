@@ -1,4 +1,5 @@
-"""``evbridge status``, ``vsis``, ``vsi``, ``migrations``, ``flows``, ``stations``, ``events``: a bridge in tables.
+"""``evbridge status``, ``vsis``, ``vsi``, ``migrations``, ``flows``, ``stations``, ``vswitches``, ``events``: a bridge
+in tables.
 
 Each asks REST.  Filters are passed on, so that the bridge says what is wrong with one.
 """
@@ -129,6 +130,13 @@ def flows(client: RestClient, as_json: bool, dpid: str, **query: str | None) -> 
 def stations(client: RestClient, as_json: bool, **query: str | None) -> None:
     """List the station ports: link, EVB agreement, errors."""
     _print(client, _path("/evb/stations", query), as_json, show_tables.stations)
+
+
+@click.command()
+@_asking
+def vswitches(client: RestClient, as_json: bool) -> None:
+    """List the vSwitches: members, VLANs, VSIs and traffic of each."""
+    _print(client, "/evb/vswitches", as_json, show_tables.vswitches)
 
 
 @click.command()

@@ -190,6 +190,27 @@ def stations(found: list[Json]) -> list[Section]:
     return [Section("", headings, rows, "no station ports")]
 
 
+def vswitches(found: list[Json]) -> list[Section]:
+    """A line for each vSwitch."""
+    rows = [
+        (
+            vswitch["name"],
+            vswitch["kind"],
+            _joined(member["name"] if member["ready"] else f"{member['name']} (not ready)" for member in members),
+            _joined((*vswitch["native_vlans"], *vswitch["tagged_vlans"])),
+            vswitch["phases"]["active"],
+            vswitch["phases"]["staged"],
+            "no limit" if vswitch["max_vsis"] is None else vswitch["max_vsis"],
+            vswitch["from_vm"]["passed"]["packets"],
+            vswitch["to_vm"]["passed"]["packets"],
+        )
+        for vswitch in found
+        for members in [vswitch["members"]]
+    ]
+    headings = ("NAME", "KIND", "MEMBERS", "VLANS", "ACTIVE", "STAGED", "MAX", "FROM VMS", "TO VMS")
+    return [Section("", headings, rows, "no vSwitches")]
+
+
 def event_line(event: Json) -> str:
     """One event: time, kind, port or switch, VSI and details."""
     details = [f"{name}={value}" for name, value in event["detail"].items()]

@@ -46,7 +46,7 @@ class EngineMetrics(Collector):
                 budgets.add_metric(labels, status.budget)
         yield from (vsis, promised, budgets, ready, masters, agreements, self._of_bonds(), *self._of_links())
         yield from (*self._of_stations(stations), *self._of_multicast(), *self._of_vsis(), self._of_managers())
-        yield self._of_errors()
+        yield from (self._of_errors(), *self._of_vswitches())
         superseded = queries.fencing.superseded
         yield GaugeMetricFamily("evb_superseded", "Another bridge is newer, and this one stands aside", superseded)
 
@@ -72,6 +72,26 @@ class EngineMetrics(Collector):
                 up.add_metric(values, link.up)
                 miswired.add_metric(values, link.miswired)
         yield from (up, miswired)
+
+    def _of_vswitches(self) -> Iterator[Metric]:
+        """Gauges, since a VSI takes its totals along when it leaves."""
+        vsis = GaugeMetricFamily(
+            "evb_vswitch_vsis", "Attachments of VSIs to a vSwitch by phase", labels=("vswitch", "state")
+        )
+        packets, octets = (
+            GaugeMetricFamily(
+                f"evb_vswitch_{what}", f"{words} of the VSIs active at a vSwitch", labels=("vswitch", "direction")
+            )
+            for what, words in (("packets", "Packets that passed"), ("bytes", "Bytes that passed"))
+        )
+        for status in self.queries.vswitches.all():
+            name = status.vswitch.name
+            for phase in Phase:
+                vsis.add_metric((name, phase.value), status.phases.get(phase, 0))
+            for direction, frames in status.totals.items():
+                packets.add_metric((name, direction.name.lower()), frames.passed[0])
+                octets.add_metric((name, direction.name.lower()), frames.passed[1])
+        yield from (vsis, packets, octets)
 
     def _of_errors(self) -> Metric:
         family = CounterMetricFamily(

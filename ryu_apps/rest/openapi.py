@@ -28,7 +28,7 @@ _STATUSES = {
     400: "a parameter or the body cannot be read",
     401: "no token, or one that is not accepted",
     403: "the role of the token, or the origin of the page, does not allow it",
-    404: "no such VSI, VSI type, switch, migration, load balancer or back end",
+    404: "no such VSI, VSI type, switch, vSwitch, migration, load balancer or back end",
     408: "the body has not arrived",
     409: "not in the present state",
     411: "the body has no length",

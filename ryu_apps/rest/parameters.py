@@ -167,6 +167,7 @@ READERS: dict[str, Reader] = {
     "number": Reader(_number, _NUMBER_SCHEMA, "id of the migration"),
     "manager": Reader(manager_from_text, _text("^([0-9a-f]{2}){1,16}$"), "VSI manager ID, as in evbridge.yaml"),
     "balancer": Reader(str, {"type": "string"}, "name of the load balancer"),
+    "vswitch": Reader(str, {"type": "string"}, "name of the vSwitch"),
     "backend": Reader(str, {"type": "string"}, "name of the back end"),
     "state": Reader(
         _among("a state of a rule", list(STATES)), {"type": "string", "enum": list(STATES)}, "state of the rules"

@@ -34,6 +34,7 @@ from ryu_apps.rest.stream import CONTENT_TYPE as EVENT_STREAM
 from ryu_apps.rest.tokens import Role
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
 from ryu_apps.rest.vsitypes import POLICY_TYPE, policy, reload, vsitype, vsitypes
+from ryu_apps.rest.vswitches import vswitch, vswitches
 from ryu_apps.version import VERSION
 
 
@@ -97,6 +98,8 @@ RESOURCES = (
     Resource("GET", "/evb/meters/{dpid}", meters),
     Resource("GET", "/evb/reservations", reservations, filters=("switch",), listing=Listing("dpid", "dpid")),
     Resource("GET", "/evb/stations", stations, filters=("port", "switch"), listing=Listing("port", "port")),
+    Resource("GET", "/evb/vswitches", vswitches, listing=Listing("name", "vswitch")),
+    Resource("GET", "/evb/vswitches/{vswitch}", vswitch),
     Resource("GET", "/evb/multicast", multicast, filters=("vlan",)),
     Resource("GET", "/evb/sets", sets),
     Resource("GET", "/evb/load_balancers", load_balancers, filters=("vlan",), listing=Listing("name", "balancer")),

@@ -26,7 +26,7 @@ from tests.app.test_starting import LAUNCHERS, started
 #: Requests for a resource, permitted and forbidden ones each.
 EXAMPLES = 12
 #: Parameters in a path that are not plain names.
-REFUSABLE = re.compile(r"\{(?!balancer|backend)\w+\}")
+REFUSABLE = re.compile(r"\{(?!balancer|backend|vswitch)\w+\}")
 OPERATIONS = [(resource.method, resource.path) for resource in RESOURCES]
 #: An answer that does not end.
 STREAM = ("GET", "/evb/events/stream")

@@ -137,7 +137,7 @@ def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
     )
     models = (*models, schema.BridgeMulticastSection, schema.LoadBalancerSection, schema.BackendSection)
     models = (*models, schema.ManagersSection, schema.HttpManagerSection, schema.RetentionValues, schema.RestSection)
-    models = (*models, schema.StoreSection)
+    models = (*models, schema.StoreSection, schema.VswitchSection)
     models = (*models, schema.ClusterSection, schema.PodSection, schema.PeerSection, schema.PodPortSection)
     shown = {key for key in table_keys(text("docs/configuration.rst")) if re.fullmatch("[a-z_]+", key)}
     assert shown == model_keys(*models)

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 
 from ryu_apps.evb.bridge.machines import Machines
 from ryu_apps.evb.bridge.vsi_port_claims import claimed_vsi_port
+from ryu_apps.evb.bridge.vswitch_limits import VswitchLimits
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import (
@@ -87,6 +88,7 @@ class Decisions:
         self._address_owners = AddressOwners(
             fabric, registry, frozenset(map(bridge_mac, ports)), self._station_elsewhere
         )
+        self._vswitch_limits = VswitchLimits(fabric, registry)
         self._missing = kept_by_type(lambda vsi_type, dpid, vids: missing_requirement(vsi_type, fabric, dpid, vids))
         self._place = place = lru_cache(_PLACES)(partial(Place.of, fabric))
         self._filled = kept_by_type(
@@ -230,6 +232,10 @@ class Decisions:
         if isinstance(found, Refusal):
             told = attachment.log_event(AddressInUse, *found.in_use) if found.in_use is not None else None
             self._refuse(attachment, found, now, told)
+            return
+        beyond = self._vswitch_limits.exceeded(attachment, found)
+        if beyond is not None:
+            self._refuse(attachment, beyond.refusal, now, beyond.told)
             return
         if self.takeovers.is_unannounced(attachment) and (
             place := self._lives_elsewhere(self._behind(attachment.port, found.vsi_port), found.placed.bindings)

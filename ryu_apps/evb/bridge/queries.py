@@ -21,6 +21,7 @@ from ryu_apps.evb.bridge.snooper import COUNTERS as MEMBERSHIP_COUNTERS
 from ryu_apps.evb.bridge.statistics_queries import StatisticsQueries
 from ryu_apps.evb.bridge.type_queries import TypeQueries
 from ryu_apps.evb.bridge.vsi_queries import VsiQueries
+from ryu_apps.evb.bridge.vswitch_queries import VswitchQueries
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.offer import HttpSource
@@ -190,8 +191,8 @@ class BridgeQueries:
     """The questions; none changes anything, waits, or depends on the time.
 
     Attributes:
-        vsis, types, statistics, multicast, balancers, sets: those about VSIs, VSI types, statistics, multicast groups,
-            load balancers, and sets of addresses.
+        vsis, types, statistics, multicast, balancers, sets, vswitches: those about VSIs, VSI types, statistics,
+            multicast groups, load balancers, sets of addresses, and vSwitches.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -203,6 +204,7 @@ class BridgeQueries:
         self.balancers = BalancerQueries(engine)
         self.sets = SetQueries(engine)
         self.pods = PodQueries(engine)
+        self.vswitches = VswitchQueries(engine, self.statistics)
 
     @property
     def fabric(self) -> Fabric:

@@ -22,6 +22,7 @@ from ryu_apps.evb.config.schema import (
 )
 from ryu_apps.evb.config.store import odd_store
 from ryu_apps.evb.config.vsi_ports import odd_vsi_ports
+from ryu_apps.evb.config.vswitches import memberships, odd_vswitches
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document, Path
 from ryu_apps.evb.wire.mac import mac_to_text
@@ -33,7 +34,8 @@ MAX_TRUNKS = 63
 def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
     found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
     found += [*odd_groups(parsed), *odd_mirrors(parsed), *odd_rest(parsed), *odd_store(parsed), *odd_cluster(parsed)]
-    found += odd_pod(parsed)
+    found += [*odd_pod(parsed), *odd_vswitches(parsed)]
+    vswitches = memberships(parsed)
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MAX_TRUNKS:
@@ -41,7 +43,7 @@ def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
         found += _odd_appliances(here, dp)
         found += _beyond_profile(name, dp, parsed)
         found += _odd_bonds(here, dp)
-        found += odd_vsi_ports(here, dp)
+        found += odd_vsi_ports(here, dp, vswitches.get(name, ()))
         for port_no, section in dp.interfaces.items():
             if isinstance(section, TrunkSection):
                 found += _broken_link(parsed, name, port_no, section.link)

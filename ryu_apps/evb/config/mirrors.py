@@ -38,6 +38,9 @@ def _users(parsed: ConfigFile) -> Iterator[tuple[int, str]]:
         yield vid, "that of a group"
     for name, balancer in parsed.load_balancers.items():
         yield balancer.vlan, f"that of load balancer {name}"
+    for name, vswitch in parsed.vswitches.items():
+        for used_vid in (vswitch.native_vlan, *vswitch.native_vlans, *vswitch.tagged_vlans):
+            yield used_vid or 0, f"in use at vSwitch {name}"
     for dp_name, dp in parsed.dps.items():
         for port_no, section in dp.interfaces.items():
             if isinstance(section, StationSection | HostSection | VsiPortSection):

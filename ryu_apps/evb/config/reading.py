@@ -31,6 +31,7 @@ from ryu_apps.evb.config.schema import (
     VsiPortSection,
 )
 from ryu_apps.evb.config.store import shared_store
+from ryu_apps.evb.config.vswitches import vswitches
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import read_document
@@ -96,7 +97,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
 
 
 def _fabric(parsed: ConfigFile) -> Fabric:
-    return Fabric(
+    fabric = Fabric(
         {
             dp.dp_id: Switch(
                 dpid=dp.dp_id,
@@ -117,6 +118,7 @@ def _fabric(parsed: ConfigFile) -> Fabric:
         group_vids(parsed.groups),
         Converge(parsed.converge),
     )
+    return fabric.with_vswitches(vswitches(parsed))
 
 
 def _vsi_ports(dp: DatapathSection) -> Iterator[VsiPortPattern]:

@@ -19,6 +19,7 @@ from ryu_apps.evb.policy.validate import NotifyDisplaced, NullVidText, Strict, T
 from ryu_apps.evb.topology.fabric import MAX_LINKS
 from ryu_apps.evb.topology.station_limits import limit_pattern
 from ryu_apps.evb.topology.vsi_ports import USUAL_NAMES, is_pattern, odd_template
+from ryu_apps.evb.topology.vswitches import USUAL_PORTS
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.manager_text import manager_from_text
 
@@ -91,6 +92,12 @@ def _interface_key(written: object) -> int | str:
     return written
 
 
+def _vsi_ports(written: object) -> str:
+    if not isinstance(written, str) or not is_pattern(written):
+        raise ValueError("a name of VSI ports such as tap* was expected")
+    return written
+
+
 def _port_names(written: object) -> str:
     if not isinstance(written, str):
         raise ValueError("a rule for names was expected, such as 'tap{vsi:11}'")
@@ -100,6 +107,7 @@ def _port_names(written: object) -> str:
 
 
 InterfaceKey = Annotated[int | str, PlainValidator(_interface_key), WithJsonSchema({"type": ["integer", "string"]})]
+VsiPortsText = Annotated[str, PlainValidator(_vsi_ports), WithJsonSchema({"type": "string"})]
 PortNamesText = Annotated[str, PlainValidator(_port_names), WithJsonSchema({"type": "string"})]
 _REMOTE = re.compile(r"(tcp|ssl):([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}|unix:/[^,]{1,100}")
 #: kbit/s, as OpenFlow has the speed of a port.
@@ -256,6 +264,21 @@ class DatapathSection(Strict):
     meters: bool = True
     gate: GateText = "rules"
     interfaces: dict[InterfaceKey, Annotated[PortSection, Field(discriminator="role")]]
+
+
+class VswitchSection(Strict):
+    """A virtual switch of one server, or of several."""
+
+    members: Annotated[list[ShortName], Field(min_length=1, max_length=1000)]
+    ports: VsiPortsText = USUAL_PORTS
+    native_vlan: VlanId | None = None
+    native_vlans: Annotated[list[VlanId], Field(max_length=4094)] = Field(default_factory=list)
+    tagged_vlans: Annotated[list[VlanId], Field(max_length=4094)] = Field(default_factory=list)
+    uplinks: Annotated[list[PortNo], Field(max_length=63)] = Field(default_factory=list)
+    vsis: Limit = Field(default_factory=list)
+    types: Limit = Field(default_factory=list)
+    macs: Limit = Field(default_factory=list)
+    max_vsis: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 class QuerierValues(Strict):
@@ -467,4 +490,5 @@ class ConfigFile(Strict):
     cluster: ClusterSection | None = None
     pod: PodSection | None = None
     openflow_reader: ReaderText = "evbridge"
+    vswitches: Annotated[dict[PlainName, VswitchSection], Field(max_length=1000)] = Field(default_factory=dict)
     dps: dict[ShortName, DatapathSection]

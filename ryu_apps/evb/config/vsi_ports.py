@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ryu_apps.evb.config.schema import DatapathSection, LocalStationSection, VsiPortSection
 from ryu_apps.evb.policy.document import Path
@@ -11,8 +11,12 @@ from ryu_apps.evb.policy.document import Path
 MAX_PATTERNS = 64
 
 
-def odd_vsi_ports(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]:
-    """Return VSI ports without a station, a station without VSI ports, and the like."""
+def odd_vsi_ports(here: Path, dp: DatapathSection, vswitches: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """Return VSI ports without a station, a station without VSI ports, and the like.
+
+    Args:
+        vswitches: names of the vSwitches of which it is a member.
+    """
     stations = [key for key, section in dp.interfaces.items() if isinstance(section, LocalStationSection)]
     vsi_ports = [key for key, section in dp.interfaces.items() if isinstance(section, VsiPortSection)]
     for key, section in dp.interfaces.items():
@@ -26,7 +30,9 @@ def odd_vsi_ports(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]
         yield (*here, vsi_ports[0]), "VSI ports need a local_station at the same dp"
     if len(vsi_ports) > MAX_PATTERNS:
         yield (*here, vsi_ports[MAX_PATTERNS]), f"more than {MAX_PATTERNS} names of VSI ports"
-    if stations and not vsi_ports:
+    if vsi_ports and vswitches:
+        yield (*here, vsi_ports[0]), f"the dp is a member of vSwitch {vswitches[0]}, which has all of its VSI ports"
+    if stations and not vsi_ports and not vswitches:
         yield (*here, stations[0]), "a local_station needs VSI ports at the same dp"
     for key in stations[1:]:
         yield (*here, key), f"port {stations[0]} is already the local_station of this dp"

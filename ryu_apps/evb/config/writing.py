@@ -14,6 +14,7 @@ from ryu_apps.evb.config.rest import rest_lines
 from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL
 from ryu_apps.evb.config.store import store_lines
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
+from ryu_apps.evb.config.vswitches import vswitch_lines
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
@@ -68,6 +69,8 @@ def dump_config(config: BridgeConfig) -> str:
         lines.append(f"groups: {groups_line(config.fabric.groups)}")
     lines += balancer_lines(config.fabric.balancers)
     lines += manager_lines(config.vsi_managers)
+    lines += vswitch_lines(config.fabric)
+    members = {dpid for vswitch in config.fabric.vswitches for dpid in vswitch.members}
     lines.append("dps:" if switches else "dps: {}")
     for switch in switches.values():
         lines += [f"  {quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]
@@ -86,7 +89,8 @@ def dump_config(config: BridgeConfig) -> str:
             f"      {interface.port_no}: {flow_map(_written(interface, names))}"
             for interface in switch.interfaces.values()
         ]
-        lines += [f"      {quoted(ports.names)}: {flow_map(_vsi_ports_written(ports))}" for ports in switch.vsi_ports]
+        own = () if switch.dpid in members else switch.vsi_ports
+        lines += [f"      {quoted(ports.names)}: {flow_map(_vsi_ports_written(ports))}" for ports in own]
     return "\n".join(lines) + "\n"
 
 

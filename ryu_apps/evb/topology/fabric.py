@@ -16,6 +16,7 @@ from ryu_apps.evb.topology.balancer import LoadBalancer
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.topology.vsi_ports import UNNAMED, VsiPortPattern
+from ryu_apps.evb.topology.vswitches import Vswitch, vsi_ports_at
 
 
 class PortId(NamedTuple):
@@ -377,12 +378,26 @@ class Fabric:
     Attributes:
         groups: GroupID (32 bits) -> relay VID; no two groups have the same.
         converge: how the switches that are neither end of a move follow it.
+        vswitches: their members have the VSI ports that these give them, and no others.
     """
 
     switches: dict[int, Switch] = field(default_factory=dict)
     balancers: tuple[LoadBalancer, ...] = ()
     groups: dict[int, int] = field(default_factory=dict)
     converge: Converge = Converge.SWITCH
+    vswitches: tuple[Vswitch, ...] = ()
+
+    def with_vswitches(self, vswitches: Iterable[Vswitch]) -> Fabric:
+        """The same fabric with these vSwitches, whose members have no VSI ports but theirs."""
+        found = tuple(vswitches)
+        members = {dpid for vswitch in found for dpid in vswitch.members}
+        switches = {
+            dpid: replace(switch, vsi_ports=vsi_ports_at(dpid, found, switch.translation))
+            if dpid in members
+            else switch
+            for dpid, switch in self.switches.items()
+        }
+        return replace(self, switches=switches, vswitches=found)
 
     def interface(self, port: PortId) -> Interface | None:
         """The configuration of a port, None if it has none."""

@@ -72,7 +72,7 @@ def test_standby_answers_for_itself_or_refers_to_the_leader(resource: Resource) 
     assert resource.everywhere is expected
     if not expected and not resource.followed:
         filled = path.replace("{dpid}", "0000000000000001").replace("{number}", "1")
-        filled = filled.replace("{balancer}", "b").replace("{backend}", "x")
+        filled = filled.replace("{balancer}", "b").replace("{backend}", "x").replace("{vswitch}", "v")
         filled = filled.replace("{vsi}", "6e1f9a5c-8f0e-4d5b-9a3e-2f4f4b6a7c8d")
         response = world(STANDBY).request(filled, method, b"" if method in ("GET", "DELETE") else b"{}")
         assert response.status_int == 307

@@ -9,6 +9,7 @@ import pytest
 from webob import Request, Response
 
 from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
 from ryu_apps.rest.resources import RESOURCES
@@ -28,7 +29,8 @@ READS = sorted({row.path for row in RESOURCES if row.method == "GET"} - LIVELY)
 def world() -> RestWorld:
     """Seven VSIs: 1 and 3 are active at hv1, 2 and 4 at hv3 of the other switch, 5 is staged at hv2, 6 moves."""
     fabric = two_switches()
-    world = RestWorld(Fabric(fabric.switches, (balancer(),)))
+    # A vSwitch is configured at switches of servers; its list needs no more than its name.
+    world = RestWorld(Fabric(fabric.switches, (balancer(),), vswitches=(Vswitch("dvs1", ()),)))
     world.connect()
     for number, port in ((4, HV3), (3, HV1), (2, HV3), (1, HV1)):
         world.ask(port, Vm(number), VdpMode.ASSOCIATE)
@@ -134,10 +136,10 @@ def test_a_datapath_id_is_read_in_every_form_that_ryu_reads(world: RestWorld, dp
 
 @pytest.mark.parametrize("path", READS)
 def test_what_has_not_changed_is_not_sent_again(path: str) -> None:
-    world = RestWorld(Fabric(two_switches().switches, (balancer(),)))
+    world = RestWorld(Fabric(two_switches().switches, (balancer(),), vswitches=(Vswitch("dvs1", ()),)))
     world.connect()
     world.ask(HV1, Vm(1), VdpMode.ASSOCIATE)
-    names = {"balancer": "web", "script": "main", "sheet": "base"}
+    names = {"balancer": "web", "vswitch": "dvs1", "script": "main", "sheet": "base"}
     concrete = path.format(dpid=1, vsi=Vm(1).text, type_id=1, version=1, number=1, **names)
     response = ask(world, concrete)
     if response.status_code == 404:

@@ -86,7 +86,7 @@ def test_delete_of_an_unknown_vsi_is_not_found(world: RestWorld) -> None:
 def test_every_path_says_which_methods_it_takes(world: RestWorld, path: str) -> None:
     methods = [resource.method for resource in RESOURCES if resource.path == path]
     allowed = ", ".join([*methods, *["HEAD"] * ("GET" in methods), "OPTIONS"])
-    names = {"balancer": "web", "backend": "w1", "script": "main", "sheet": "base"}
+    names = {"balancer": "web", "backend": "w1", "vswitch": "v", "script": "main", "sheet": "base"}
     concrete = path.format(dpid=DPID, vsi=UNKNOWN, type_id=1, version=1, number=1, **names)
     response = world.request(concrete, "PATCH")
     assert (response.status_code, response.headers["Allow"]) == (405, allowed)

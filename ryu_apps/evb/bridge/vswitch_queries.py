@@ -1,0 +1,152 @@
+"""Questions about the vSwitches of a running bridge: members, VSIs, and their traffic as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.statistics_queries import Count, CountedFrames, StatisticsQueries
+from ryu_apps.evb.model import Phase
+from ryu_apps.evb.pipeline.tables import Direction
+from ryu_apps.evb.services.statistics.entries import DIRECTIONS
+from ryu_apps.evb.topology.fabric import PortId, Role, Switch
+from ryu_apps.evb.topology.vsi_ports import UNNAMED
+from ryu_apps.evb.topology.vswitches import Vswitch, VswitchIndex
+from ryu_apps.evb.vsi.registry import Attachment
+
+_NONE = CountedFrames((0, 0), (0, 0), (0, 0))
+
+
+class MemberStatus(NamedTuple):
+    """One member of a vSwitch.
+
+    Attributes:
+        ready: it holds the rules that it should.
+        uplinks: number of a trunk -> its link is up; None: not known.
+        phases: its VSIs of this vSwitch.
+    """
+
+    switch: Switch
+    ready: bool
+    uplinks: Mapping[int, bool | None]
+    phases: Mapping[Phase, int]
+
+
+class VswitchVsi(NamedTuple):
+    """A VSI at a member of a vSwitch.
+
+    Attributes:
+        vsi: canonical text.
+        name: of the VM, if it is known.
+        vsi_port: name of its port; None: not known yet.
+        active: its gate is open there.
+    """
+
+    vsi: str
+    name: str | None
+    port: PortId
+    vsi_port: str | None
+    phase: Phase
+    active: bool
+
+
+class VswitchStatus(NamedTuple):
+    """One vSwitch.
+
+    Attributes:
+        phases: VSIs at all members; one that moves from member to member is counted at both.
+        counted: active VSIs with statistics.
+        totals: sums of the totals of these.
+    """
+
+    vswitch: Vswitch
+    members: tuple[MemberStatus, ...]
+    phases: Mapping[Phase, int]
+    counted: int
+    totals: Mapping[Direction, CountedFrames]
+
+
+class VswitchQueries:
+    """The questions; see :class:`~ryu_apps.evb.bridge.queries.BridgeQueries`."""
+
+    def __init__(self, engine: Engine, statistics: StatisticsQueries) -> None:
+        self._engine, self._statistics = engine, statistics
+        self._index = VswitchIndex(engine.fabric.vswitches)
+
+    def all(self) -> list[VswitchStatus]:
+        """Return all vSwitches, in the order of their names."""
+        found = sorted(self._engine.fabric.vswitches, key=lambda vswitch: vswitch.name)
+        if not found:
+            return []
+        phases: dict[tuple[str, int], Counter[Phase]] = {}
+        active: dict[str, str] = {}
+        for attachment in self._engine.registry.attachments():
+            for vswitch in self._of(attachment):
+                phases.setdefault((vswitch.name, attachment.port.dpid), Counter())[attachment.phase] += 1
+                if attachment.vsi.owner is attachment:
+                    active[attachment.text] = vswitch.name
+        counted: dict[str, list[Mapping[Direction, CountedFrames]]] = {}
+        for text, totals in self._statistics.counted():
+            if text in active:
+                counted.setdefault(active[text], []).append(totals)
+        return [self._status(vswitch, phases, counted.get(vswitch.name, [])) for vswitch in found]
+
+    def named(self, name: str) -> VswitchStatus | None:
+        """Return the vSwitch of a name; None: there is none."""
+        return next((status for status in self.all() if status.vswitch.name == name), None)
+
+    def vsis(self, vswitch: Vswitch) -> list[VswitchVsi]:
+        """Return the VSIs of a vSwitch, in the order of their texts; one that moves is there twice."""
+        found = (_vsi(each) for each in self._engine.registry.attachments() if vswitch in self._of(each))
+        return sorted(found, key=lambda vsi: (vsi.vsi, vsi.port))
+
+    def _of(self, attachment: Attachment) -> tuple[Vswitch, ...]:
+        return self._index.of(attachment.port.dpid, (binding.vid for binding in attachment.bindings))
+
+    def _status(
+        self,
+        vswitch: Vswitch,
+        phases: Mapping[tuple[str, int], Counter[Phase]],
+        counted: list[Mapping[Direction, CountedFrames]],
+    ) -> VswitchStatus:
+        members = tuple(
+            self._member(vswitch, dpid, phases.get((vswitch.name, dpid), Counter())) for dpid in vswitch.members
+        )
+        total = sum((Counter(member.phases) for member in members), Counter())
+        sums = {direction: _sum(totals[direction] for totals in counted) for direction in DIRECTIONS}
+        return VswitchStatus(vswitch, members, total, len(counted), sums)
+
+    def _member(self, vswitch: Vswitch, dpid: int, phases: Mapping[Phase, int]) -> MemberStatus:
+        engine = self._engine
+        switch, state = engine.fabric.switches[dpid], engine.bringup.switches.get(dpid)
+        trunks = [interface for interface in switch.interfaces.values() if interface.role is Role.TRUNK]
+        uplinks = {
+            trunk.port_no: trunk.is_up(state.ports) if state else None
+            for trunk in trunks
+            if not vswitch.uplinks or trunk.port_no in vswitch.uplinks
+        }
+        return MemberStatus(switch, engine.bringup.ready(dpid), uplinks, dict(phases))
+
+
+def _vsi(attachment: Attachment) -> VswitchVsi:
+    return VswitchVsi(
+        attachment.text,
+        attachment.conversation.name,
+        attachment.port,
+        None if attachment.vsi_port == UNNAMED else attachment.vsi_port,
+        attachment.phase,
+        attachment.vsi.owner is attachment,
+    )
+
+
+def _sum(totals: Iterable[CountedFrames]) -> CountedFrames:
+    found = _NONE
+    for counts in totals:
+        found = CountedFrames(*(_plus(former, more) for former, more in zip(found, counts, strict=True)))
+    return found
+
+
+def _plus(former: Count, more: Count) -> Count:
+    return former[0] + more[0], former[1] + more[1]

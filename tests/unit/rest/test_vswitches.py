@@ -1,0 +1,96 @@
+"""vSwitches over REST, for Prometheus and in a table: members, VSIs, traffic as that of one switch."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ryu_apps.cli import show_tables
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.vdp import VdpMode
+from tests.worlds.bridge import Vm
+from tests.worlds.counting import PLAIN
+from tests.worlds.vswitch import HV, SERVER1, SERVER2, STATION1, STATION2
+from tests.worlds.vswitches import OTHER_VLAN, VswitchWorld, vswitch_fabric
+
+RR, A = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE
+VM, OTHER, APART = Vm(7, PLAIN), Vm(8, PLAIN), Vm(10, PLAIN, OTHER_VLAN)
+TAP, FAR_TAP, TAP_APART = PortId(SERVER1, 7), PortId(SERVER2, 5), PortId(SERVER1, 8)
+
+
+@pytest.fixture
+def world() -> VswitchWorld:
+    made = VswitchWorld(vswitch_fabric(max_vsis=9))
+    made.connect()
+    for station, vm, tap in ((STATION1, VM, TAP), (STATION2, OTHER, FAR_TAP), (STATION1, APART, TAP_APART)):
+        made.plug_in(vm, tap)
+        made.ask(station, vm, A)
+    return made
+
+
+def read(world: VswitchWorld) -> None:
+    """Have all counters read."""
+    assert world.request("/evb/statistics?fresh=1").status_code == 200
+
+
+def metric(world: VswitchWorld, name: str, vswitch: str, label: str) -> float:
+    families = text_string_to_metric_families(world.request("/metrics").text)
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    (found,) = [sample.value for sample in samples if set(sample.labels.values()) == {vswitch, label}]
+    return float(found)
+
+
+def test_the_list_has_members_uplinks_and_vsis(world: VswitchWorld) -> None:
+    distributed, single = world.get("/evb/vswitches")
+    assert (distributed["name"], distributed["kind"], distributed["max_vsis"]) == ("dvs1", "distributed", 9)
+    assert (single["name"], single["kind"], single["native_vlans"]) == ("svs1", "single", [OTHER_VLAN])
+    assert distributed["phases"]["active"] == 2 and single["phases"]["active"] == 1
+    first, second = distributed["members"]
+    assert (first["name"], first["ready"], first["phases"]["active"]) == ("vs1", True, 1)
+    assert first["uplinks"] == second["uplinks"] == [{"port": 1, "link": "up"}]
+    world.link(PortId(SERVER2, 1), up=False)
+    assert world.get("/evb/vswitches/dvs1")["members"][1]["uplinks"] == [{"port": 1, "link": "down"}]
+
+
+def test_it_is_read_in_parts(world: VswitchWorld) -> None:
+    assert [found["name"] for found in world.get("/evb/vswitches?limit=1")] == ["dvs1"]
+    assert [found["name"] for found in world.get("/evb/vswitches?after=dvs1")] == ["svs1"]
+
+
+def test_one_has_its_vsis_at_each_member(world: VswitchWorld) -> None:
+    world.ask(STATION2, VM, RR)
+    found = world.get("/evb/vswitches/dvs1")
+    listed = [(vsi["vsi"], vsi["name"], vsi["phase"], vsi["active"]) for vsi in found["vsis"]]
+    assert listed == [
+        (VM.text, "hv1", "active", True),
+        (VM.text, "hv2", "staged", False),
+        (OTHER.text, "hv2", "active", True),
+    ]
+    assert found["vsis"][0]["vsi_port"] == world.taps[TAP]
+    assert world.request("/evb/vswitches/none").status_code == 404
+
+
+def test_counters_are_the_sums_of_all_members_and_follow_a_vsi_that_leaves(world: VswitchWorld) -> None:
+    assert world.talk(TAP, VM, OTHER, 3) == 1 and world.talk(FAR_TAP, OTHER, VM, 5) == 1
+    read(world)
+    found = world.get("/evb/vswitches/dvs1")
+    assert found["counted"] == 2
+    assert found["from_vm"]["passed"] == {"packets": 8, "octets": 480}
+    assert found["to_vm"]["passed"]["packets"] == 8 and found["to_vm"]["refused"] == {"packets": 0, "octets": 0}
+    assert world.get("/evb/vswitches/svs1")["from_vm"]["passed"]["packets"] == 0
+    assert metric(world, "evb_vswitch_packets", "dvs1", "from_vm") == 8
+    assert metric(world, "evb_vswitch_bytes", "dvs1", "from_vm") == 480
+    assert metric(world, "evb_vswitch_vsis", "dvs1", "active") == 2
+    world.ask(HV, OTHER, RR)
+    world.ask(HV, OTHER, A)
+    read(world)
+    assert world.get("/evb/vswitches/dvs1")["from_vm"]["passed"]["packets"] == 3
+    assert metric(world, "evb_vswitch_vsis", "dvs1", "active") == 1
+
+
+def test_a_table_has_a_line_for_each(world: VswitchWorld) -> None:
+    (section,) = show_tables.vswitches(world.get("/evb/vswitches"))
+    first, second = section.rows
+    assert first[:7] == ("dvs1", "distributed", "vs1, vs2", "100", 2, 0, 9)
+    assert second[:7] == ("svs1", "single", "vs1", "200", 1, 0, "no limit")
+    assert len(section.columns) == len(first)
