@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from ryu_apps.rest.bridge import Bridge, JsonValue
+from typing_extensions import TypedDict
+
+from ryu_apps.rest.bridge import Bridge
 from ryu_apps.rest.tokens import Role, Token
 
 
-def access(bridge: Bridge, now: float, caller: Token | None) -> JsonValue:
+class AccessJson(TypedDict):
+    """The token of a client."""
+
+    tokens: bool
+    name: str | None
+    role: str
+
+
+def access(bridge: Bridge, now: float, caller: Token | None) -> AccessJson:
     """Name and role of the client's token; without tokens every client has the highest role."""
     return {
         "tokens": bridge.rest.tokens is not None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
@@ -22,7 +22,11 @@ from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.metrics.exposition import Exposition
 
 #: A JSON object.
-JsonValue = dict[str, object]
+JsonValue = Mapping[str, object]
+
+Answer = TypeVar("Answer", bound=JsonValue)
+#: What the switches are awaited for.
+Awaited = TypeVar("Awaited", bound="JsonValue | Iterator[JsonValue]")
 
 
 class EventHistory(Protocol):
@@ -111,11 +115,11 @@ class Bridge(Protocol):
     def reloader(self) -> FileReloader: ...
 
 
-class Reply(NamedTuple):
+class Reply(NamedTuple, Generic[Answer]):
     """An answer whose HTTP status is not simply 200."""
 
     status: int
-    body: JsonValue
+    body: Answer
 
 
 class PlainText(NamedTuple):
@@ -146,7 +150,7 @@ class Aside(NamedTuple):
     work: Callable[[], Document]
 
 
-class Later(NamedTuple):
+class Later(NamedTuple, Generic[Awaited]):
     """An answer that needs replies of switches.  The server of the request waits; a view does not.
 
     Attributes:
@@ -155,7 +159,7 @@ class Later(NamedTuple):
     """
 
     ready: Callable[[], bool]
-    answer: Callable[[float], object]
+    answer: Callable[[float], Awaited]
 
 
 class RestError(Exception):

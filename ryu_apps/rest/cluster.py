@@ -5,12 +5,42 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from ryu_apps.evb.cluster.members import StandbyStatus
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.generation import text
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.rest.bridge import Bridge, JsonValue, Reply, RestError
+from ryu_apps.rest.bridge import Bridge, Reply, RestError
+
+
+class StandbyJson(TypedDict):
+    """A standby as the leader hears it."""
+
+    name: str
+    lag: float | None
+    heard: float
+    switches: int
+    version: str
+
+
+class ClusterJson(TypedDict):
+    """A member's view of its cluster."""
+
+    name: str
+    leads: bool
+    leader: str | None
+    address: str | None
+    generation: str
+    since: float | None
+    lost: int
+    silent: float
+    standbys: list[StandbyJson]
+
+
+#: A lead that is given up, and the member that is to have it; null: any.
+TransferredJson = TypedDict("TransferredJson", {"from": str, "to": str | None})
+
 
 #: Seconds since the last report of a standby for which the lead is given to it.
 _ALIVE = 5.0
@@ -22,7 +52,7 @@ class Transfer(Strict):
     to: Annotated[str, Field(max_length=64)] | None = None
 
 
-def cluster_json(status: ClusterStatus | None) -> JsonValue | None:
+def cluster_json(status: ClusterStatus | None) -> ClusterJson | None:
     """A member's view of its cluster; None: the bridge is alone."""
     if status is None:
         return None
@@ -39,7 +69,7 @@ def cluster_json(status: ClusterStatus | None) -> JsonValue | None:
     }
 
 
-def _standby_json(standby: StandbyStatus) -> JsonValue:
+def _standby_json(standby: StandbyStatus) -> StandbyJson:
     return {
         "name": standby.name,
         "lag": None if standby.lag is None else round(standby.lag, 3),
@@ -65,7 +95,7 @@ def refer_to_leader(status: ClusterStatus, path: str) -> RestError:
     return RestError(503, "no member of the cluster leads at the moment", **{"Retry-After": "1"})
 
 
-def transfer(bridge: Bridge, now: float, body: Transfer) -> Reply:
+def transfer(bridge: Bridge, now: float, body: Transfer) -> Reply[TransferredJson]:
     """Give the lead up to a standby.
 
     Raises:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing_extensions import TypedDict
+
 from ryu_apps.rest.bridge import Bridge, Reply
+from ryu_apps.rest.vsitypes import RefusedFilesJson
 
 
-def reload(bridge: Bridge, now: float) -> Reply:
+class ConfigurationLoadedJson(TypedDict):
+    """Numbers of switches and of VSI types of the local directory."""
+
+    switches: int
+    types: int
+
+
+def reload(bridge: Bridge, now: float) -> Reply[ConfigurationLoadedJson | RefusedFilesJson]:
     """Read evbridge.yaml and the policies again and put them in force, whole or not at all.
 
     Returns:

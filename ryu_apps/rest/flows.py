@@ -8,19 +8,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import NamedTuple
+from typing import Literal, NamedTuple, NotRequired
+
+from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.vsi_queries import CookieOwner
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
-from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
+from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.text import dpid_text, instructions_json, match_json
+
+
+class OwnerJson(TypedDict):
+    """Kind of a cookie, and the numbers that it has."""
+
+    kind: str
+    epoch: NotRequired[int]
+    vsi_index: NotRequired[int]
+    vid: NotRequired[int]
+    page: NotRequired[int]
+    generation: NotRequired[int]
+
+
+class RuleJson(TypedDict):
+    """A rule; ``text`` is in the notation of ovs-ofctl."""
+
+    id: str
+    table: str
+    table_id: int
+    priority: int
+    cookie: str
+    owner: OwnerJson
+    state: str
+    vsis: list[str]
+    match: dict[str, int | str]
+    actions: list[str]
+    text: str
+
 
 STATES = STAGED, ACTIVE, INFRASTRUCTURE = ("staged", "active", "infrastructure")
 
 #: What the owner number of a cookie stands for.
-_OWNERS = {
+_OWNERS: dict[CookieKind, Literal["epoch", "vsi_index", "vid"]] = {
     CookieKind.TYPE_BODY: "epoch",
     CookieKind.VSI_BODY: "vsi_index",
     CookieKind.GATE: "vsi_index",
@@ -66,7 +96,7 @@ def flows(
     state: str | None = None,
     vsi: str | None = None,
     after: RulePlace | None = None,
-) -> Iterator[JsonValue]:
+) -> Iterator[RuleJson]:
     """The rules of one switch in the order in which a frame meets them.
 
     A filter selects VSIs: only their rules are shown, and ``state`` and ``vsis`` of a rule are about them alone.  The
@@ -114,7 +144,7 @@ def _chosen(cookie: int, uses: _Uses, state: str | None, vsi: str | None) -> lis
     return [use for use in found if vsi in (None, use.vsi) and state in (None, use.state)]
 
 
-def _rule_json(place: RulePlace, rule: Rule, uses: list[_Use]) -> JsonValue:
+def _rule_json(place: RulePlace, rule: Rule, uses: list[_Use]) -> RuleJson:
     return {
         "id": str(place),
         "table": Table(rule.table).name,
@@ -130,10 +160,10 @@ def _rule_json(place: RulePlace, rule: Rule, uses: list[_Use]) -> JsonValue:
     }
 
 
-def _owner_json(cookie: int) -> JsonValue:
+def _owner_json(cookie: int) -> OwnerJson:
     parsed = parse_cookie(cookie)
     assert parsed is not None, "every desired rule has a cookie of evbridge"
-    owner: JsonValue = {"kind": parsed.kind.name.lower()}
+    owner: OwnerJson = {"kind": parsed.kind.name.lower()}
     if parsed.kind in _OWNERS:
         owner[_OWNERS[parsed.kind]] = parsed.owner
     if parsed.generation:

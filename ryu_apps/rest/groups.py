@@ -2,31 +2,67 @@
 
 from __future__ import annotations
 
+from typing_extensions import TypedDict
+
 from ryu_apps.evb.flow.rule import Meter, RuleChange
 from ryu_apps.evb.pipeline.notation import group_text, rule_text
-from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.text import dpid_text
 
 
-def groups(bridge: Bridge, now: float, dpid: int) -> list[JsonValue]:
-    """The groups of one switch, as texts.
+class GroupJson(TypedDict):
+    """A group, in the notation of ovs-ofctl."""
+
+    group_id: int
+    text: str
+
+
+class MeterJson(TypedDict):
+    """A meter."""
+
+    meter_id: int
+    rate: int
+    burst: int
+    unit: str
+
+
+class ForeseenSwitchJson(TypedDict):
+    """Changes at one switch; rules in the notation of ovs-ofctl."""
+
+    dpid: str
+    add: list[str]
+    remove: list[str]
+    meters: list[MeterJson]
+
+
+class ForeseenJson(TypedDict):
+    """Changes of an Associate at a port; null: they cannot be known beforehand."""
+
+    port: str
+    switches: list[ForeseenSwitchJson] | None
+
+
+def groups(bridge: Bridge, now: float, dpid: int, after: int = -1) -> list[GroupJson]:
+    """The groups of one switch, as texts, in the order of their numbers.
 
     Raises:
         RestError: 404, the switch is not configured.
     """
     _check(bridge, dpid)
     found = sorted(bridge.queries.vsis.groups(dpid), key=lambda group: group.group_id)
-    return [{"group_id": group.group_id, "text": group_text(group)} for group in found]
+    return [{"group_id": group.group_id, "text": group_text(group)} for group in found if group.group_id > after]
 
 
-def meters(bridge: Bridge, now: float, dpid: int) -> list[JsonValue]:
+def meters(bridge: Bridge, now: float, dpid: int, after: int = -1) -> list[MeterJson]:
     """The meters of one switch that may drop a frame: rate limits, and gates that open by a meter.
 
     Raises:
         RestError: 404, the switch is not configured.
     """
     _check(bridge, dpid)
-    return [_meter_json(meter) for meter in sorted(bridge.queries.vsis.meters(dpid), key=lambda meter: meter.meter_id)]
+    found = sorted(bridge.queries.vsis.meters(dpid), key=lambda meter: meter.meter_id)
+    return [_meter_json(meter) for meter in found if meter.meter_id > after]
 
 
 def _check(bridge: Bridge, dpid: int) -> None:
@@ -34,11 +70,11 @@ def _check(bridge: Bridge, dpid: int) -> None:
         raise RestError(404, f"no switch {dpid_text(dpid)} in the fabric")
 
 
-def _meter_json(meter: Meter) -> JsonValue:
+def _meter_json(meter: Meter) -> MeterJson:
     return {"meter_id": meter.meter_id, "rate": meter.rate, "burst": meter.burst, "unit": meter.unit.value}
 
 
-def foreseen(bridge: Bridge, now: float, vsi: str) -> list[JsonValue]:
+def foreseen(bridge: Bridge, now: float, vsi: str, after: PortId | None = None) -> list[ForeseenJson]:
     """The changes that an Associate of a VSI would make now, at each port at which its gate is not open.
 
     Raises:
@@ -54,11 +90,12 @@ def foreseen(bridge: Bridge, now: float, vsi: str) -> list[JsonValue]:
             if flip.changes is None
             else [_change_json(dpid, change) for dpid, change in flip.changes.items()],
         }
-        for flip in queries.foreseen(vsi)
+        for flip in sorted(queries.foreseen(vsi), key=lambda flip: flip.port)
+        if after is None or flip.port > after
     ]
 
 
-def _change_json(dpid: int, change: RuleChange) -> JsonValue:
+def _change_json(dpid: int, change: RuleChange) -> ForeseenSwitchJson:
     return {
         "dpid": dpid_text(dpid),
         "add": [rule_text(rule) for rule in change.add],

@@ -8,15 +8,66 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
+from typing_extensions import TypedDict
+
 from ryu_apps.evb.bridge.migrations import HISTORY, MigrationPart, MigrationState
 from ryu_apps.evb.bridge.vsi_queries import MigrationStatus
 from ryu_apps.evb.event_catalogue.base import LogEvent, Repetitions
 from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
+from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.event_ids import EventId
 from ryu_apps.rest.stream import EventFeed
 from ryu_apps.rest.text import dpid_text
+
+
+class EventJson(TypedDict):
+    """A log event."""
+
+    t: float
+    wall: float
+    kind: str
+    dpid: str | None
+    port: str | None
+    detail: dict[str, object]
+
+
+class NumberedEventJson(EventJson):
+    """A log event with its place among all of them."""
+
+    id: str
+    vsi: str | None
+
+
+class StepJson(EventJson):
+    """A log event with its arrow and words in the ladder of a migration; null and empty: it is no step."""
+
+    arrow: str | None
+    words: str
+
+
+class CarriedJson(TypedDict):
+    """State of a service that a migration has carried."""
+
+    name: str
+    state: str
+    carried: int
+    fixed_up: int
+    fix_up_secs: float | None
+
+
+class MigrationJson(TypedDict):
+    """A move of a VSI, step by step."""
+
+    id: int
+    vsi: str
+    state: str
+    source: str | None
+    destination: str
+    finished: bool
+    services: list[CarriedJson]
+    statistics: dict[str, object] | None
+    events: list[StepJson]
 
 
 def migrations(
@@ -27,7 +78,7 @@ def migrations(
     switch: int | None = None,
     newest: int = HISTORY,
     after: int = 0,
-) -> Iterator[JsonValue]:
+) -> Iterator[MigrationJson]:
     """The newest migrations, oldest first; of one VSI, from or to a port or switch, or all."""
     chosen = [
         found
@@ -37,7 +88,7 @@ def migrations(
     return (_migration_json(bridge, found) for found in chosen[-newest:])
 
 
-def migration(bridge: Bridge, now: float, number: int) -> JsonValue:
+def migration(bridge: Bridge, now: float, number: int) -> MigrationJson:
     """One migration.
 
     Raises:
@@ -57,7 +108,7 @@ def events(
     port: PortId | None = None,
     switch: int | None = None,
     after: EventId | None = None,
-) -> Iterator[JsonValue]:
+) -> Iterator[NumberedEventJson]:
     """The log events that are kept, oldest first; ``since`` is the ``t`` of the last one that the client has."""
     journal, life = bridge.journal, bridge.queries.fencing.generation
     wanted, shown = _about_subject(vsi, port, switch), _numbered(bridge, life)
@@ -90,10 +141,10 @@ def _about_subject(vsi: str | None, port: PortId | None, switch: int | None) -> 
     )
 
 
-def _numbered(bridge: Bridge, life: int) -> Callable[[int, float, LogEvent], JsonValue]:
+def _numbered(bridge: Bridge, life: int) -> Callable[[int, float, LogEvent], NumberedEventJson]:
     """The JSON form of an event of a number and a time."""
 
-    def shown(number: int, when: float, happened: LogEvent) -> JsonValue:
+    def shown(number: int, when: float, happened: LogEvent) -> NumberedEventJson:
         return {
             "id": str(EventId(life, number)),
             **_event_json(bridge, when, happened),
@@ -108,7 +159,7 @@ def _about(places: Iterable[PortId | None], port: PortId | None, switch: int | N
     return (port is None or port in known) and (switch is None or switch in [place.dpid for place in known])
 
 
-def _migration_json(bridge: Bridge, found: MigrationStatus) -> JsonValue:
+def _migration_json(bridge: Bridge, found: MigrationStatus) -> MigrationJson:
     return {
         "id": found.number,
         "vsi": found.vsi,
@@ -118,7 +169,7 @@ def _migration_json(bridge: Bridge, found: MigrationStatus) -> JsonValue:
         "finished": found.finished,
         "services": [_service_json(found, name, share) for name, share in found.services.items()],
         "statistics": _extracted(found),
-        "events": [_event_json(bridge, when, happened) | _place_in_ladder(happened) for when, happened in found.steps],
+        "events": [_step_json(bridge, when, happened) for when, happened in found.steps],
     }
 
 
@@ -131,7 +182,7 @@ _SERVICE_STATES = {
 }
 
 
-def _service_json(found: MigrationStatus, name: str, share: MigrationPart) -> JsonValue:
+def _service_json(found: MigrationStatus, name: str, share: MigrationPart) -> CarriedJson:
     return {
         "name": name,
         "state": _SERVICE_STATES.get(found.state, "gone"),
@@ -141,7 +192,7 @@ def _service_json(found: MigrationStatus, name: str, share: MigrationPart) -> Js
     }
 
 
-def _extracted(found: MigrationStatus) -> JsonValue | None:
+def _extracted(found: MigrationStatus) -> dict[str, object] | None:
     """The totals of the last reading at the source; None: there was no reading."""
     read = (step.detail for _, step in reversed(found.steps) if _is_extraction(step, found))
     return next(read, None)
@@ -151,13 +202,16 @@ def _is_extraction(step: LogEvent, found: MigrationStatus) -> bool:
     return isinstance(step, CountersExtracted) and step.port == found.source
 
 
-def _place_in_ladder(happened: LogEvent) -> JsonValue:
-    """Arrow and words of a step in the ladder of its migration; null and empty: it is no step."""
+def _step_json(bridge: Bridge, when: float, happened: LogEvent) -> StepJson:
     arrow = None if isinstance(happened, Repetitions) else happened.row.ladder
-    return {"arrow": None if arrow is None else arrow.name.lower(), "words": happened.ladder_text}
+    return {
+        **_event_json(bridge, when, happened),
+        "arrow": None if arrow is None else arrow.name.lower(),
+        "words": happened.ladder_text,
+    }
 
 
-def _event_json(bridge: Bridge, when: float, happened: LogEvent) -> JsonValue:
+def _event_json(bridge: Bridge, when: float, happened: LogEvent) -> EventJson:
     return {
         "t": when,
         "wall": when + bridge.wall_offset,

@@ -5,13 +5,41 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.balancer_queries import BackendStatus, BalancerStatus
 from ryu_apps.evb.events import BackendJudged
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
+from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.numbers import INTEGRAL
+
+
+class BackendJson(TypedDict):
+    """A back end of a load balancer."""
+
+    name: str
+    mac: str
+    addresses: list[str]
+    port: int
+    weight: int
+    up: bool
+    present: bool
+    in_rotation: bool
+    vsi: str | None
+    at: str | None
+
+
+class BalancerJson(TypedDict):
+    """A load balancer."""
+
+    name: str
+    vlan: int
+    mac: str
+    addresses: list[str]
+    protocol: str
+    port: int
+    backends: list[BackendJson]
 
 
 class Judgement(Strict):
@@ -36,7 +64,7 @@ class Judgement(Strict):
         return self
 
 
-def load_balancers(bridge: Bridge, now: float, vlan: int | None = None, after: str = "") -> list[JsonValue]:
+def load_balancers(bridge: Bridge, now: float, vlan: int | None = None, after: str = "") -> list[BalancerJson]:
     """All load balancers, or those of a VLAN, by name."""
     found = sorted(bridge.queries.balancers.all(), key=lambda status: status.balancer.name)
     return [
@@ -46,7 +74,7 @@ def load_balancers(bridge: Bridge, now: float, vlan: int | None = None, after: s
     ]
 
 
-def load_balancer(bridge: Bridge, now: float, balancer: str) -> JsonValue:
+def load_balancer(bridge: Bridge, now: float, balancer: str) -> BalancerJson:
     """One load balancer.
 
     Raises:
@@ -55,7 +83,7 @@ def load_balancer(bridge: Bridge, now: float, balancer: str) -> JsonValue:
     return _balancer_json(_named(bridge, balancer))
 
 
-def judge(bridge: Bridge, now: float, balancer: str, backend: str, body: Judgement) -> JsonValue:
+def judge(bridge: Bridge, now: float, balancer: str, backend: str, body: Judgement) -> BackendJson:
     """Set a back end up or down, or its share of new connections.
 
     Raises:
@@ -74,7 +102,7 @@ def _named(bridge: Bridge, name: str) -> BalancerStatus:
     return found
 
 
-def _balancer_json(status: BalancerStatus) -> JsonValue:
+def _balancer_json(status: BalancerStatus) -> BalancerJson:
     balancer = status.balancer
     return {
         "name": balancer.name,
@@ -87,7 +115,7 @@ def _balancer_json(status: BalancerStatus) -> JsonValue:
     }
 
 
-def _backend_json(status: BackendStatus) -> JsonValue:
+def _backend_json(status: BackendStatus) -> BackendJson:
     return {
         "name": status.backend.name,
         "mac": mac_to_text(status.backend.mac),

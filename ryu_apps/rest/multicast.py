@@ -2,12 +2,72 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from typing_extensions import TypedDict
+
 from ryu_apps.evb.bridge.multicast_queries import MemberStatus, QuerierStatus
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.rest.bridge import Bridge, JsonValue
+from ryu_apps.rest.bridge import Bridge
 
 
-def multicast(bridge: Bridge, now: float, vlan: int | None = None) -> JsonValue:
+class QuerierJson(TypedDict):
+    """A querier of a VLAN."""
+
+    protocol: Literal["igmp", "mld"]
+    on: bool
+    state: str
+    queries: int
+    next_in: float | None
+
+
+class GroupMemberJson(TypedDict):
+    """A VSI that listens to a group."""
+
+    vsi: str
+    port: str | None
+    mac: str | None
+    mode: Literal["exclude", "include"]
+    sources: list[str]
+    configured: bool
+    joined: bool
+    version: int | None
+    heard: float | None
+    expires_in: float | None
+    asked_because: str | None
+
+
+class MembersJson(TypedDict):
+    """A multicast group with its members."""
+
+    group: str
+    members: list[GroupMemberJson]
+
+
+class VlanJson(TypedDict):
+    """A VLAN with snooped VSIs."""
+
+    vid: int
+    queriers: list[QuerierJson]
+    groups: list[MembersJson]
+
+
+class VsiCountersJson(TypedDict):
+    """Messages of a VSI that were ignored, by reason."""
+
+    vsi: str
+    counters: dict[str, int]
+
+
+class MulticastJson(TypedDict):
+    """Memberships of all VLANs, and counters of ignored messages."""
+
+    vlans: list[VlanJson]
+    vsis: list[VsiCountersJson]
+    counters: dict[str, int]
+
+
+def multicast(bridge: Bridge, now: float, vlan: int | None = None) -> MulticastJson:
     """VLANs with snooped VSIs, with queriers and groups; then counters of VSIs and of all others."""
     queries = bridge.queries.multicast
     return {
@@ -28,7 +88,7 @@ def multicast(bridge: Bridge, now: float, vlan: int | None = None) -> JsonValue:
     }
 
 
-def _querier_json(querier: QuerierStatus, now: float) -> JsonValue:
+def _querier_json(querier: QuerierStatus, now: float) -> QuerierJson:
     return {
         "protocol": "igmp" if querier.version == 4 else "mld",
         "on": querier.on,
@@ -38,7 +98,7 @@ def _querier_json(querier: QuerierStatus, now: float) -> JsonValue:
     }
 
 
-def _member_json(member: MemberStatus, now: float) -> JsonValue:
+def _member_json(member: MemberStatus, now: float) -> GroupMemberJson:
     binding, _, source_filter = member.subscription
     return {
         "vsi": member.vsi,

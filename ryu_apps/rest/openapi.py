@@ -12,8 +12,9 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
-from ryu_apps.rest.bridge import Aside, Document, JsonValue, Later, PlainText, Reply
+from ryu_apps.rest.bridge import JsonValue, Later, Reply
 from ryu_apps.rest.parameters import READERS
 from ryu_apps.rest.resource import LAG, Resource
 
@@ -40,7 +41,8 @@ _STATUSES = {
     504: "a switch has not answered",
 }
 _EVERY = (400, 401, 403, 404, 421, 503, 504)
-_WITH_BODY = (408, 411, 413, 415, 422)
+#: Of requests that change something.
+_CHANGING = (408, 409, 411, 413, 415, 422)
 _LAG = {"description": "at a standby: seconds by which the answer may be outdated", "schema": {"type": "number"}}
 _IN_PATH = re.compile(r"\{(\w+)\}")
 
@@ -56,7 +58,7 @@ def openapi_document(resources: Iterable[Resource], version: str, tokens: bool) 
     paths: dict[str, dict[str, Any]] = {}
     for resource in resources:
         paths.setdefault(resource.path, {})[resource.method.lower()] = _operation(resource, schemas)
-    document: JsonValue = {
+    document: dict[str, object] = {
         "openapi": _VERSION,
         "info": {"title": "evbridge", "version": version, "description": "The bridge side of EVB: VSIs, rules, moves."},
         "paths": paths,
@@ -66,7 +68,7 @@ def openapi_document(resources: Iterable[Resource], version: str, tokens: bool) 
 
 
 def _operation(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
-    operation: JsonValue = {
+    operation: dict[str, object] = {
         "operationId": _identifier(resource),
         "summary": resource.meaning,
         "x-role": resource.role_text,
@@ -76,11 +78,7 @@ def _operation(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
     if resource.role is None:
         operation["security"] = []
     if resource.body is not None:
-        schema = resource.body.model_json_schema(ref_template=_COMPONENTS)
-        schemas.update(schema.pop("$defs", {}))
-        schemas[resource.body.__name__] = schema
-        content = _json({"$ref": _COMPONENTS.format(model=resource.body.__name__)})
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": True, "content": _json(_model(resource.body, schemas, "validation"))}
     return operation
 
 
@@ -106,7 +104,7 @@ def _parameters(resource: Resource) -> Iterator[JsonValue]:
 
 
 def _responses(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
-    answers: JsonValue = {}
+    answers: dict[str, object] = {}
     for status in resource.statuses:
         link = {"description": 'URL of the next part of the list, rel="next"', "schema": {"type": "string"}}
         answers[str(status)] = {
@@ -118,12 +116,15 @@ def _responses(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
         answers["304"] = {"description": _STATUSES[304]}
     if not resource.everywhere and not resource.followed:
         place = {"description": "URL at the leader", "schema": {"type": "string"}}
-        answers["307"] = {"description": _STATUSES[307], "headers": {"Location": place}}
-    refusals = (*_EVERY, *(_WITH_BODY if resource.method != "GET" else ()))
+        answers["307"] = _refusal(307) | {"headers": {"Location": place}}
+    refusals = (*_EVERY, *(_CHANGING if resource.method != "GET" else ()))
     for status in (status for status in refusals if status not in resource.statuses):
-        content = _json({"$ref": _COMPONENTS.format(model="Error")})
-        answers[str(status)] = {"description": _STATUSES[status], "content": content}
+        answers[str(status)] = _refusal(status)
     return answers
+
+
+def _refusal(status: int) -> dict[str, object]:
+    return {"description": _STATUSES[status], "content": _json({"$ref": _COMPONENTS.format(model="Error")})}
 
 
 def _content(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
@@ -134,18 +135,28 @@ def _content(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
 
 def _schema(returned: Any, schemas: dict[str, Any]) -> JsonValue:
     """The JSON schema of a type that a view returns."""
-    if returned in (JsonValue, Reply, PlainText, Document, Aside):
+    if returned == JsonValue:
         return {"type": "object"}
     kind, arguments = get_origin(returned), get_args(returned)
     if kind in (Union, UnionType):
-        (answer,) = (argument for argument in arguments if argument is not Later)
-        return _schema(answer, schemas)
+        alternatives: list[JsonValue] = []
+        for argument in arguments:
+            if (schema := _schema(argument, schemas)) not in alternatives:
+                alternatives.append(schema)
+        return alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
+    if kind in (Reply, Later):
+        return _schema(arguments[0], schemas)
     if kind in (list, Iterator):
         return {"type": "array", "items": _schema(arguments[0], schemas)}
-    schema = TypeAdapter(returned).json_schema(ref_template=_COMPONENTS, mode="serialization")
-    schemas.update(schema.pop("$defs", {}))
-    schemas[returned.__name__] = schema
-    return {"$ref": _COMPONENTS.format(model=returned.__name__)}
+    return _model(returned, schemas, "serialization")
+
+
+def _model(model: Any, schemas: dict[str, Any], mode: JsonSchemaMode) -> JsonValue:
+    """A reference to the schema of a model, which is added to the components."""
+    schema = TypeAdapter(model).json_schema(ref_template=_COMPONENTS, mode=mode)
+    for name, found in {**schema.pop("$defs", {}), model.__name__: schema}.items():
+        assert schemas.setdefault(name, found) == found, f"two models are named {name}"
+    return {"$ref": _COMPONENTS.format(model=model.__name__)}
 
 
 def _json(schema: JsonValue) -> JsonValue:

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from ryu_apps.evb.events import StateWanted
-from ryu_apps.evb.pods.state_document import to_json
+from ryu_apps.evb.pods.state_document import StateDocument, to_json
 from ryu_apps.evb.pods.status import PodStatus
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.rest.bridge import Bridge, JsonValue, Later, RestError
+from ryu_apps.rest.bridge import Bridge, Later, RestError
 from ryu_apps.rest.numbers import INTEGRAL
+
+
+class HandedOverJson(TypedDict):
+    """A VSI whose gate is shut in this pod."""
+
+    vsi: str
+    shut: bool
+
+
+class PeerJson(TypedDict):
+    """Another pod; reason why it does not answer, null: it does."""
+
+    name: str
+    unreachable: str | None
+
+
+class PodJson(TypedDict):
+    """This pod, and what it knows of others."""
+
+    name: str
+    directory: Literal["there", "lost"]
+    on_unreachable: str
+    owned: int
+    peers: list[PeerJson]
 
 
 class Claimed(Strict):
@@ -21,7 +46,7 @@ class Claimed(Strict):
     generation: Annotated[int, Field(ge=1, lt=1 << 63), INTEGRAL]
 
 
-def state(bridge: Bridge, now: float, vsi: str) -> JsonValue | Later:
+def state(bridge: Bridge, now: float, vsi: str) -> Later[StateDocument]:
     """State that switches have learned for a VSI, its groups and totals, for another pod.
 
     Raises:
@@ -34,7 +59,7 @@ def state(bridge: Bridge, now: float, vsi: str) -> JsonValue | Later:
         found = bridge.queries.pods.state(vsi)
         return found is None or found.complete or found.failure is not None
 
-    def answer(later: float) -> JsonValue:
+    def answer(later: float) -> StateDocument:
         found = bridge.queries.pods.state(vsi)
         if found is None:
             raise RestError(404, f"VSI {vsi} is active at no port")
@@ -45,7 +70,7 @@ def state(bridge: Bridge, now: float, vsi: str) -> JsonValue | Later:
     return Later(ready, answer)
 
 
-def hand_over(bridge: Bridge, now: float, vsi: str, body: Claimed) -> JsonValue | Later:
+def hand_over(bridge: Bridge, now: float, vsi: str, body: Claimed) -> Later[HandedOverJson]:
     """Shut the gate of a VSI, for a pod that has claimed it.
 
     The answer comes when all switches have confirmed, and when a restart would not open it again.
@@ -64,7 +89,7 @@ def hand_over(bridge: Bridge, now: float, vsi: str, body: Claimed) -> JsonValue 
     def ready() -> bool:
         return pods.is_shut(vsi) or pods.is_doubtful(vsi)
 
-    def answer(later: float) -> JsonValue:
+    def answer(later: float) -> HandedOverJson:
         if not pods.is_shut(vsi):
             raise RestError(503, f"VSI {vsi}: a switch that may have its gate is not connected")
         return {"vsi": vsi, "shut": True}
@@ -72,7 +97,7 @@ def hand_over(bridge: Bridge, now: float, vsi: str, body: Claimed) -> JsonValue 
     return Later(ready, answer)
 
 
-def pod_json(status: PodStatus | None) -> JsonValue | None:
+def pod_json(status: PodStatus | None) -> PodJson | None:
     """This pod; None: there are no pods."""
     if status is None:
         return None

@@ -2,12 +2,90 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.bridge.queries import Reservation, ReservationHolder, SwitchResources
-from ryu_apps.rest.bridge import Bridge, JsonValue
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from ryu_apps.evb.bridge.queries import Reservation, ReservationHolder, ReservedAmount, SwitchResources
+from ryu_apps.rest.bridge import Bridge
 from ryu_apps.rest.text import dpid_text
 
 
-def reservations(bridge: Bridge, now: float, switch: int | None = None, after: int = -1) -> list[JsonValue]:
+class AmountJson(TypedDict):
+    """A budget, and what is reserved of it; a budget of null is no limit."""
+
+    budget: int | None
+    base: int
+    used: int
+
+
+class PortBandwidthJson(TypedDict):
+    """Minimum rates at a port, in kbit/s."""
+
+    port: int
+    speed: int | None
+    sent: int
+    received: int
+
+
+class ReservedBandwidthJson(TypedDict):
+    """Minimum rates of one reservation at a port, in kbit/s."""
+
+    port: int
+    sent: int
+    received: int
+
+
+class HolderJson(TypedDict):
+    """A VSI at a port for which resources are reserved."""
+
+    vsi: str
+    port: str
+    phase: str
+    age: float
+    expires_in: float | None
+    staged: dict[str, int] | None
+    refreshed: float | None
+
+
+#: Resources that are reserved for one type (by its epoch), VSI or detour (by its index), or for flooding (by its VID).
+PromiseJson = TypedDict(
+    "PromiseJson",
+    {
+        "for": str,
+        "epoch": NotRequired[int],
+        "vid": NotRequired[int],
+        "index": NotRequired[int],
+        "rules": int,
+        "meters": int,
+        "groups": int,
+        "tables": dict[str, int],
+        "bandwidth": list[ReservedBandwidthJson],
+        "holders": list[HolderJson],
+    },
+)
+
+
+class ResourcesJson(TypedDict):
+    """Budgets of a switch for other things than rules."""
+
+    meters: AmountJson
+    groups: AmountJson
+    tables: dict[str, AmountJson]
+    bandwidth: list[PortBandwidthJson]
+
+
+class ReservationsJson(ResourcesJson):
+    """A switch, its budgets, and what is reserved of them."""
+
+    dpid: str
+    name: str
+    budget: int | None
+    used: int
+    promises: list[PromiseJson]
+
+
+def reservations(bridge: Bridge, now: float, switch: int | None = None, after: int = -1) -> list[ReservationsJson]:
     """All configured switches with their reservations; a budget of null is no limit."""
     return [
         {
@@ -23,11 +101,11 @@ def reservations(bridge: Bridge, now: float, switch: int | None = None, after: i
     ]
 
 
-def _resources_json(resources: SwitchResources) -> JsonValue:
+def _resources_json(resources: SwitchResources) -> ResourcesJson:
     return {
-        "meters": resources.meters._asdict(),
-        "groups": resources.groups._asdict(),
-        "tables": {name: amount._asdict() for name, amount in resources.tables.items()},
+        "meters": _amount_json(resources.meters),
+        "groups": _amount_json(resources.groups),
+        "tables": {name: _amount_json(amount) for name, amount in resources.tables.items()},
         "bandwidth": [
             {"port": port.port_no, "speed": port.speed, "sent": port.sent, "received": port.received}
             for port in resources.bandwidth
@@ -35,12 +113,14 @@ def _resources_json(resources: SwitchResources) -> JsonValue:
     }
 
 
-def _promise_json(reserved: Reservation, now: float) -> JsonValue:
+def _amount_json(amount: ReservedAmount) -> AmountJson:
+    return {"budget": amount.budget, "base": amount.base, "used": amount.used}
+
+
+def _promise_json(reserved: Reservation, now: float) -> PromiseJson:
     kind, number = reserved.owner
-    numbered = {"type": "epoch", "flood": "vid"}.get(kind, "index")
-    return {
+    promise: PromiseJson = {
         "for": kind,
-        numbered: number,
         "rules": reserved.rules,
         "meters": reserved.meters,
         "groups": reserved.groups,
@@ -51,9 +131,17 @@ def _promise_json(reserved: Reservation, now: float) -> JsonValue:
         ],
         "holders": [_holder_json(holder, now) for holder in reserved.holders],
     }
+    match kind:
+        case "type":
+            promise["epoch"] = number
+        case "flood":
+            promise["vid"] = number
+        case _:
+            promise["index"] = number
+    return promise
 
 
-def _holder_json(holder: ReservationHolder, now: float) -> JsonValue:
+def _holder_json(holder: ReservationHolder, now: float) -> HolderJson:
     return {
         "vsi": holder.vsi,
         "port": str(holder.port),

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from typing_extensions import TypedDict
+
 from ryu_apps.metrics.exposition import CONTENT_TYPES
 from ryu_apps.rest import configuration
 from ryu_apps.rest.access import access
@@ -38,7 +40,25 @@ from ryu_apps.rest.vswitches import vswitch, vswitches
 from ryu_apps.version import VERSION
 
 
-def index(bridge: Bridge, now: float) -> JsonValue:
+class ResourceJson(TypedDict):
+    """A row of the table of resources; a role of null needs no token."""
+
+    method: str
+    path: str
+    meaning: str
+    query: list[str]
+    role: str | None
+
+
+class IndexJson(TypedDict):
+    """The resources."""
+
+    version: str
+    resources: list[ResourceJson]
+    openapi: str
+
+
+def index(bridge: Bridge, now: float) -> IndexJson:
     """The resources: what each is, its parameters, and the role that it needs."""
     return {
         "version": VERSION,
@@ -80,7 +100,7 @@ RESOURCES = (
     Resource("GET", "/evb/status", status, everywhere=True),
     Resource("GET", "/evb/picture.svg", picture, media_types=(SVG,), everywhere=True),
     Resource("POST", "/evb/reload", configuration.reload, role=Role.ADMIN, statuses=(200, 409), everywhere=True),
-    Resource("POST", "/evb/cluster/transfer", transfer, body=Transfer, role=Role.ADMIN, statuses=(202, 409)),
+    Resource("POST", "/evb/cluster/transfer", transfer, body=Transfer, role=Role.ADMIN, statuses=(202,)),
     Resource("GET", "/evb/vsitypes", vsitypes, listing=Listing("type", "type_key"), everywhere=True),
     Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN, statuses=(200, 409), everywhere=True),
     # Before the next row, which would take the suffix for a part of the version.
@@ -89,19 +109,19 @@ RESOURCES = (
     Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_types=(POLICY_TYPE,), everywhere=True),
     Resource("GET", "/evb/vsis", vsis, _OF_VSIS, listing=_BY_VSI, followed=True),
     Resource("GET", "/evb/vsis/{vsi}", vsi, followed=True),
-    Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen),
+    Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen, listing=Listing("port", "port")),
     Resource("GET", "/evb/vsis/{vsi}/state", state),
-    Resource("POST", "/evb/vsis/{vsi}/handover", hand_over, body=Claimed, role=Role.OPERATE, statuses=(200, 409)),
+    Resource("POST", "/evb/vsis/{vsi}/handover", hand_over, body=Claimed, role=Role.OPERATE),
     Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE, statuses=(200, 202)),
     Resource("GET", "/evb/flows/{dpid}", flows, filters=("state", "vsi"), listing=Listing("id", "rule")),
-    Resource("GET", "/evb/groups/{dpid}", groups),
-    Resource("GET", "/evb/meters/{dpid}", meters),
+    Resource("GET", "/evb/groups/{dpid}", groups, listing=Listing("group_id", "group_id")),
+    Resource("GET", "/evb/meters/{dpid}", meters, listing=Listing("meter_id", "meter_id")),
     Resource("GET", "/evb/reservations", reservations, filters=("switch",), listing=Listing("dpid", "dpid")),
     Resource("GET", "/evb/stations", stations, filters=("port", "switch"), listing=Listing("port", "port")),
     Resource("GET", "/evb/vswitches", vswitches, listing=Listing("name", "vswitch")),
     Resource("GET", "/evb/vswitches/{vswitch}", vswitch),
     Resource("GET", "/evb/multicast", multicast, filters=("vlan",)),
-    Resource("GET", "/evb/sets", sets),
+    Resource("GET", "/evb/sets", sets, ("type", "vsi", "switch"), listing=Listing("id", "set")),
     Resource("GET", "/evb/load_balancers", load_balancers, filters=("vlan",), listing=Listing("name", "balancer")),
     Resource("GET", "/evb/load_balancers/{balancer}", load_balancer),
     Resource("PUT", "/evb/load_balancers/{balancer}/backends/{backend}", judge, body=Judgement, role=Role.OPERATE),

@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from typing_extensions import TypedDict
+
 from ryu_apps.evb.bridge.queries import StationStatus
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.rest.bridge import Bridge, JsonValue
-from ryu_apps.rest.text import port_json
+from ryu_apps.rest.bridge import Bridge
+from ryu_apps.rest.text import PortJson, port_json
+
+
+class TimersJson(TypedDict):
+    """The agreed numbers and the seconds that follow from them."""
+
+    r: int
+    rte: int
+    rwd: int
+    rka: int
+    transmissions: int
+    ack_timer: float
+    resource_wait_delay: float
+    response_wait: float
+    reinit_keep_alive: float
+    keep_alive_timeout: float
+
+
+class StationJson(PortJson):
+    """A station port: its station, and what was agreed with it."""
+
+    link: Literal["up", "down"] | None
+    evb: str
+    station: str | None
+    timers: TimersJson
+    reflective_relay: bool
+    groups: bool
+    ecp: dict[str, int]
+    dropped: dict[str, int]
 
 
 def stations(
@@ -16,7 +48,7 @@ def stations(
     port: PortId | None = None,
     switch: int | None = None,
     after: PortId | None = None,
-) -> list[JsonValue]:
+) -> list[StationJson]:
     """All station ports, in the order of their switches and numbers."""
     found = sorted(bridge.queries.stations(), key=lambda station: station.port)
     return [
@@ -28,7 +60,7 @@ def stations(
     ]
 
 
-def _station_json(fabric: Fabric, station: StationStatus) -> JsonValue:
+def _station_json(fabric: Fabric, station: StationStatus) -> StationJson:
     return {
         **port_json(fabric, station.port),
         "link": None if station.link_up is None else "up" if station.link_up else "down",
@@ -42,7 +74,7 @@ def _station_json(fabric: Fabric, station: StationStatus) -> JsonValue:
     }
 
 
-def _timers_json(timers: Operational) -> JsonValue:
+def _timers_json(timers: Operational) -> TimersJson:
     """The agreed numbers and the seconds that follow from them."""
     return {
         "r": timers.r,

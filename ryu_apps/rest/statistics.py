@@ -6,19 +6,62 @@ An answer is the newest reading with its age.  With ``fresh=1`` the switches are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from ryu_apps.evb.bridge.statistics_queries import AccountStatus, Count, DirectionTotals
+from ryu_apps.evb.bridge.statistics_queries import AccountStatus, Count
 from ryu_apps.evb.events import StatisticsPopulated, StatisticsWanted
+from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.evb.services.statistics.entries import DIRECTIONS, StatisticsEntry
+from ryu_apps.evb.services.statistics.entries import StatisticsEntry
 from ryu_apps.evb.services.statistics.schema import ExtractionText
-from ryu_apps.rest.bridge import Bridge, JsonValue, Later, RestError
+from ryu_apps.rest.bridge import Bridge, Later, RestError
 from ryu_apps.rest.numbers import INTEGRAL
 from ryu_apps.rest.parameters import TypeFilter
 from ryu_apps.rest.text import dpid_text
+
+
+class CountJson(TypedDict):
+    """Frames and octets."""
+
+    packets: int
+    octets: int
+
+
+class RuleCountJson(CountJson):
+    """Frames that one rule of the policy has met."""
+
+    number: int
+    what: str
+    action: Literal["allow", "deny"]
+    description: str
+    line: int | None
+
+
+class TotalsJson(CountJson):
+    """Totals of one direction."""
+
+    refused: CountJson
+    guarded: CountJson
+    base: CountJson
+    earlier: CountJson
+    rules: list[RuleCountJson] | None
+
+
+class AccountJson(TypedDict):
+    """Totals of a VSI; null: not read yet."""
+
+    vsi: str
+    type: str
+    port: str | None
+    extraction: str
+    read: float | None
+    age: float | None
+    from_vm: TotalsJson | None
+    to_vm: TotalsJson | None
+
 
 _Number = Annotated[int, Field(ge=0, lt=1 << 63), INTEGRAL]
 
@@ -39,7 +82,7 @@ class Base(Strict):
 
 def all_statistics(
     bridge: Bridge, now: float, fresh: bool = False, type: TypeFilter | None = None, after: str = ""
-) -> Iterator[JsonValue] | Later:
+) -> Iterator[AccountJson] | Later[Iterator[AccountJson]]:
     """All totals, by VSI: one of each, or of each of its ports if the NMS carries them."""
     if fresh:
         return _asked(bridge, None, lambda later: all_statistics(bridge, later, type=type, after=after))
@@ -50,7 +93,7 @@ def all_statistics(
     )
 
 
-def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> JsonValue | Later:
+def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> AccountJson | Later[AccountJson]:
     """The totals of one VSI: of the port where its gate is open, or else the newest ones.
 
     Raises:
@@ -62,7 +105,7 @@ def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> Jso
     return _account_json(bridge, account, now)
 
 
-def populate(bridge: Bridge, now: float, vsi: str, body: Base) -> JsonValue:
+def populate(bridge: Bridge, now: float, vsi: str, body: Base) -> AccountJson:
     """Populate the totals of a VSI with those of its earlier ports.
 
     Raises:
@@ -86,7 +129,7 @@ def _asked(bridge: Bridge, vsi: str | None, answer: Callable[[float], object]) -
     return Later(lambda: waiting.isdisjoint(reads_under_way()), answer)
 
 
-def _read(bridge: Bridge, vsi: str, now: float) -> JsonValue:
+def _read(bridge: Bridge, vsi: str, now: float) -> AccountJson:
     account = _account(bridge, vsi)
     if account.away:
         raise RestError(503, f"switch {dpid_text(account.away[0])} is not connected")
@@ -100,7 +143,7 @@ def _account(bridge: Bridge, vsi: str) -> AccountStatus:
     return found
 
 
-def _account_json(bridge: Bridge, account: AccountStatus, now: float) -> JsonValue:
+def _account_json(bridge: Bridge, account: AccountStatus, now: float) -> AccountJson:
     return {
         "vsi": account.vsi,
         "type": str(account.type),
@@ -108,35 +151,37 @@ def _account_json(bridge: Bridge, account: AccountStatus, now: float) -> JsonVal
         "extraction": (ExtractionText.NMS if account.carried_by_nms else ExtractionText.CONTROLLER).value,
         "read": None if account.read is None else account.read + bridge.wall_offset,
         "age": None if account.read is None else now - account.read,
-        **{
-            direction.name.lower(): None if account.totals is None else _totals_json(account.totals[direction])
-            for direction in DIRECTIONS
-        },
+        "from_vm": _totals_json(account, Direction.FROM_VM),
+        "to_vm": _totals_json(account, Direction.TO_VM),
     }
 
 
-def _totals_json(totals: DirectionTotals) -> JsonValue:
+def _totals_json(account: AccountStatus, direction: Direction) -> TotalsJson | None:
+    if account.totals is None:
+        return None
+    totals = account.totals[direction]
     return {
-        **_json(totals.frames.passed),
-        "refused": _json(totals.frames.refused),
-        "guarded": _json(totals.frames.guarded),
-        "base": _json(totals.base),
-        "earlier": _json(totals.earlier),
+        **count_json(totals.frames.passed),
+        "refused": count_json(totals.frames.refused),
+        "guarded": count_json(totals.frames.guarded),
+        "base": count_json(totals.base),
+        "earlier": count_json(totals.earlier),
         "rules": None if totals.rules is None else [_rule_json(entry, count) for entry, count in totals.rules],
     }
 
 
-def _rule_json(entry: StatisticsEntry, count: Count) -> JsonValue:
+def _rule_json(entry: StatisticsEntry, count: Count) -> RuleCountJson:
     return {
         "number": entry.number,
         "what": entry.what.value,
         "action": "allow" if entry.passed else "deny",
         "description": entry.description,
         "line": entry.line or None,
-        **_json(count),
+        **count_json(count),
     }
 
 
-def _json(count: Count) -> JsonValue:
+def count_json(count: Count) -> CountJson:
+    """Return a pair of frames and octets as JSON."""
     packets, octets = count
     return {"packets": packets, "octets": octets}

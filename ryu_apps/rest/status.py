@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from ryu_apps.evb.alarms import Alarm
 from ryu_apps.evb.bridge.queries import BridgeQueries, FencingStatus, LinkStatus, SwitchStatus
@@ -12,14 +15,143 @@ from ryu_apps.evb.model import Phase
 from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.listening.descriptors import DESCRIPTORS
-from ryu_apps.rest.bridge import Bridge, JsonValue
-from ryu_apps.rest.cluster import cluster_json
-from ryu_apps.rest.pods import pod_json
+from ryu_apps.rest.bridge import Bridge
+from ryu_apps.rest.cluster import ClusterJson, cluster_json
+from ryu_apps.rest.pods import PodJson, pod_json
 from ryu_apps.rest.text import dpid_text
 from ryu_apps.version import VERSION
 
 
-def status(bridge: Bridge, now: float) -> JsonValue:
+class FencingJson(TypedDict):
+    """This bridge among those that connect to the same switches."""
+
+    generation: str
+    superseded: bool
+    newest: str | None
+
+
+class AlarmJson(TypedDict):
+    """An alarm that is raised."""
+
+    kind: str
+    severity: str
+    words: str
+    since: float
+    age: float
+    count: int
+    dpid: str | None
+    port: str | None
+    vsi: str | None
+    detail: dict[str, object]
+
+
+class BondLinkJson(TypedDict):
+    """A link of a bond."""
+
+    port_no: int
+    up: bool | None
+
+
+class BondJson(TypedDict):
+    """The links of a port that is a bond."""
+
+    mode: str
+    links: list[BondLinkJson]
+
+
+class SwitchPortJson(TypedDict):
+    """A configured port of a switch."""
+
+    port_no: int
+    name: str
+    role: str
+    up: bool | None
+    bond: BondJson | None
+
+
+class VsiPortStateJson(TypedDict):
+    """A port of a switch that is a VM's own."""
+
+    name: str
+    port_no: int
+    up: bool | None
+    dropped: int
+
+
+class SwitchJson(TypedDict):
+    """A configured switch."""
+
+    dpid: str
+    name: str
+    readiness: str
+    mastership: str
+    gate: str
+    fragments: Literal["hidden", "shown"]
+    ports: list[SwitchPortJson]
+    vsi_ports: list[VsiPortStateJson]
+    rules: int
+    budget: int | None
+    used: int
+
+
+class LinkJson(TypedDict):
+    """A link between two switches."""
+
+    ports: list[str]
+    up: bool
+    heard: list[str | None]
+    miswired: bool
+    in_tree: bool
+
+
+class VsiNumbersJson(TypedDict):
+    """Numbers of VSIs."""
+
+    total: int
+    phases: dict[str, int]
+
+
+class StationNumbersJson(TypedDict):
+    """Numbers of stations."""
+
+    configured: int
+    agreed: int
+
+
+class ServerJson(TypedDict):
+    """Connections of a listening socket."""
+
+    waiting: int
+    most: int
+    turned_away: int
+
+
+class DescriptorsJson(TypedDict):
+    """File descriptors of the process."""
+
+    limit: int
+    in_use: int
+    servers: dict[str, ServerJson]
+
+
+class StatusJson(TypedDict):
+    """Summary of the bridge."""
+
+    version: str
+    uptime: float
+    fencing: FencingJson
+    cluster: ClusterJson | None
+    pod: PodJson | None
+    alarms: list[AlarmJson]
+    switches: list[SwitchJson]
+    links: list[LinkJson]
+    vsis: VsiNumbersJson
+    stations: StationNumbersJson
+    dropped: dict[str, int]
+    descriptors: DescriptorsJson
+
+
+def status(bridge: Bridge, now: float) -> StatusJson:
     """Version, uptime in seconds, alarms, switches, numbers of VSIs and stations by state, and connections."""
     queries = bridge.queries
     stations = queries.stations()
@@ -45,7 +177,7 @@ def status(bridge: Bridge, now: float) -> JsonValue:
     }
 
 
-def _fencing_json(status: FencingStatus) -> JsonValue:
+def _fencing_json(status: FencingStatus) -> FencingJson:
     return {
         "generation": text(status.generation),
         "superseded": status.superseded,
@@ -58,15 +190,15 @@ def _readiness(status: SwitchStatus, standby: bool) -> str:
     return status.readiness or (("standby" if standby else "superseded") if left else "disconnected")
 
 
-def _descriptors() -> JsonValue:
-    servers: JsonValue = {
+def _descriptors() -> DescriptorsJson:
+    servers: dict[str, ServerJson] = {
         server.name: {"waiting": server.waiting, "most": server.most, "turned_away": server.turned_away}
         for server in DESCRIPTORS.servers
     }
     return {"limit": DESCRIPTORS.limit, "in_use": DESCRIPTORS.in_use(), "servers": servers}
 
 
-def _alarm_json(bridge: Bridge, alarm: Alarm, now: float) -> JsonValue:
+def _alarm_json(bridge: Bridge, alarm: Alarm, now: float) -> AlarmJson:
     return {
         "kind": alarm.row.kind,
         "severity": alarm.row.severity.value,
@@ -89,7 +221,7 @@ def _phases(queries: BridgeQueries) -> dict[str, int]:
     return {phase.value: found[phase] for phase in Phase}
 
 
-def _link_json(link: LinkStatus) -> JsonValue:
+def _link_json(link: LinkStatus) -> LinkJson:
     return {
         "ports": [str(port) for port in link.ports],
         "up": link.up,
@@ -99,7 +231,7 @@ def _link_json(link: LinkStatus) -> JsonValue:
     }
 
 
-def _port_json(interface: Interface, links: Mapping[int, bool]) -> JsonValue:
+def _port_json(interface: Interface, links: Mapping[int, bool]) -> SwitchPortJson:
     return {
         "port_no": interface.port_no,
         "name": interface.name,
@@ -109,14 +241,14 @@ def _port_json(interface: Interface, links: Mapping[int, bool]) -> JsonValue:
     }
 
 
-def _bond_json(interface: Interface, links: Mapping[int, bool]) -> JsonValue:
+def _bond_json(interface: Interface, links: Mapping[int, bool]) -> BondJson:
     return {
         "mode": interface.bond_mode.value,
         "links": [{"port_no": link, "up": links.get(link)} for link in interface.links],
     }
 
 
-def _switch_json(status: SwitchStatus, rules: int, standby: bool) -> JsonValue:
+def _switch_json(status: SwitchStatus, rules: int, standby: bool) -> SwitchJson:
     switch = status.switch
     return {
         "dpid": dpid_text(switch.dpid),

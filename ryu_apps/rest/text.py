@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
+from typing_extensions import TypedDict
+
 from ryu_apps.evb.flow.rule import (
     REGISTERS,
     VLAN_PRESENT,
@@ -32,7 +34,16 @@ from ryu_apps.evb.flow.rule import (
 from ryu_apps.evb.pipeline.notation import bits_text, learn_text, load_text
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.rest.bridge import JsonValue
+
+
+class PortJson(TypedDict):
+    """A port, its switch, and the name of the device behind it."""
+
+    port: str
+    dpid: str
+    port_no: int
+    name: str | None
+
 
 _ADDRESSES: dict[str, Callable[[int], str]] = {
     **dict.fromkeys(("eth_dst", "eth_src", "arp_sha", "arp_tha", "ipv6_nd_sll", "ipv6_nd_tll"), mac_to_text),
@@ -48,7 +59,7 @@ def dpid_text(dpid: int) -> str:
     return f"{dpid:016x}"
 
 
-def port_json(fabric: Fabric, port: PortId) -> JsonValue:
+def port_json(fabric: Fabric, port: PortId) -> PortJson:
     """A port, its switch, and the name of the device behind it."""
     interface = fabric.interface(port)
     return {
@@ -59,7 +70,7 @@ def port_json(fabric: Fabric, port: PortId) -> JsonValue:
     }
 
 
-def match_json(match: Match) -> JsonValue:
+def match_json(match: Match) -> dict[str, int | str]:
     """A match: exact values as numbers or addresses, masked ones as ``value/mask``."""
     return {field.name: field_json(field) for field in match}
 

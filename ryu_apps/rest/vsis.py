@@ -3,15 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, NotRequired
+
+from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.vsi_queries import AttachmentStatus, BindingStatus, InstallationStatus, VsiStatus
 from ryu_apps.evb.events import OperatorDeassociate
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.rest.bridge import Bridge, JsonValue, Reply, RestError
+from ryu_apps.rest.bridge import Bridge, Reply, RestError
 from ryu_apps.rest.parameters import TypeFilter
-from ryu_apps.rest.text import port_json
+from ryu_apps.rest.text import PortJson, port_json
+
+
+class ProgramJson(TypedDict):
+    """Rules of a VSI at one switch."""
+
+    type: str
+    digest: str
+    phase: str
+    epoch: int
+    index: int
+    generation: int
+    rules: int | None
+    waiting: int | None
+    services: list[str]
+    carried: dict[str, int]
+    fixed_up: dict[str, int]
+
+
+class BindingJson(TypedDict):
+    """A VID and a MAC address of a VSI at a port."""
+
+    vid: int
+    mac: str | None
+    local_vid: int | None
+    group: int | None
+    pcp: int | None
+
+
+class VsiPortJson(TypedDict):
+    """The VM's own port of a switch."""
+
+    name: str | None
+    port_no: int | None
+
+
+class AttachmentJson(PortJson):
+    """A VSI at one port."""
+
+    vsi_port: VsiPortJson | None
+    phase: str
+    mode: str | None
+    wanted: str | None
+    type: str | None
+    bindings: list[BindingJson]
+    addresses: list[str]
+    since: float | None
+    age: float | None
+    deadline: float | None
+    deadline_for: str | None
+    expires_in: float | None
+    program: ProgramJson | None
+    replaced: list[ProgramJson]
+
+
+class VsiJson(TypedDict):
+    """A VSI, the port of its gate, and all ports that it is at."""
+
+    vsi: str
+    name: str | None
+    owner: str | None
+    attachments: list[AttachmentJson]
+
+
+class DeassociatedJson(TypedDict):
+    """Ports at which a VSI was de-associated, and the switches that still have to confirm or to reconnect."""
+
+    vsi: str
+    recalled: list[str]
+    gone: bool
+    away: NotRequired[list[str]]
 
 
 class _Filter(NamedTuple):
@@ -43,7 +115,7 @@ def vsis(
     vlan: int | None = None,
     switch: int | None = None,
     after: str = "",
-) -> Iterator[JsonValue]:
+) -> Iterator[VsiJson]:
     """All VSIs, or those that one port has with all of the properties; a VSI that leaves meanwhile is left out."""
     wanted = _Filter(phase, port, type, vlan, switch)
     return (
@@ -51,7 +123,7 @@ def vsis(
     )
 
 
-def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
+def vsi(bridge: Bridge, now: float, vsi: str) -> VsiJson:
     """One VSI, by the text of its VSIID.
 
     Raises:
@@ -60,7 +132,7 @@ def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
     return _vsi_json(bridge, _known(vsi, bridge.vsis().named(vsi)), now)
 
 
-def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
+def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply[DeassociatedJson]:
     """De-associate a VSI at every port; its stations get an unsolicited De-Associate.
 
     Returns:
@@ -79,8 +151,10 @@ def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
     bridge.deliver(OperatorDeassociate(vsi))
     away = list(queries.stale_switches(vsi))
     gone = queries.named(vsi) is None and not away
-    body: JsonValue = {"vsi": vsi, "recalled": recalled, "gone": gone}
-    return Reply(200 if gone else 202, body | ({"away": away} if away else {}))
+    body: DeassociatedJson = {"vsi": vsi, "recalled": recalled, "gone": gone}
+    if away:
+        body["away"] = away
+    return Reply(200 if gone else 202, body)
 
 
 def _known(text: str, found: VsiStatus | None) -> VsiStatus:
@@ -89,7 +163,7 @@ def _known(text: str, found: VsiStatus | None) -> VsiStatus:
     return found
 
 
-def _vsi_json(bridge: Bridge, found: VsiStatus, now: float) -> JsonValue:
+def _vsi_json(bridge: Bridge, found: VsiStatus, now: float) -> VsiJson:
     return {
         "vsi": found.text,
         "name": next((attachment.name for attachment in found.attachments if attachment.name), None),
@@ -98,11 +172,11 @@ def _vsi_json(bridge: Bridge, found: VsiStatus, now: float) -> JsonValue:
     }
 
 
-def _attachment_json(bridge: Bridge, attachment: AttachmentStatus, now: float) -> JsonValue:
-    deadline = attachment.deadline
+def _attachment_json(bridge: Bridge, attachment: AttachmentStatus, now: float) -> AttachmentJson:
+    deadline, there = attachment.deadline, attachment.vsi_port
     return {
         **port_json(bridge.queries.fabric, attachment.port),
-        "vsi_port": attachment.vsi_port._asdict() if attachment.vsi_port else None,
+        "vsi_port": {"name": there.name, "port_no": there.port_no} if there else None,
         "phase": attachment.phase,
         "mode": attachment.mode,
         "wanted": attachment.wanted,
@@ -119,7 +193,7 @@ def _attachment_json(bridge: Bridge, attachment: AttachmentStatus, now: float) -
     }
 
 
-def _binding_json(found: BindingStatus) -> JsonValue:
+def _binding_json(found: BindingStatus) -> BindingJson:
     """The VID in the fabric and at the port, the MAC address unless the VSI has all of the VID, GroupID, priority."""
     mac = found.binding.mac
     return {
@@ -131,7 +205,7 @@ def _binding_json(found: BindingStatus) -> JsonValue:
     }
 
 
-def _program_json(program: InstallationStatus) -> JsonValue:
+def _program_json(program: InstallationStatus) -> ProgramJson:
     return {
         "type": str(program.type),
         "digest": program.digest,

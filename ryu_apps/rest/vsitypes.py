@@ -4,30 +4,128 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.type_queries import TypeBodyStatus, TypeStatus
 from ryu_apps.evb.flow.rule import FieldMatch
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.policy.address_set import referenced
+from ryu_apps.evb.policy.address_set import AddressSet, referenced
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, openflow_fields
 from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.wire.manager_text import manager_text
 from ryu_apps.evb.wire.vdp import ManagerId
-from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, Reply, RestError
+from ryu_apps.rest.bridge import Bridge, PlainText, Reply, RestError
 from ryu_apps.rest.text import dpid_text, field_json
+
+
+class RefusedFilesJson(TypedDict):
+    """Files that were not put in force, and why."""
+
+    error: str
+    mistakes: list[str]
+
+
+class TypesLoadedJson(TypedDict):
+    """Number of VSI types of the local directory."""
+
+    types: int
+
+
+class BodyJson(TypedDict):
+    """Rules that VSIs of a type share in one switch."""
+
+    dpid: str
+    epoch: int
+    rules: int
+    users: int
+    confirmed: bool
+
+
+class RuleNumbersJson(TypedDict):
+    """Numbers of rules of the access control lists."""
+
+    from_vm: int
+    to_vm: int
+
+
+class TypeSummaryJson(TypedDict):
+    """A VSI type, its source, and the VSIs that use it."""
+
+    type: str
+    type_id: int
+    version: int
+    name: str
+    file: str
+    digest: str
+    source: str
+    managers: list[str]
+    age: float | None
+    stale: bool
+    refused: str | None
+    stage_on: str | None
+    null_vid: Literal["keep", "fill"] | None
+    notify_displaced: str | int | None
+    rules: RuleNumbersJson
+    used_by: list[str]
+    bodies: list[BodyJson]
+
+
+class AntiSpoofingJson(TypedDict):
+    """Checks of frames from a VM; true: on."""
+
+    mac: bool
+    ip: bool
+    arp: bool
+
+
+class AclRuleJson(TypedDict):
+    """A rule; several values of a field are alternatives."""
+
+    action: Literal["allow", "deny"]
+    match: dict[str, int | str | list[int | str]]
+    line: int
+
+
+class AclJson(TypedDict):
+    """An access control list of one direction."""
+
+    rules: list[AclRuleJson]
+    implied: list[AclRuleJson]
+    default: Literal["allow", "deny"]
+
+
+class SetMeaningJson(TypedDict):
+    """VSI types and labels whose addresses are in a set."""
+
+    types: list[str]
+    labels: list[str]
+
+
+class VsiTypeJson(TypeSummaryJson):
+    """A VSI type with its access control lists."""
+
+    anti_spoofing: AntiSpoofingJson
+    addresses: list[str]
+    labels: list[str]
+    sets: dict[str, SetMeaningJson]
+    from_vm: AclJson
+    to_vm: AclJson
+
 
 #: Content type of policy files.
 POLICY_TYPE = "text/yaml; charset=utf-8"
 
 
-def vsitypes(bridge: Bridge, now: float, after: VsiTypeKey | None = None) -> list[JsonValue]:
+def vsitypes(bridge: Bridge, now: float, after: VsiTypeKey | None = None) -> list[TypeSummaryJson]:
     """All VSI types, by type and version: those of the local directory, and those fetched from VSI managers."""
     known = bridge.queries.types.all()
     return [_summary(status, now) for status in known if after is None or status.vsi_type.key > after]
 
 
-def reload(bridge: Bridge, now: float) -> Reply:
+def reload(bridge: Bridge, now: float) -> Reply[TypesLoadedJson | RefusedFilesJson]:
     """Read the policy files again and put them in force, whole or not at all.
 
     Returns:
@@ -39,7 +137,7 @@ def reload(bridge: Bridge, now: float) -> Reply:
     return Reply(200, {"types": len(bridge.queries.types.local())})
 
 
-def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: ManagerId | None = None) -> JsonValue:
+def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: ManagerId | None = None) -> VsiTypeJson:
     """One VSI type with its access control lists.
 
     Args:
@@ -59,7 +157,7 @@ def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: Man
         "anti_spoofing": {"mac": checks.mac, "ip": checks.ip, "arp": checks.arp},
         "addresses": [str(network) for network in found.addresses],
         "labels": list(found.labels),
-        "sets": {name: address_set.meaning for name, address_set in found.sets},
+        "sets": {name: _set_json(address_set) for name, address_set in found.sets},
         "from_vm": _acl_json(found.from_vm),
         "to_vm": _acl_json(found.to_vm),
     }
@@ -79,7 +177,7 @@ def policy(bridge: Bridge, now: float, type_id: int, version: int) -> PlainText:
     return PlainText(POLICY_TYPE, body, sha256(body).hexdigest()[:32])
 
 
-def _summary(status: TypeStatus, now: float) -> JsonValue:
+def _summary(status: TypeStatus, now: float) -> TypeSummaryJson:
     vsi_type = status.vsi_type
     return {
         "type": str(vsi_type.key),
@@ -102,7 +200,7 @@ def _summary(status: TypeStatus, now: float) -> JsonValue:
     }
 
 
-def _body_json(body: TypeBodyStatus) -> JsonValue:
+def _body_json(body: TypeBodyStatus) -> BodyJson:
     return {
         "dpid": dpid_text(body.dpid),
         "epoch": body.epoch,
@@ -112,7 +210,11 @@ def _body_json(body: TypeBodyStatus) -> JsonValue:
     }
 
 
-def _acl_json(acl: Acl) -> JsonValue:
+def _set_json(address_set: AddressSet) -> SetMeaningJson:
+    return {"types": [str(selector) for selector in address_set.types], "labels": list(address_set.labels)}
+
+
+def _acl_json(acl: Acl) -> AclJson:
     return {
         "rules": [_acl_rule_json(rule) for rule in acl.rules],
         "implied": [_acl_rule_json(rule) for rule in acl.implied],
@@ -120,7 +222,7 @@ def _acl_json(acl: Acl) -> JsonValue:
     }
 
 
-def _acl_rule_json(rule: AclRule) -> JsonValue:
+def _acl_rule_json(rule: AclRule) -> AclRuleJson:
     return {
         "action": _verdict(rule.allow),
         "match": {name: values[0] if len(values) == 1 else values for name, values in _tests(rule)},
@@ -141,5 +243,5 @@ def _alternative(name: str, alternative: Masked) -> int | str:
     return field_json(FieldMatch(name, value, mask))
 
 
-def _verdict(allow: bool) -> str:
+def _verdict(allow: bool) -> Literal["allow", "deny"]:
     return "allow" if allow else "deny"

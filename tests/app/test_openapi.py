@@ -105,5 +105,16 @@ def test_the_document_is_a_valid_one_with_every_row_of_the_table(site: Site) -> 
     assert site.document["security"] == [{"token": []}]
 
 
+def test_every_json_answer_has_named_members(site: Site) -> None:
+    shapeless = set()
+    for row in RESOURCES:
+        answers = site.document["paths"][row.path][row.method.lower()]["responses"]
+        contents = [answer["content"] for answer in answers.values() if "content" in answer]
+        if {"application/json": {"schema": {"type": "object"}}} in contents:
+            shapeless.add(row.path)
+    # OpenAPI has a schema of its own documents.
+    assert shapeless == {"/evb/openapi.json"}
+
+
 def test_without_a_token_the_document_is_not_told(site: Site) -> None:
     assert site.get("/evb/openapi.json", None)[0] == 401

@@ -28,6 +28,7 @@ from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.rest.application import respond
 from ryu_apps.rest.bridge import Pods
 from tests.worlds.bridge import POLICIES, World
+from tests.worlds.documented import check_answer
 
 #: Unix time when the monotonic clock stood at 0.
 EPOCH = 1_700_000_000.0
@@ -107,14 +108,16 @@ class RestWorld(World):
         self.feed(FrameReceived(port, frame.encode()))
 
     def request(self, path: str, method: str = "GET", body: bytes = b"") -> Response:
-        """Serve one request."""
-        return respond(
+        """Serve one request; the answer has to be as ``/evb/openapi.json`` says."""
+        response = respond(
             Request.blank(path, method=method, body=body, content_type="application/json"),
             bridge=lambda: self if self.loaded else None,
             clock=lambda: self.now,
             pause=self._pause,
             limit=unhurried,
         )
+        check_answer(method, path.partition("?")[0], response)
+        return response
 
     def get(self, path: str) -> object:
         """Return the JSON value at a path that exists."""

@@ -35,7 +35,8 @@ from ryu_apps.evb.topology.fabric import Fabric, GateMode, Interface, PortId, Ro
 from ryu_apps.evb.vsi.bandwidth import PortBandwidth
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.evb.vsi.reservation import GROUPS, METERS, RULES, Owner, ReservedAmount, ResourceKind, SwitchResource
+from ryu_apps.evb.vsi.reservation import GROUPS, METERS, RULES, Owner, ResourceKind, SwitchResource
+from ryu_apps.evb.vsi.reservation import ReservedAmount as ReservedAmount
 from ryu_apps.evb.vsi_types.database import OUTCOMES as FETCH_OUTCOMES
 
 Amount = TypeVar("Amount")

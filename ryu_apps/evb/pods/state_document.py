@@ -11,6 +11,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from typing_extensions import TypedDict
+
 from ryu_apps.evb.flow.rule import FIELD_SIZES, Action, Bits, FinTimeout, RegLoad, Rule, whole
 from ryu_apps.evb.flow.rule import match as matching
 from ryu_apps.evb.pipeline.tables import VSI_MASK, Table
@@ -51,7 +53,27 @@ class VsiState(NamedTuple):
     totals: Totals | None = None
 
 
-def to_json(state: VsiState) -> dict[str, object]:
+class TotalsDocument(TypedDict):
+    """Frames and octets, from the VM and to it."""
+
+    from_vm: list[int]
+    to_vm: list[int]
+
+
+class StateDocument(TypedDict):
+    """The document."""
+
+    version: int
+    vsi: str
+    type: str
+    digest: str
+    final: bool
+    rules: list[dict[str, object]]
+    memberships: str
+    totals: TotalsDocument | None
+
+
+def to_json(state: VsiState) -> StateDocument:
     """Return the document."""
     return {
         "version": VERSION,

@@ -8,18 +8,21 @@ import re
 import pytest
 from webob import Request, Response
 
+from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
 from ryu_apps.rest.resources import RESOURCES
 from tests.unit.services.test_load_balancer import balancer
-from tests.worlds.bridge import HV1, HV2, HV3, OPEN_2, Vm, two_switches
+from tests.worlds.bridge import HV1, HV2, HV3, OPEN_2, POLICIES, Vm, two_switches
+from tests.worlds.documented import check_answer
 from tests.worlds.rest import RestWorld, unhurried
+from tests.worlds.sets import POLICIES as SET_TYPES
 
 DPID_1, DPID_2 = "0000000000000001", "0000000000000002"
 STATISTICS = "/evb/statistics"
-LISTS = [row.path.format(dpid=DPID_1) for row in RESOURCES if row.listing and row.path != STATISTICS]
+LISTS = [row.path.format(dpid=DPID_1, vsi=Vm(6).text) for row in RESOURCES if row.listing and row.path != STATISTICS]
 #: Those that change with each request: memory and time of the process, or an answer that does not end.
 LIVELY = {"/metrics", "/evb/events/stream"}
 READS = sorted({row.path for row in RESOURCES if row.method == "GET"} - LIVELY)
@@ -29,8 +32,10 @@ READS = sorted({row.path for row in RESOURCES if row.method == "GET"} - LIVELY)
 def world() -> RestWorld:
     """Seven VSIs: 1 and 3 are active at hv1, 2 and 4 at hv3 of the other switch, 5 is staged at hv2, 6 moves."""
     fabric = two_switches()
+    policies = PolicySet({**POLICIES.types, **SET_TYPES.types})
     # A vSwitch is configured at switches of servers; its list needs no more than its name.
-    world = RestWorld(Fabric(fabric.switches, (balancer(),), vswitches=(Vswitch("dvs1", ()),)))
+    configured = Fabric(fabric.switches, (balancer(),), vswitches=(Vswitch("dvs1", ()),))
+    world = RestWorld(configured, policies=policies)
     world.connect()
     for number, port in ((4, HV3), (3, HV1), (2, HV3), (1, HV1)):
         world.ask(port, Vm(number), VdpMode.ASSOCIATE)
@@ -43,7 +48,9 @@ def world() -> RestWorld:
 def ask(world: RestWorld, path: str, method: str = "GET", **headers: str) -> Response:
     written = {name.replace("_", "-"): value for name, value in headers.items()}
     request = Request.blank(path, method=method, headers=written)
-    return request.get_response(respond(request, lambda: world, lambda: world.now, lambda _: None, unhurried))
+    response = respond(request, lambda: world, lambda: world.now, lambda _: None, unhurried)
+    check_answer(method, request.path, response)
+    return request.get_response(response)
 
 
 def pages(world: RestWorld, path: str, limit: int) -> list[list[dict[str, object]]]:
@@ -113,6 +120,11 @@ def test_vsis_are_selected_by_what_one_attachment_has(world: RestWorld, query: s
         (f"/evb/migrations?vsi={Vm(6).text}&switch=2", 1),
         ("/evb/load_balancers?vlan=100", 1),
         ("/evb/load_balancers?vlan=101", 0),
+        ("/evb/sets", 3),
+        ("/evb/sets?type=67", 2),
+        ("/evb/sets?type=64/1", 1),
+        (f"/evb/sets?vsi={Vm(6).text}", 0),
+        ("/evb/sets?switch=2", 0),
     ],
 )
 def test_other_lists_are_selected_too(world: RestWorld, path: str, shown: int) -> None:

@@ -281,6 +281,8 @@ def test_sets_show_their_members_and_the_switches_that_have_them() -> None:
     world.ask(HV2, staged, VdpMode.PREASSOCIATE_RR)
     world.ask(HV3, user, VdpMode.ASSOCIATE)
     (found,) = [listed for listed in world.get("/evb/sets") if listed["switches"]]
+    assert world.get(f"/evb/sets?vsi={staged.text}&switch={DPID_2}&type=64/1") == [found]
+    assert world.get(f"/evb/sets?vsi={user.text}") == world.get(f"/evb/sets?switch={DPID_1}") == []
     assert (found["labels"], found["types"], found["switches"]) == (["web"], ["61"], [DPID_2])
     names = [(definition["type"], definition["name"]) for definition in found["defined"]]
     assert ("64/1", "web") in names and ("68/1", "visitors") in names
