@@ -1,7 +1,7 @@
 """``evbridge demo``: both ladders of the founding paper on one screen, with the rules as the switch has them.
 
 With ``--cluster`` one ladder on three bridges, of which the leader is killed.  With ``--page`` a cluster whose VMs move
-until Ctrl-C, behind the live page of its controller.
+until Ctrl-C, behind the live page of its controller.  With ``--paper`` a cluster of the paper's pictures.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from ryu_apps import testbed
+from ryu_apps.cli.demo_paper import load_paper, show_paper
 from ryu_apps.cli.replay import load, perform, show_figures, show_ladder
 from ryu_apps.cli.stage import errors_in_a_line, performance, private_namespaces
 from ryu_apps.evb.config.schema import MAX_PATIENCE, MIN_PATIENCE, PATIENCE
@@ -43,20 +44,41 @@ WATCHED = "shop"
 )
 @click.option("--page", is_flag=True, help="Keep the cluster up, with VMs that move, and show its live page.")
 @click.option(
+    "--paper", type=click.Choice(("modest", "larger")), help="A cluster of the founding paper, with vSwitches, drawn."
+)
+@click.option("--nodes", type=click.IntRange(1), help="With --paper: nodes, 8 to 32 or 32 to 256.  [default: 8 or 32]")
+@click.option(
     "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="With --page: port of the page."
 )
-def demo(output: Path | None, of_three: bool, patience: float, page: bool, port: int) -> None:
+def demo(
+    output: Path | None,
+    of_three: bool,
+    patience: float,
+    page: bool,
+    paper: str | None,
+    nodes: int | None,
+    port: int,
+) -> None:
     """Move a VM between two switches, with its policy staged ahead.
 
     Runs both ladders with a TCP stream and a 1 ms probe across the move; with --cluster one of them, and kills the
     bridge that leads.  Needs root.  Exits 0 only if all must-be-zero counters are 0 and all expectations are met.
 
-    With --page VMs move to and fro until Ctrl-C, and a browser shows it.
+    With --page VMs move to and fro until Ctrl-C, and a browser shows it.  With --paper they move between VEPAs and
+    vSwitches of all kinds, through a firewall in a VM and a load balancer.
     """
     target = output or Path("reports") / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
     console = Console()
     if page and of_three:
         raise click.UsageError("--page and --cluster exclude each other")
+    if paper is not None and (page or of_three):
+        raise click.UsageError("--paper excludes --page and --cluster")
+    if nodes is not None and paper is None:
+        raise click.UsageError("--nodes is of use with --paper alone")
+    if paper is not None:
+        chosen = load_paper(paper, nodes)
+        private_namespaces()
+        raise SystemExit(0 if show_paper(console, chosen, target) else 1)
     if page:
         _show_page(target, port, console)
         return

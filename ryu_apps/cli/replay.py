@@ -99,6 +99,7 @@ def replay(
         show_ladder(console, migration)
         show_figures(console, [migration])
         console.print(f"ladder: {target}/{number}-{migration.figures.vm}.ladder.svg, .mmd, .txt", highlight=False)
+    show_appliances(console, report)
     console.print(f"report: {target}/report.json", highlight=False)
     raise SystemExit(0 if report.ok else 1)
 
@@ -120,12 +121,12 @@ def _pauses(console: Console, pause: bool, keep: bool) -> Pauses:
     return Pauses(**waits)
 
 
-def load(path: Path) -> Scenario:
-    """Read a scenario; ClickException with every mistake."""
+def load(path: Path, nodes: int | None = None) -> Scenario:
+    """Read a scenario, perhaps with another number of nodes; ClickException with every mistake."""
     from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario
 
     try:
-        return load_scenario(path)
+        return load_scenario(path, nodes)
     except ScenarioError as error:
         raise click.ClickException(f"mistakes in the scenario\n{error}") from None
 
@@ -150,6 +151,15 @@ def show_ladder(console: Console, migration: MigrationReport) -> None:
     ladder = folded(migration.ladder, console.width) if console.is_terminal else migration.ladder
     console.print()
     console.print(ladder, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_appliances(console: Console, report: ReplayReport) -> None:
+    """Print what has gone through each appliance, a line each."""
+    for appliance in report.appliances:
+        counts = ", ".join(f"{number} {name}" for name, number in appliance.counts.items())
+        verdict = "; ".join(appliance.failures)
+        words = f"{appliance.kind} {appliance.name}: {counts}{f': {verdict}' if verdict else ''}"
+        console.print(words, style="red" if verdict else "green", highlight=False, soft_wrap=True)
 
 
 def show_figures(console: Console, migrations: list[MigrationReport]) -> None:

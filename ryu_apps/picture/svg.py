@@ -87,10 +87,15 @@ def _switch(dpid: int, box: Rectangle, fabric: Fabric, live: Live) -> str:
     switch = fabric.switches[dpid]
     trouble = live.absent.get(dpid)
     words = f"{switch.name}: {trouble}" if trouble else switch.name
+    below = ", ".join(vswitch.name for vswitch in fabric.vswitches if dpid in vswitch.members)
+    about = [switch.name, f"datapath {dpid:016x}", *filter(None, (below, trouble))]
     return _titled(
-        f"{switch.name}, datapath {dpid:016x}" + (f", {trouble}" if trouble else ""),
+        ", ".join(about),
         _rect(box, "switch down" if trouble else "switch", 4)
-        + _text(box.middle, box.y + 19, _fitting(words, box.width, _BOLD_CHARACTER), "name middle"),
+        + _text(box.middle, box.y + (14 if below else 19), _fitting(words, box.width, _BOLD_CHARACTER), "name middle")
+        + (
+            _text(box.middle, box.y + 25, _fitting(below, box.width, _SMALL_CHARACTER), "small middle") if below else ""
+        ),
         switch=f"{dpid:016x}",
     )
 

@@ -148,12 +148,15 @@ def test_the_scenario_page_has_the_keys_of_the_schema() -> None:
         "": scenario.ScenarioFile,
         "cluster.": scenario.ClusterSpec,
         "cluster.hypervisors.NAME.": scenario.HypervisorSpec,
+        "cluster.balancers.NAME.": scenario.BalancerSpec,
         "vms.NAME.": scenario.VmSpec,
+        "vms.NAME.firewall.": scenario.FirewallSpec,
         "flows.NAME.": scenario.FlowSpec,
         "migrations[].": scenario.MigrationSpec,
         "migrations[].expect.": scenario.Expectation,
     }
-    nested = {"cluster", "cluster.hypervisors", "vms", "flows", "migrations", "migrations[].expect"}
+    nested = {"cluster", "cluster.hypervisors", "cluster.balancers", "vms", "vms.NAME.firewall"}
+    nested |= {"flows", "migrations", "migrations[].expect"}
     keys = {prefix + name for prefix, model in parts.items() for name in model.model_fields} - nested
     shown = table_keys(text("docs/replay.rst").partition("The report\n")[0])
     assert {key for key in shown if "." in key or key in keys} - keys == {

@@ -34,6 +34,7 @@ from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
 from ryu_apps.testbed.moves.observers import StepCallbacks, StepObserver
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.progress import ShowProgress
+from ryu_apps.testbed.replay.appliances import Appliances
 from ryu_apps.testbed.replay.edges import edge_maker, station_maker, with_relay
 from ryu_apps.testbed.replay.evaluation import Moved, Observed, evaluate
 from ryu_apps.testbed.replay.filled_types import write_types
@@ -139,7 +140,9 @@ class Replay:
     def run(self, output: Path) -> ReplayReport:
         """Run everything and write the files into an existing folder."""
         self._admit_vms()
+        appliances = Appliances(self.scenario.file, self._cluster)
         try:
+            appliances.start()
             self._start_flows()
             time.sleep(RUN_UP)
             moves = [self._migrate(spec) for spec in self.scenario.file.migrations]
@@ -147,12 +150,14 @@ class Replay:
             settled = time.monotonic()
             settle(self._probers.values())
             observed = self._observe()
+            passed = appliances.report()
             self._finished()
         finally:
+            appliances.stop()
             self._dismiss_vms()
         self._progress("evaluating")
         migrations = tuple(self._evaluate(moves, observed, settled, output))
-        report = ReplayReport(self.scenario.file.name, migrations, environment())
+        report = ReplayReport(self.scenario.file.name, migrations, environment(), passed)
         write_packets(output / "packets.csv", self.scenario.flows, observed.notes)
         (output / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
         return report

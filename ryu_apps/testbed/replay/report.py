@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ryu_apps.testbed.measurement.figures import Figures
 from ryu_apps.testbed.moves.evidence import Marks
+
+
+@dataclass(frozen=True, slots=True)
+class ApplianceReport:
+    """Traffic that has gone through an appliance.
+
+    Attributes:
+        name: of the VM or the end system.
+        kind: ``firewall`` or ``balancer``.
+        counts: packets or connections, by name.
+        failures: what should not have been.
+    """
+
+    name: str
+    kind: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +58,19 @@ class ReplayReport:
 
     Attributes:
         environment: of the run: machine, versions.
+        appliances: what has gone through each.
     """
 
     scenario: str
     migrations: tuple[MigrationReport, ...] = field(default=())
     environment: dict[str, Any] = field(default_factory=dict)
+    appliances: tuple[ApplianceReport, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """All must-be-zero counters are 0, all expectations are met."""
-        return bool(self.migrations) and not any(migration.failures for migration in self.migrations)
+        """All must-be-zero counters are 0, all expectations are met, and each appliance has done its part."""
+        failures = [*(part.failures for part in self.migrations), *(part.failures for part in self.appliances)]
+        return bool(self.migrations) and not any(failures)
 
     def as_json(self) -> dict[str, Any]:
         """Return a value for ``json.dump``."""
@@ -57,6 +78,7 @@ class ReplayReport:
             "scenario": self.scenario,
             "ok": self.ok,
             "environment": self.environment,
+            "appliances": [asdict(appliance) for appliance in self.appliances],
             "migrations": [
                 {**asdict(migration), "figures": migration.figures.as_json()} for migration in self.migrations
             ],

@@ -50,18 +50,24 @@ class Scenario:
     vsis: dict[str, VdptoolVsi]
 
 
-def load_scenario(path: Path) -> Scenario:
+def load_scenario(path: Path, nodes: int | None = None) -> Scenario:
     """Read and check a scenario.
+
+    Args:
+        nodes: in place of ``cluster.n``.
 
     Raises:
         ScenarioError: it has mistakes.
         OSError: it cannot be read.
     """
-    return check_scenario(read_document(str(path), path.read_text(encoding="utf-8")), path)
+    return check_scenario(read_document(str(path), path.read_text(encoding="utf-8")), path, nodes)
 
 
-def check_scenario(document: Document, path: Path) -> Scenario:
+def check_scenario(document: Document, path: Path, nodes: int | None = None) -> Scenario:
     """Check a scenario that has been read from a file, to whose folder its paths are relative.
+
+    Args:
+        nodes: in place of ``cluster.n``.
 
     Raises:
         ScenarioError: it has mistakes.
@@ -70,6 +76,8 @@ def check_scenario(document: Document, path: Path) -> Scenario:
         raise ScenarioError(document.diagnostics)
     parsed, found = validate(ScenarioFile, document)
     found += document.diagnostics
+    if parsed is not None and nodes is not None:
+        parsed = parsed.model_copy(update={"cluster": parsed.cluster.model_copy(update={"n": nodes})})
     site = None
     if parsed is not None:
         strays = list(_strays(parsed))
@@ -125,6 +133,14 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
             yield ("flows", name, "address"), "only TCP may have an address: of UDP both ends send"
     users: list[Stray] = [(("flows", name, "vm"), flow.vm) for name, flow in parsed.flows.items()]
     users += [(("migrations", number, "vm"), move.vm) for number, move in enumerate(parsed.migrations)]
+    for name, balancer in cluster.balancers.items():
+        users += [(("cluster", "balancers", name, "backends", n), vm) for n, vm in enumerate(balancer.backends)]
+    for name, spec in parsed.vms.items():
+        between = {} if spec.firewall is None else spec.firewall.between
+        users += [(("vms", name, "firewall", "between", vm), vm) for vm in between]
+        for vm, peer in between.items():
+            if len({name, vm, peer}) < 3:
+                yield ("vms", name, "firewall", "between", vm), "a firewall is between two others"
     for place, vm in users:
         if vm not in parsed.vms:
             yield place, f"there is no VM {vm!r}"
@@ -155,6 +171,14 @@ def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
     for name in parsed.cluster.hosts:
         if name not in hosts:
             yield ("cluster", "hosts", name), f"there is no end system {name!r}"
+    for name in parsed.cluster.balancers:
+        if not hosts.get(name):
+            yield ("cluster", "balancers", name), f"there is no end system {name!r} with an address"
+    for name, vm in parsed.vms.items():
+        for other, peer in () if vm.firewall is None else vm.firewall.between.items():
+            if peer not in parsed.vms and not hosts.get(peer):
+                place = ("vms", name, "firewall", "between", other)
+                yield place, f"there is no VM {peer!r}, and no end system of that name with an address"
     for name, flow in parsed.flows.items():
         if flow.host in parsed.vms:
             continue

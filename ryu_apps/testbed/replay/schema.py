@@ -6,7 +6,7 @@ import re
 from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ryu_apps.evb.config.schema import LoadBalancerSection, RelayText
 from ryu_apps.evb.policy.loader import MAX_ACL_RULES
@@ -66,6 +66,32 @@ class HypervisorSpec(Strict):
         return self.edge == "vepa" if self.request is None else self.request
 
 
+class BalancerSpec(Strict):
+    """A load balancer in hardware: an end system that hands TCP connections to VMs."""
+
+    port: Annotated[int, Field(ge=1, le=65535)]
+    backends: Annotated[list[str], Field(min_length=1)]
+
+
+class FirewallSpec(Strict):
+    """A firewall in a VM.
+
+    Attributes:
+        between: VM -> other end (an end system or a VM): pairs whose traffic is routed through it.
+        tcp, udp: ports that it lets through.
+    """
+
+    between: Annotated[dict[str, str], Field(min_length=1)]
+    tcp: list[Annotated[int, Field(ge=1, le=65535)]] = Field(default_factory=list)
+    udp: list[Annotated[int, Field(ge=1, le=65535)]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _lets_something_through(self) -> FirewallSpec:
+        if not self.tcp and not self.udp:
+            raise ValueError("tcp or udp was expected: a firewall that lets nothing through needs no VM")
+        return self
+
+
 class ClusterSpec(Strict):
     """Topology, and settings of the controller that differ from its defaults.
 
@@ -74,6 +100,7 @@ class ClusterSpec(Strict):
         parameters: of the topology, besides ``n`` and ``proxies``; a YAML file has none.
         hosts: addresses of end systems, where the topology has none or others.
         hypervisors: those that differ from a VEPA by agreement.
+        balancers: end systems that are load balancers in hardware.
         rules: ACL rules towards the VM of each VSI type in use, see ``filled_types``; None: as the types have them.
     """
 
@@ -84,6 +111,7 @@ class ClusterSpec(Strict):
     hosts: dict[str, Ip] = Field(default_factory=dict)
     hypervisors: dict[str, HypervisorSpec] = Field(default_factory=dict)
     load_balancers: dict[str, LoadBalancerSection] = Field(default_factory=dict)
+    balancers: dict[str, BalancerSpec] = Field(default_factory=dict)
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     policies: list[str] | None = None
     rules: Annotated[int, Field(ge=1, le=MAX_ACL_RULES)] | None = None
@@ -94,6 +122,7 @@ class VmSpec(Strict):
 
     Attributes:
         vlan: VID; None: a null VID is requested, and the bridge answers that of the VSI type.
+        firewall: it is one; None: it is none.
     """
 
     at: str
@@ -102,6 +131,7 @@ class VmSpec(Strict):
     type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]
     vlan: Annotated[int, Field(ge=1, le=4094)] | None = 100
+    firewall: FirewallSpec | None = None
 
 
 class FlowSpec(Strict):

@@ -23,3 +23,20 @@ def test_the_patience_of_three_bridges_has_the_bounds_of_the_configuration(patie
     result = CliRunner().invoke(demo, ["--cluster", "--page", "--patience", str(patience)])
     assert result.exit_code == 2
     assert "Invalid value for '--patience'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--paper", "modest", "--page"], "--paper excludes --page and --cluster"),
+        (["--paper", "larger", "--cluster"], "--paper excludes --page and --cluster"),
+        (["--nodes", "8"], "--nodes is of use with --paper alone"),
+        (["--paper", "modest", "--nodes", "33"], "the modest cluster has 8 to 32 nodes"),
+        (["--paper", "larger", "--nodes", "31"], "this larger cluster has 32 to 256 nodes"),
+        (["--paper", "huge"], "'modest', 'larger'"),
+    ],
+)
+def test_a_cluster_of_the_paper_has_its_sizes(options: list[str], told: str) -> None:
+    result = CliRunner().invoke(demo, options)
+    assert result.exit_code != 0
+    assert told in result.output

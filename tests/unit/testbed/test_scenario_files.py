@@ -87,6 +87,12 @@ def test_policies_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
         ("vms:", "cluster: {hypervisors: {hv1: {edge: evb}}}\nvms:", 3, "'vepa' or 'veb'"),
         ("vms:", "cluster: {hypervisors: {hv1: {reflective_relay: on}}}\nvms:", 3, "'agreed', 'always' or 'never'"),
         ("vms:", "cluster: {parameters: {n: 9}}\nvms:", 3, "n has an attribute of its own: cluster.n"),
+        ("vms:", "cluster: {balancers: {nms: {port: 80, backends: [vm9]}}}\nvms:", 3, "there is no VM 'vm9'"),
+        ("vms:", "cluster: {balancers: {lb: {port: 80, backends: [vm1]}}}\nvms:", 3, "there is no end system 'lb'"),
+        ("version: 2}", "version: 2, firewall: {between: {vm1: nms}, tcp: [80]}}", 4, "between two others"),
+        ("version: 2}", "version: 2, firewall: {between: {vm9: nms}, tcp: [80]}}", 4, "there is no VM 'vm9'"),
+        ("version: 2}", "version: 2, firewall: {between: {vm1: rt}, tcp: [80]}}", 4, "there is no VM 'rt'"),
+        ("version: 2}", "version: 2, firewall: {between: {vm1: nms}}}", 4, "tcp or udp was expected"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
@@ -96,3 +102,9 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, lin
     assert any(
         complaint.startswith(f"{path}:{line}:") and words in complaint for complaint in str(caught.value).splitlines()
     )
+
+
+def test_the_number_of_nodes_may_be_another_one(tmp_path: Path) -> None:
+    assert len(load_scenario(write(tmp_path, GOOD), 12).site.hypervisors) == 12
+    with pytest.raises(ScenarioError, match="2 to 128 hypervisors"):
+        load_scenario(write(tmp_path, GOOD), 129)

@@ -1,0 +1,79 @@
+"""Appliances of a scenario: firewalls in VMs and load balancers at hosts, and what has gone through each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from ryu_apps.testbed.harness.balancer_host import BalancerHost
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.vm import INTERFACE
+from ryu_apps.testbed.harness.vm_firewall import FirewallEnd, VmFirewall
+from ryu_apps.testbed.replay.report import ApplianceReport
+from ryu_apps.testbed.replay.schema import FirewallSpec, ScenarioFile
+
+
+class Appliances:
+    """The appliances of one run; its VMs are up."""
+
+    def __init__(self, file: ScenarioFile, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._firewalls = {
+            name: VmFirewall(cluster.vms[name], self._pairs(spec.firewall), _allowed(spec.firewall))
+            for name, spec in file.vms.items()
+            if spec.firewall is not None
+        }
+        self._balancers = {
+            name: BalancerHost(
+                cluster.hosts[name], spec.port, [cluster.vms[vm].ip for vm in spec.backends], cluster.folder
+            )
+            for name, spec in file.cluster.balancers.items()
+        }
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        """Start them all."""
+        appliances: list[VmFirewall | BalancerHost] = [*self._firewalls.values(), *self._balancers.values()]
+        for appliance in appliances:
+            self._running.callback(appliance.stop)
+            appliance.start()
+
+    def stop(self) -> None:
+        """Stop them all."""
+        self._running.close()
+
+    def report(self) -> tuple[ApplianceReport, ...]:
+        """Return what each has passed on."""
+        return (*self._of_firewalls(), *self._of_balancers())
+
+    def _of_firewalls(self) -> Iterator[ApplianceReport]:
+        for name, firewall in self._firewalls.items():
+            counts = firewall.counts()
+            failures = [f"{name} has routed nothing {way}" for way in ("there", "back") if not getattr(counts, way)]
+            if counts.bypassed:
+                failures.append(f"{counts.bypassed} packets have passed by {name}")
+            yield ApplianceReport(name, "firewall", counts._asdict(), tuple(failures))
+
+    def _of_balancers(self) -> Iterator[ApplianceReport]:
+        for name, balancer in self._balancers.items():
+            total = balancer.total()
+            failures = () if total else (f"{name} has handed on no connection",)
+            yield ApplianceReport(name, "balancer", {"connections": total}, failures)
+
+    def _pairs(self, spec: FirewallSpec) -> Iterator[tuple[FirewallEnd, FirewallEnd]]:
+        for vm, peer in spec.between.items():
+            yield self._end(vm), self._end(peer)
+
+    def _end(self, name: str) -> FirewallEnd:
+        if name in self._cluster.vms:
+            vm = self._cluster.vms[name]
+            return FirewallEnd(vm.namespace, INTERFACE, vm.ip)
+        host = self._cluster.hosts[name]
+        return FirewallEnd(host.namespace, host.interface, host.ip)
+
+
+def _allowed(spec: FirewallSpec) -> str:
+    """Match of nftables for the services that may be reached; either end may begin."""
+    services = [(protocol, port) for protocol in ("tcp", "udp") for port in getattr(spec, protocol)]
+    ports = ", ".join(f"{protocol} . {port}" for protocol, port in services)
+    return f"meta l4proto . th dport {{ {ports} }}"
