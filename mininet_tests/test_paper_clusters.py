@@ -91,6 +91,9 @@ def test_each_vswitch_is_shown_as_one(played: Played) -> None:
     where = {name: sorted(vsi["name"] for vsi in shown["vsis"]) for name, shown in played.vswitches.items()}
     # fw at hv4 and vm2 at hv3; vm3 at hv4 and vm4 at hv1.  The VEPA at hv6 has vm1, in no vSwitch.
     assert where == {"dvs1": ["hv3", "hv4"], "dvs2": ["hv1", "hv4"], "svs1": [], "svs2": []}
+    counted = played.vswitches["dvs1"]
+    assert counted["counted"] == 1 and counted["from_vm"]["passed"]["packets"] > 1000, "those of vm2"
+    assert counted["to_vm"]["passed"]["packets"] > 1000
     members = [member for shown in played.vswitches.values() for member in shown["members"]]
     assert all(member["ready"] for member in members)
     assert {uplink["link"] for member in members for uplink in member["uplinks"]} == {"up"}

@@ -33,6 +33,8 @@ add counter ip evbridge_ends bypassed
 add chain ip evbridge_ends seen {{ type filter hook prerouting priority raw; }}
 add rule ip evbridge_ends seen ip saddr {peer} ether saddr != {mac} counter name bypassed
 """
+#: An end of several pairs has one table; to add what is there is no mistake.
+_UNWATCH = "add table ip evbridge_ends\ndelete table ip evbridge_ends\n"
 _PACKETS = re.compile(r"packets (\d+)")
 
 
@@ -80,7 +82,7 @@ class VmFirewall:
         for pair in self._pairs:
             for end, peer in (pair, pair[::-1]):
                 end.namespace.ip(f"route del {peer.ip}/32 via {self._vm.ip} dev {end.interface}")
-                end.namespace.run("nft", "destroy", "table", "ip", "evbridge_ends")
+                end.namespace.run("nft", "-f", "-", stdin=_UNWATCH)
 
     def counts(self) -> FirewallCounts:
         """Return what it has counted so far."""
