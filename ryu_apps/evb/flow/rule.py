@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 #: Registers of Open vSwitch: bits that accompany a frame through the tables.  ``xxreg1`` is ``reg4`` to ``reg7``.
@@ -207,6 +208,7 @@ class Bits(NamedTuple):
 _NARROW = {"vlan_vid": 12, "vlan_pcp": 3, "ip_frag": 2, "ip_dscp": 6, "tcp_flags": 12}
 
 
+@cache
 def whole(name: str) -> Bits:
     """All bits of a field."""
     return Bits(name, 0, _NARROW.get(name, 8 * FIELD_SIZES[name]))

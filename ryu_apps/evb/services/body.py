@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from ryu_apps.evb.flow.rule import CookieMask, Meter, Rule, RuleBlock
 from ryu_apps.evb.flow.rule_parts import RulePart
@@ -95,6 +96,7 @@ def gate_meter(vsi_type: VsiType, binding: VsiBinding) -> int | None:
     return next((meter for service in had if (meter := service.gate_meter(vsi_type, binding)) is not None), None)
 
 
+@kept_by_type
 def minimum_of(vsi_type: VsiType) -> Minimum:
     """The rates that are reserved for one VSI of a type."""
     reserved = [service.minimum(vsi_type) for service in _services_of(vsi_type)[0]]
@@ -110,12 +112,32 @@ def multicast_of(vsi_type: VsiType, bindings: Iterable[Binding]) -> MulticastPol
     return None if any(binding.mac is None for binding in bindings) else multicast
 
 
-def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
+class Shape(NamedTuple):
+    """Shape of a VSI: its room depends on this and its type alone.
+
+    Attributes:
+        addresses: (VID, MAC) pairs.
+        vids: different VIDs.
+        whole_vid: it owns a whole VID, so it is not snooped.
+    """
+
+    addresses: int
+    vids: int
+    whole_vid: bool
+
+
+def shape_of(bindings: tuple[Binding, ...]) -> Shape:
+    """Return the shape of a VSI."""
+    vids = {binding.vid for binding in bindings}
+    return Shape(len(bindings), len(vids), any(binding.mac is None for binding in bindings))
+
+
+def room_for(vsi_type: VsiType, shape: Shape) -> Room:
     """The rules that the group memberships of a VSI may come to."""
-    multicast = multicast_of(vsi_type, bindings)
-    if multicast is None:
+    multicast: MulticastPolicy | None = vsi_type.service(MULTICAST.name)
+    if multicast is None or shape.whole_vid:
         return Room(Counter(), Counter())
-    return room_for_groups(multicast, len(bindings), len({binding.vid for binding in bindings}))
+    return room_for_groups(multicast, shape.addresses, shape.vids)
 
 
 def _services_of(vsi_type: VsiType, profile: Profile = Profile.OPEN_VSWITCH) -> tuple[tuple[Service, ...], Route]:
@@ -135,8 +157,12 @@ def _served(vsi_type: VsiType, profile: Profile) -> tuple[tuple[Service, ...], R
 
 def counters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]:
     """The meters that the rules of one VSI count with."""
-    had = [service for service in SERVICES if service.serves(vsi_type)]
-    return tuple(meter for service in had for meter in service.counters(vsi_type, binding))
+    return tuple(meter for service in _serving(vsi_type) for meter in service.counters(vsi_type, binding))
+
+
+@kept_by_type
+def _serving(vsi_type: VsiType) -> tuple[Service, ...]:
+    return tuple(service for service in SERVICES if service.serves(vsi_type))
 
 
 def state_capacity(vsi_type: VsiType) -> int:

@@ -15,6 +15,7 @@ Nothing here follows a VM that moves: its peers repeat what was under way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import ClassVar
 
 from ryu_apps.evb.flow.rule import (
@@ -73,9 +74,15 @@ def _seen(names: tuple[str, ...]) -> Iterator[Action]:
         yield from (StackPush(whole(name)), StackPop(whole(name)))
 
 
+@cache
+def _same_packet(eth_type: int) -> tuple[LearnSpec, ...]:
+    """Return the fields that later fragments share with the first one."""
+    same = ["vlan_vid", *_ENDS[eth_type], *(["ip_proto"] if eth_type == IPV4 else [])]
+    return LearnSpec(whole("eth_type"), eth_type), *(LearnSpec(whole(name), whole(name)) for name in same)
+
+
 def _note(binding: VsiBinding, direction: Direction, eth_type: int, route: Route) -> Learn:
     """Learn action for a first fragment that passes."""
-    same = ["vlan_vid", *_ENDS[eth_type], *(["ip_proto"] if eth_type == IPV4 else [])]
     return Learn(
         table=Table.FRAGMENTS,
         priority=Priority.EXACT,
@@ -88,8 +95,7 @@ def _note(binding: VsiBinding, direction: Direction, eth_type: int, route: Route
         match=(
             of_vsi(binding),
             in_direction(direction),
-            LearnSpec(whole("eth_type"), eth_type),
-            *(LearnSpec(whole(name), whole(name)) for name in same),
+            *_same_packet(eth_type),
         ),
         # The rule that has judged the first one has judged all.
         writes=(LearnSpec(BEGUN, 1), *([LearnSpec(whole("reg1"), whole("reg1"))] if route.counts_per_rule else [])),

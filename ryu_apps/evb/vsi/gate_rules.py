@@ -23,6 +23,7 @@ class GateRules:
         self._fabric = fabric
         self._wiring = wiring
         self._set_members = set_members
+        self._groups: dict[int, list[tuple[OutputGroup, bool, list[int]]]] = {}
 
     def of(
         self, owner: Attachment | None, program: Installation | None, interface: Interface | None
@@ -44,22 +45,31 @@ class GateRules:
             rule = group_gate(interface, binding, program.epoch)
             local[rule.key] = rule
         gates = {home: local} | self._remote(home, binding, snooped)
+        if not self._set_members.any:
+            return gates
         return {dpid: self._with_members(dpid, program, gate) for dpid, gate in gates.items()}
 
     def _remote(self, home: int, binding: VsiBinding, snooped: bool) -> dict[int, RuleSet]:
         """Return the gate at each other switch; also without stations: frames for the VSI come in at any host port."""
         # Switches that forward alike have one set of rules together: else a VSI costs as many sets as switches.
-        composed: dict[tuple[OutputGroup, bool], RuleSet] = {}
         gates: dict[int, RuleSet] = {}
-        for dpid in self._wiring.others(home):
-            output, copies = towards(self._wiring, dpid, home), snooped and self._fabric.switches[dpid].extended
-            if (output, copies) not in composed:
-                gate = composed[output, copies] = remote_gate(output, binding)
-                if copies:
-                    rule = remote_group_gate(binding)
-                    gate[rule.key] = rule
-            gates[dpid] = composed[output, copies]
+        for output, extended, dpids in self._alike(home):
+            gate = remote_gate(output, binding)
+            if snooped and extended:
+                rule = remote_group_gate(binding)
+                gate[rule.key] = rule
+            gates.update(dict.fromkeys(dpids, gate))
         return gates
+
+    def _alike(self, home: int) -> list[tuple[OutputGroup, bool, list[int]]]:
+        """Return the other switches, grouped by their output towards a switch; routes change groups, no rules."""
+        if home not in self._groups:
+            groups: dict[tuple[OutputGroup, bool], list[int]] = {}
+            for dpid in self._wiring.others(home):
+                output = towards(self._wiring, dpid, home)
+                groups.setdefault((output, self._fabric.switches[dpid].extended), []).append(dpid)
+            self._groups[home] = [(*alike, dpids) for alike, dpids in groups.items()]
+        return self._groups[home]
 
     def _with_members(self, dpid: int, program: Installation, gate: RuleSet) -> RuleSet:
         members = self._set_members.rules(dpid, program)

@@ -8,10 +8,12 @@ from functools import lru_cache
 
 from ryu_apps.evb.flow.rule import Rule, RuleBlock
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.services.body import counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
+from ryu_apps.evb.policy.kept import kept_by_type
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.services.body import Shape, counters_of_vsi, learnt_capacity, meters_of_vsi, room_for, shape_of
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.evb.vsi.installation import Installation
-from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Demand, SwitchResource, in_tables
+from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Amounts, Demand, SwitchResource, in_tables
 
 #: Rules of the gate on the VSI's own switch for each (VID, MAC), by table: one in, one out, and two to flood at the
 #: most (those of a VID, and of a page, are shared).  On every other switch it is one.
@@ -35,23 +37,39 @@ def of_vsi(
 ) -> list[Demand]:
     """Return the demands for one VSI at a switch and on all others; ``own``: the rules of its body."""
     vsi_type, binding = program.vsi_type, program.binding
-    pairs = len(binding.bindings)
-    groups = group_room(vsi_type, binding.bindings)
-    rules = Counter[int](rule.table for rule in own)
+    shape, tables = shape_of(binding.bindings), tuple(rule.table for rule in own)
+    # Not counted anew for each of thousands of VSIs of a type.
+    meters = len(meters_of_vsi(vsi_type, binding)) + len(counters_of_vsi(vsi_type, binding))
+    here, elsewhere = _amounts(
+        vsi_type, profile, shape, tables, len(binding.priorities), bool(binding.vsi_port), meters
+    )
+    owner = "vsi", binding.vsi_index
+    return [Demand(dpid, owner, here), *(Demand(other, owner, elsewhere) for other in others)]
+
+
+@kept_by_type
+def _amounts(
+    vsi_type: VsiType,
+    profile: Profile,
+    shape: Shape,
+    own: tuple[int, ...],
+    priorities: int,
+    vsi_port: bool,
+    meters: int,
+) -> tuple[Amounts, Amounts]:
+    """Return the amounts for one VSI at its switch and on any other; ``own``: the tables of the rules of its body."""
+    groups = room_for(vsi_type, shape)
+    rules = Counter[int](own)
     gate = GATE_TABLES if profile is Profile.OPEN_VSWITCH else _PLAIN_GATE_TABLES
-    rules += _each(gate, pairs) + learnt_capacity(vsi_type) + groups.here
+    rules += _each(gate, shape.addresses) + learnt_capacity(vsi_type) + groups.here
     # A default priority takes another rule of the gate.
-    rules[Table.INGRESS] += len(binding.priorities)
-    if binding.vsi_port:
+    rules[Table.INGRESS] += priorities
+    if vsi_port:
         rules += Counter(_VSI_PORT_TABLES)
     here = in_tables(rules)
-    here[METERS] = len(meters_of_vsi(vsi_type, binding)) + len(counters_of_vsi(vsi_type, binding))
-    if binding.vsi_port:
-        here[METERS] += 2
-        here[GROUPS] += 2
-    owner = "vsi", binding.vsi_index
-    elsewhere = in_tables(_each(_REMOTE_TABLES, pairs) + groups.elsewhere)
-    return [Demand(dpid, owner, +here), *(Demand(other, owner, elsewhere) for other in others)]
+    here[METERS] = meters + (2 if vsi_port else 0)
+    here[GROUPS] = 2 if vsi_port else 0
+    return +here, in_tables(_each(_REMOTE_TABLES, shape.addresses) + groups.elsewhere)
 
 
 def _each(tables: Iterable[int], count: int) -> Counter[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -19,8 +19,11 @@ from ryu_apps.evb.vsi.bandwidth import BandwidthReservations
 Owner = tuple[str, int]
 
 
-class ResourceKind(Enum):
-    """Kinds of what is reserved; the value is its name in reasons and in REST."""
+class ResourceKind(StrEnum):
+    """Kinds of what is reserved; the value is its name in reasons and in REST.
+
+    Strings: amounts of resources are counted for each VSI and switch, and an enumeration is hashed in Python.
+    """
 
     RULES = "rules"
     TABLE = "table"

@@ -41,6 +41,11 @@ class SetMembers:
         self._active: dict[Vsi, None] = {}
         self._reserved: dict[Installation, frozenset[int]] = {}
 
+    @property
+    def any(self) -> bool:
+        """True if a switch has users of a set."""
+        return any(self._users.values())
+
     def moved(self, vsi: Vsi, active: bool) -> None:
         """Note that a VSI has a gate, anywhere, or has none any more."""
         if active:
@@ -115,7 +120,8 @@ class SetMembers:
     def demands(self, dpid: int, others: Iterable[int], program: Installation) -> Iterator[Demand]:
         """Yield the demands for a program at a switch: for itself as a member, and for all members that it names."""
         new = self._missing(dpid, program)
-        for there in (dpid, *others):
+        # Without sets nothing is reserved for members, and of earlier ones nothing is left.
+        for there in (dpid, *others) if new or self.any else ():
             yield _demand(there, program, self._tests(there) | (new if there == dpid else frozenset()))
         if new:
             for member, dpids in self._reserved.items():
