@@ -7,7 +7,7 @@
 #   make demo-cluster    the same with three bridges and three servers of their store; the leader is killed meanwhile
 #   make test            all tests;       make PYTHON=python3.12 test   under another interpreter
 #   make test-hypervisor     `virsh migrate` between unmodified libvirt, lldpad and QEMU, under software emulation
-#   make test-page       the live page in a browser
+#   make test-page       the live page and the manual in a browser
 #   make test-kernel     the demo on the kernel's datapath, in a guest under software emulation
 #   make lint            style, types and who may import whom
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
@@ -95,8 +95,8 @@ test-clusters:
 	@echo "Testing: $(CLUSTERS), $(CLUSTERS_AT_ONCE) clusters at a time"
 	@$(PYTEST) -n $(CLUSTERS_AT_ONCE) $(CLUSTERS)
 
-# The live page in Debian's Chromium.
-test-page: network-debs page-debs $(VENV)/page.stamp
+# The live page and the manual in Debian's Chromium.
+test-page: network-debs page-debs $(VENV)/page.stamp $(VENV)/docs.stamp
 	@echo "Testing: $(PAGE)"
 	@$(PYTEST) $(PAGE)
 

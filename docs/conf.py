@@ -11,8 +11,10 @@ author = "the evbridge authors"
 copyright = author
 version = release = installed_version("evbridge")
 
-extensions = ["events", "machines", "matrix", "records", "rooms", "worksheets"]
+extensions = ["contents", "events", "machines", "matrix", "records", "rooms", "worksheets"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_theme_options = {"description": "Network policies, installed before the VM arrives", "page_width": "64em"}
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
 nitpicky = True

@@ -132,7 +132,7 @@ def _show_page(output: Path, port: int, console: Console) -> None:
     from ryu_apps.testbed.replay.shuttle import shuttle
 
     scenario = load(_SHIPPED / f"{WATCHED}.yaml")
-    with errors_in_a_line(output / "logs"):
+    with errors_in_a_line(None):
         listener = listen(port)
     private_namespaces()
 

@@ -58,7 +58,7 @@ def check(number: str, record: Path | None, solutions: bool) -> None:
     from ryu_apps.testbed.lab.worksheets import WORKSHEETS
 
     place = _record(record)
-    with errors_in_a_line(place.parent):
+    with errors_in_a_line(None):
         notebook = read_notebook(place)
     worksheet = WORKSHEETS[number]
     for line in solution_lines(worksheet, notebook) if solutions else check_lines(worksheet, notebook):
@@ -82,7 +82,7 @@ def _lab(hypervisors: int, output: Path, port: int | None) -> int:
     from ryu_apps.testbed.harness.port_relay import listen
 
     logs = output / "logs"
-    with errors_in_a_line(logs):
+    with errors_in_a_line(None):
         listener = None if port is None else listen(port)
     private_namespaces()
     from ryu_apps.testbed.harness.controller import REST_PORT

@@ -84,9 +84,10 @@ def matrix(
     target.mkdir(parents=True, exist_ok=True)
     cases = all_cases(sizes or SIZES, suspensions or SUSPENSIONS, rounds, patterns)
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
-    with errors_in_a_line(target / "logs"):
+    with errors_in_a_line(None):
         recorded = read_record(against or SHOWN)
         record = open_record(target / "matrix.json")
+    with errors_in_a_line(target / "logs"):
         wanted = [case for case in cases if not services or case.workload.service in services]
         _measure([case for case in wanted if case.key not in record.keys], record, target, console)
     _show(record, target, console)

@@ -104,6 +104,8 @@ def test_something_else_is_no_record(tmp_path: Path, text: str, words: str) -> N
         read_notebook(tmp_path / RECORD)
     done = CliRunner().invoke(lab, ["check", "1", str(tmp_path)])
     assert done.exit_code == 1 and words in done.output
+    # Nothing was started, so there are no logs to look at.
+    assert "logs:" not in done.output
 
 
 def test_the_checker_reads_a_record(tmp_path: Path) -> None:
