@@ -56,7 +56,7 @@ from ryu_apps.metrics.cluster import ClusterMetrics
 from ryu_apps.metrics.pods import PodMetrics
 from ryu_apps.observers import Observers
 from ryu_apps.pod_client import PodClient
-from ryu_apps.pod_link import PodEffect, PodLink
+from ryu_apps.pod_link.link import PodEffect, PodLink
 from ryu_apps.process.heap import freeze_gc, reclaim, set_aside, uncollected
 from ryu_apps.process.interrupts import ENDING, end_at_once
 from ryu_apps.process.signals import end_upon, on_signals

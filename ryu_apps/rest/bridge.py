@@ -17,6 +17,7 @@ from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Event
+from ryu_apps.evb.pods.request_to_shut import RequestToShut
 from ryu_apps.evb.pods.status import PodStatus
 from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.metrics.exposition import Exposition
@@ -64,8 +65,8 @@ class Pods(Protocol):
     def status(self) -> PodStatus:
         """This pod, and what it knows of others."""
 
-    def hand_over(self, vsi: str, pod: str, generation: int) -> bool:
-        """Take a VSI off for another pod; returns False if this one has claimed it later."""
+    def hand_over(self, vsi: str, pod: str, generation: int) -> RequestToShut:
+        """Take a VSI off for another pod that has claimed it."""
 
 
 class Bridge(Protocol):

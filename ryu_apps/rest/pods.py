@@ -76,20 +76,21 @@ def hand_over(bridge: Bridge, now: float, vsi: str, body: Claimed) -> Later[Hand
     The answer comes when all switches have confirmed, and when a restart would not open it again.
 
     Raises:
-        RestError: 404, there are no pods, or no such pod; 409, this pod has claimed the VSI later; 503, a switch that
-            may have its gate is not connected.
+        RestError: 404, there are no pods, or no such pod; 409, that pod has not claimed the VSI, or not last; 503, a
+            switch that may have its gate is not connected.
     """
     link = bridge.pods
     if link is None or body.pod not in link.status().peers:
         raise RestError(404, f"no pod {body.pod!r} among the peers of the configuration")
-    if not link.hand_over(vsi, body.pod, body.generation):
-        raise RestError(409, f"VSI {vsi} was claimed by this pod since")
+    request = link.hand_over(vsi, body.pod, body.generation)
     pods = bridge.queries.pods
 
     def ready() -> bool:
-        return pods.is_shut(vsi) or pods.is_doubtful(vsi)
+        return request.refused or (request.decided and (pods.is_shut(vsi) or pods.is_doubtful(vsi)))
 
     def answer(later: float) -> HandedOverJson:
+        if request.refused:
+            raise RestError(409, f"VSI {vsi} is not claimed by pod {body.pod}, or was claimed since")
         if not pods.is_shut(vsi):
             raise RestError(503, f"VSI {vsi}: a switch that may have its gate is not connected")
         return {"vsi": vsi, "shut": True}

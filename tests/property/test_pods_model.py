@@ -6,12 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.pod_link.holdings import ABANDONED
 from tests.worlds.bridge import HV1, HV3, PortId, Vm
 from tests.worlds.pods import PodWorld, two_pods
 
 VM = Vm(1)
 MODES = {"announce": VdpMode.PREASSOCIATE_RR, "associate": VdpMode.ASSOCIATE, "leave": VdpMode.DEASSOCIATE}
-ACTIONS = (*MODES, "associate", "stop", "go on", "cut off", "heal", "lose answers", "hear", "look", "restart")
+FAULTS = ("stop", "go on", "cut off", "heal", "lose answers", "hear", "look", "wait", "restart")
+ACTIONS = (*MODES, "move", "move", *FAULTS)
 Step = tuple[int, PortId, str]
 STEPS = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([HV1, HV3]), st.sampled_from(ACTIONS)), max_size=40)
 
@@ -28,9 +30,19 @@ def act(pod: PodWorld, port: PortId, action: str) -> None:
             pod.answers_lost = pod.view.lost = action == "lose answers"
         case "look":
             pod.look(1)
+        case "wait":
+            pod.look(1)
+            for _ in range(int(ABANDONED)):
+                pod.advance(1.0)
+                if pod.has_gate(VM):
+                    pod.ask(port, VM, VdpMode.ASSOCIATE)
+            pod.look(1)
         case "restart":
             pod.waiting.clear()
             pod.restart_pod()
+        case "move":
+            for mode in (VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
+                pod.ask(port, VM, mode)
         case _:
             pod.ask(port, VM, MODES[action])
 

@@ -12,8 +12,9 @@ from ryu_apps.evb.generation import Life
 from ryu_apps.evb.pods.directory import Ended, Found
 from ryu_apps.evb.pods.owner import Owner
 from ryu_apps.evb.pods.state_document import VsiState, read
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.pod_client import UnreachableError
-from ryu_apps.pod_link import PodLink
+from ryu_apps.pod_link.link import PodLink
 from tests.worlds.bridge import POLICIES, PolicySet, Vm, World, two_switches
 from tests.worlds.directory_model import DirectoryModel
 from tests.worlds.rest import RestWorld
@@ -109,6 +110,7 @@ class PodWorld(RestWorld):
     Attributes:
         reached: requests to it are answered; ``answers_lost``: they are carried out, and the answer is lost.
         stopped: calls wait in ``waiting`` until :meth:`go_on`.
+        confirming_after: pauses of requests after which switches that are held confirm; None: never.
     """
 
     alone: bool = False
@@ -120,6 +122,7 @@ class PodWorld(RestWorld):
     answers_lost: bool = False
     stopped: bool = False
     waiting: list[Callable[[], None]] = field(default_factory=list)
+    confirming_after: int | None = None
 
     def __post_init__(self) -> None:
         self.life = Life(1, True, {})
@@ -143,6 +146,11 @@ class PodWorld(RestWorld):
             self.waiting.append(lambda: function(*arguments))
         else:
             function(*arguments)
+
+    def _pause(self, seconds: float) -> None:
+        RestWorld._pause(self, seconds)
+        if self.confirming_after is not None and self.pauses >= self.confirming_after:
+            self.release()
 
     def go_on(self) -> None:
         """Make the calls that wait."""
@@ -208,11 +216,15 @@ class _Asker:
         return response
 
 
-def two_pods(rule: str = "refuse", policies: PolicySet = POLICIES) -> tuple[DirectoryModel, PodWorld, PodWorld]:
+def two_pods(
+    rule: str = "refuse", policies: PolicySet = POLICIES, fabric: Fabric | None = None
+) -> tuple[DirectoryModel, PodWorld, PodWorld]:
     """A directory, and two pods whose switches are connected."""
     model = DirectoryModel()
     worlds = {
-        name: PodWorld(fabric=two_switches(), policies=policies, name=name, view=PodView(model, name), rule=rule)
+        name: PodWorld(
+            fabric=fabric or two_switches(), policies=policies, name=name, view=PodView(model, name), rule=rule
+        )
         for name in NAMES
     }
     for world in worlds.values():

@@ -1,8 +1,9 @@
 """The claim of a VSI by a pod, as a table: from an Associate that would open a gate to the permission to do so.
 
 The directory orders the claims of all pods, so the newest Associate wins.  The pod that had the VSI shuts its gate
-before the new one opens its own.  If that pod cannot be reached, it may still forward for the VM: the operator's rule
-decides (``on_unreachable``).
+before the new one opens its own, and only then is the claim *firm*.  Behind one that is not, whichever pod has written
+it, the former pods are asked again.  If one of them cannot be reached, it may still forward for the VM: the operator's
+rule decides (``on_unreachable``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from ryu_apps.evb.pods.owner import Owner, following
+from ryu_apps.evb.pods.owner import Owner, following, formers, returned
 from ryu_apps.evb.protocol.table import DocumentedRow, TransitionTable
 
 #: Look-ups of one claim: with more, other pods claim the VSI all the time.
@@ -36,7 +37,7 @@ class ClaimState(Enum):
     CLAIMING = "claiming"
     """The claim was written; the directory has not answered."""
     SHUTTING = "shutting"
-    """The pod that had the VSI was asked to shut its gate."""
+    """A pod that may have its gate open was asked to shut it."""
     TAKING = "taking"
     """That pod has not answered; the claim was made firm, and the directory has not answered."""
     CLEARED = "cleared"
@@ -49,6 +50,7 @@ class ClaimInput(Enum):
     """Answers of the directory and of the other pod."""
 
     OWN = "this pod has it"
+    OWN_IN_DOUBT = "this pod has claimed it, and another one may have its gate open"
     FREE = "no pod has it"
     ELSEWHERE = "another pod has it"
     UNANNOUNCED = "another pod has it, and no Pre-Associate has announced the move"
@@ -59,6 +61,7 @@ class ClaimInput(Enum):
     SILENT = "the directory does not answer"
     EXHAUSTED = "overtaken or not answered too often"
     SHUT = "the gate is shut"
+    SHUT_BY_ONE = "the gate is shut, and a further pod may have its own open"
     SUPERSEDED = "the VSI was claimed again"
     UNREACHABLE = "no answer: refuse"
     UNREACHABLE_TAKE = "no answer: take"
@@ -88,7 +91,7 @@ class WriteClaim:
 
 @dataclass(frozen=True, slots=True)
 class AskToShut:
-    """Ask the pod that had the VSI to shut its gate."""
+    """Ask a pod that may have its gate open to shut it."""
 
     pod: str
     generation: int
@@ -99,12 +102,12 @@ class Clear:
     """Let the gate open.
 
     Attributes:
-        before: pod that had the VSI; empty: none, or this one.
-        taken: that pod did not answer.
+        former: pods that had the VSI, or were about to have it, the latest one last; empty: none, or this one.
+        taken: one of them did not answer.
     """
 
     owner: Owner
-    before: str = ""
+    former: tuple[str, ...] = ()
     taken: bool = False
 
 
@@ -131,7 +134,14 @@ class Release:
     owner: Owner
 
 
-ClaimOutput = LookUp | WriteClaim | AskToShut | Clear | Refuse | GiveBack | Release
+@dataclass(frozen=True, slots=True)
+class MakeFirm:
+    """Write that no other gate is open; the generation stays."""
+
+    owner: Owner
+
+
+ClaimOutput = LookUp | WriteClaim | AskToShut | Clear | Refuse | GiveBack | Release | MakeFirm
 
 
 class Claim:
@@ -162,9 +172,10 @@ class Claim:
         self._rule = rule
         self._milliseconds = milliseconds
         self._attempts = 1
-        self._before: Owner | None = None
         self._first: int | None = None
         self._claimed: Owner | None = None
+        self._former: tuple[str, ...] = ()
+        self._asked = 0
 
     def begin(self) -> list[ClaimOutput]:
         """Return what to do first."""
@@ -182,7 +193,7 @@ class Claim:
         if owner is None:
             return self._feed(ClaimInput.FREE, owner)
         if owner.pod == self._pod:
-            return self._feed(ClaimInput.OWN, owner)
+            return self._feed(ClaimInput.OWN if owner.firm else ClaimInput.OWN_IN_DOUBT, owner)
         return self._feed(ClaimInput.ELSEWHERE if self._may_take(owner) else ClaimInput.UNANNOUNCED, owner)
 
     def _may_take(self, owner: Owner) -> bool:
@@ -191,7 +202,7 @@ class Claim:
 
     @property
     def _confirmation(self) -> ClaimInput:
-        return ClaimInput.CONFIRMED if self._before is None else ClaimInput.CONFIRMED_FROM
+        return ClaimInput.CONFIRMED_FROM if self._former else ClaimInput.CONFIRMED
 
     def written(self, given: ClaimInput) -> list[ClaimOutput]:
         """The directory has answered the claim: ``CONFIRMED``, ``OVERTAKEN`` or ``SILENT``."""
@@ -204,7 +215,9 @@ class Claim:
         return self._feed(self._tried(ClaimInput.SILENT), None)
 
     def shut(self, given: ClaimInput) -> list[ClaimOutput]:
-        """The other pod has answered: ``SHUT`` or ``SUPERSEDED``; or not: ``UNREACHABLE``."""
+        """A pod has answered: ``SHUT`` or ``SUPERSEDED``; or not: ``UNREACHABLE``."""
+        if given is ClaimInput.SHUT and self._asked < len(self._former):
+            given = ClaimInput.SHUT_BY_ONE
         if given is ClaimInput.UNREACHABLE and self._rule is OnUnreachable.TAKE and not self.called_off:
             given = ClaimInput.UNREACHABLE_TAKE
         return self._feed(given, None)
@@ -225,8 +238,8 @@ class Claim:
     def _write(self, owner: Owner | None, now: float) -> list[ClaimOutput]:
         """claim it"""
         expected = 0 if owner is None else owner.generation
-        self._before = owner
-        self._claimed = Owner(self._pod, self._life, following(expected, self._milliseconds))
+        self._former, self._asked = formers(owner, self._pod), 0
+        self._claimed = Owner(self._pod, self._life, following(expected, self._milliseconds), self._former)
         return [WriteClaim(self._claimed, expected)]
 
     def _keep(self, owner: Owner | None, now: float) -> list[ClaimOutput]:
@@ -235,10 +248,10 @@ class Claim:
         return [Clear(owner)]
 
     def _ask(self, owner: Owner | None, now: float) -> list[ClaimOutput]:
-        """ask that pod to shut its gate"""
+        """ask the former pod to shut its gate"""
         assert self._claimed is not None
-        assert self._before is not None
-        return [AskToShut(self._before.pod, self._claimed.generation)]
+        self._asked += 1
+        return [AskToShut(self._former[self._asked - 1], self._claimed.generation)]
 
     def _clear(self, owner: Owner | None, now: float) -> list[ClaimOutput]:
         """let the gate open; if that is not wanted any more, release the VSI"""
@@ -248,13 +261,15 @@ class Claim:
         assert self._claimed is not None
         if self.called_off:
             return [Release(self._claimed)]
-        return [Clear(self._claimed, self._before.pod if self._before else "", taken)]
+        firm = self._claimed._replace(former=())
+        made: list[ClaimOutput] = [] if self._claimed.firm else [MakeFirm(firm)]
+        return [Clear(firm, self._former, taken), *made]
 
     def _firm(self, owner: Owner | None, now: float) -> list[ClaimOutput]:
         """make the claim firm"""
         assert self._claimed is not None
         expected = self._claimed.generation
-        self._claimed = self._claimed._replace(generation=expected + 1, firm=True)
+        self._claimed = self._claimed._replace(generation=expected + 1, former=())
         return [WriteClaim(self._claimed, expected)]
 
     def _take(self, owner: Owner | None, now: float) -> list[ClaimOutput]:
@@ -276,7 +291,7 @@ class Claim:
 
     def _return(self, owner: Owner | None, now: float) -> list[ClaimOutput]:
         """refuse, and write the former owner again"""
-        return [*self._returned(), *self._refused(Refusal.UNREACHABLE, self._before.pod if self._before else "")]
+        return [*self._returned(), *self._refused(Refusal.UNREACHABLE, self._former[self._asked - 1])]
 
     def _end(self, owner: Owner | None, now: float) -> list[ClaimOutput]:
         """nothing"""
@@ -286,9 +301,8 @@ class Claim:
         """Undo a claim, which may be there."""
         if self._claimed is None:
             return []
-        if self._before is None:
-            return [Release(self._claimed)]
-        return [GiveBack(self._claimed, self._before._replace(generation=self._claimed.generation + 1, firm=False))]
+        owner = returned(self._claimed._replace(former=self._former))
+        return [Release(self._claimed) if owner is None else GiveBack(self._claimed, owner)]
 
     def _refused(self, reason: Refusal, pod: str = "") -> list[ClaimOutput]:
         return [] if self.called_off else [Refuse(reason, pod)]
@@ -301,6 +315,7 @@ Claim.TABLE = TransitionTable(
     "claim of a VSI",
     {
         (_S.LOOKING_UP, _I.OWN): (_C._keep, _S.CLEARED),
+        (_S.LOOKING_UP, _I.OWN_IN_DOUBT): (_C._write, _S.CLAIMING),
         (_S.LOOKING_UP, _I.FREE): (_C._write, _S.CLAIMING),
         (_S.LOOKING_UP, _I.ELSEWHERE): (_C._write, _S.CLAIMING),
         (_S.LOOKING_UP, _I.UNANNOUNCED): (_C._contest, _S.ENDED),
@@ -315,6 +330,7 @@ Claim.TABLE = TransitionTable(
         (_S.CLAIMING, _I.SILENT): (_C._look_up, _S.LOOKING_UP),
         (_S.CLAIMING, _I.EXHAUSTED): (_C._no_directory, _S.ENDED),
         (_S.SHUTTING, _I.SHUT): (_C._clear, _S.CLEARED),
+        (_S.SHUTTING, _I.SHUT_BY_ONE): (_C._ask, _S.SHUTTING),
         (_S.SHUTTING, _I.SUPERSEDED): (_C._lose, _S.ENDED),
         (_S.SHUTTING, _I.UNREACHABLE): (_C._return, _S.ENDED),
         (_S.SHUTTING, _I.UNREACHABLE_TAKE): (_C._firm, _S.TAKING),

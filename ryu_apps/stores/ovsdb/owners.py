@@ -61,7 +61,7 @@ class OwnRows(Idl):
     def __init__(self, remotes: Sequence[str], pod: str) -> None:
         install()
         helper = SchemaHelper(location=str(SCHEMA))
-        helper.register_columns("Owner", ["vsi", "pod", "life", "generation", "firm"])
+        helper.register_columns("Owner", ["vsi", "pod", "life", "generation", "former"])
         super().__init__(",".join(remotes), helper, leader_only=True)
         self._session.reconnect.set_probe_interval(_PROBE)
         self._session.reconnect.set_backoff(*_BACKOFF)
@@ -80,7 +80,7 @@ class OwnRows(Idl):
     def owners(self) -> dict[str, Owner]:
         """VSI -> owner, of the rows that name the pod."""
         return {
-            row.vsi: Owner(row.pod, int(row.life), int(row.generation), bool(row.firm))
+            row.vsi: Owner(row.pod, int(row.life), int(row.generation), tuple(row.former.split()))
             for row in self.tables["Owner"].rows.values()
         }
 
@@ -115,14 +115,14 @@ def raise_life(pod: str, life: int) -> list[Operation]:
 
 def select_owner(vsi: str) -> list[Operation]:
     """Read the owner of a VSI."""
-    columns = ["pod", "life", "generation", "firm"]
+    columns = ["pod", "life", "generation", "former"]
     return [{"op": "select", "table": "Owner", "where": [["vsi", "==", vsi]], "columns": columns}]
 
 
 def owner_in(results: list[dict[str, Any]]) -> Owner | None:
     """The owner that :func:`select_owner` has read."""
     for row in results[0].get("rows", ()):
-        return Owner(str(row["pod"]), int(row["life"]), int(row["generation"]), bool(row["firm"]))
+        return Owner(str(row["pod"]), int(row["life"]), int(row["generation"]), tuple(row["former"].split()))
     return None
 
 
@@ -132,7 +132,7 @@ def write_owner(vsi: str, owner: Owner, expected: int) -> list[Operation]:
 
 
 def _exchange(vsi: str, owner: Owner, expected: int) -> list[Operation]:
-    row = owner._asdict()
+    row = _row(owner)
     if not expected:
         # The index over VSIs refuses a second one.
         return [{"op": "insert", "table": "Owner", "row": {"vsi": vsi, **row}}]
@@ -141,10 +141,15 @@ def _exchange(vsi: str, owner: Owner, expected: int) -> list[Operation]:
     return [awaited, {"op": "update", "table": "Owner", "where": where, "row": row}]
 
 
+def _row(owner: Owner) -> dict[str, object]:
+    # Sets of a database have no order; names of pods have no spaces.
+    return {**owner._asdict(), "former": " ".join(owner.former)}
+
+
 def return_owner(vsi: str, claimed: Owner, owner: Owner) -> list[Operation]:
     """Write an owner in the place of a claim that may be there."""
     where = _claimed(vsi, claimed)
-    return [_fence(claimed), {"op": "update", "table": "Owner", "where": where, "row": owner._asdict()}, _DURABLE]
+    return [_fence(claimed), {"op": "update", "table": "Owner", "where": where, "row": _row(owner)}, _DURABLE]
 
 
 def delete_owner(vsi: str, owner: Owner) -> list[Operation]:

@@ -18,6 +18,7 @@ from ryu_apps.evb.pods.claim import (
     Clear,
     GiveBack,
     LookUp,
+    MakeFirm,
     OnUnreachable,
     Refusal,
     Refuse,
@@ -28,7 +29,9 @@ from ryu_apps.evb.pods.directory import DirectoryError, OvertakenError
 from ryu_apps.evb.pods.owner import Owner
 from tests.worlds.directory_model import DirectoryModel
 
-A, B = Owner("a", 1, 1000), Owner("b", 7, 1001)
+A, B = Owner("a", 1, 1000), Owner("b", 7, 1001, ("a",))
+#: The claim of B when no other gate is open.
+FIRM = Owner("b", 7, 1001)
 
 
 def claim(
@@ -61,7 +64,7 @@ def test_free_vsi_is_claimed_with_a_generation_of_the_clock() -> None:
 def test_other_pod_shuts_its_gate_before_this_one_opens_its_own() -> None:
     made = asked(claim())
     assert made.state is ClaimState.SHUTTING
-    assert made.shut(ClaimInput.SHUT) == [Clear(B, "a")]
+    assert made.shut(ClaimInput.SHUT) == [Clear(FIRM, ("a",)), MakeFirm(FIRM)]
 
 
 @pytest.mark.parametrize("announced_at", [None, 999])
@@ -73,14 +76,14 @@ def test_vsi_of_another_pod_needs_an_announcement_to_its_present_owner(announced
 def test_unreachable_pod_keeps_the_vsi_by_the_rule_refuse() -> None:
     made = asked(claim())
     outputs = made.shut(ClaimInput.UNREACHABLE)
-    assert outputs == [GiveBack(B, Owner("a", 1, 1002)), Refuse(Refusal.UNREACHABLE, "a")]
+    assert outputs == [GiveBack(B, Owner("a", 0, 1002)), Refuse(Refusal.UNREACHABLE, "a")]
 
 
 def test_unreachable_pod_loses_the_vsi_by_the_rule_take_once_the_claim_is_firm() -> None:
     made = asked(claim(rule=OnUnreachable.TAKE))
-    firm = Owner("b", 7, 1002, firm=True)
+    firm = Owner("b", 7, 1002)
     assert made.shut(ClaimInput.UNREACHABLE) == [WriteClaim(firm, 1001)]
-    assert made.written(ClaimInput.CONFIRMED) == [Clear(firm, "a", taken=True)]
+    assert made.written(ClaimInput.CONFIRMED) == [Clear(firm, ("a",), taken=True)]
 
 
 @pytest.mark.parametrize("given", [ClaimInput.OVERTAKEN, ClaimInput.SILENT])
@@ -103,7 +106,7 @@ def test_overtaken_claim_wins_after_the_one_that_overtook_it() -> None:
     made = claim()
     made.found(A)
     assert made.written(ClaimInput.OVERTAKEN) == [LookUp()]
-    assert made.found(Owner("c", 1, 1005)) == [WriteClaim(Owner("b", 7, 1006), 1005)]
+    assert made.found(Owner("c", 1, 1005)) == [WriteClaim(Owner("b", 7, 1006, ("c",)), 1005)]
 
 
 def test_directory_that_does_not_answer_is_tried_some_times() -> None:
@@ -111,6 +114,36 @@ def test_directory_that_does_not_answer_is_tried_some_times() -> None:
     for _ in range(MAX_ATTEMPTS - 1):
         assert made.silent() == [LookUp()]
     assert made.silent() == [Refuse(Refusal.DIRECTORY)]
+
+
+def test_own_claim_that_was_never_made_firm_has_the_former_pod_asked_again() -> None:
+    made = claim(announced_at=None)
+    again = Owner("b", 7, 1002, ("a",))
+    assert made.found(Owner("b", 6, 1001, ("a",))) == [WriteClaim(again, 1001)]
+    assert made.written(ClaimInput.CONFIRMED) == [AskToShut("a", 1002)]
+    assert made.shut(ClaimInput.UNREACHABLE) == [
+        GiveBack(again, Owner("a", 0, 1003)),
+        Refuse(Refusal.UNREACHABLE, "a"),
+    ]
+
+
+def test_every_pod_of_a_chain_of_claims_is_asked() -> None:
+    made = claim(1005)
+    claimed = Owner("b", 7, 1006, ("a", "c"))
+    assert made.found(Owner("c", 1, 1005, ("a", "b"))) == [WriteClaim(claimed, 1005)]
+    assert made.written(ClaimInput.CONFIRMED) == [AskToShut("a", 1006)]
+    assert made.shut(ClaimInput.SHUT) == [AskToShut("c", 1006)]
+    firm = claimed._replace(former=())
+    assert made.shut(ClaimInput.SHUT) == [Clear(firm, ("a", "c")), MakeFirm(firm)]
+
+
+def test_claim_of_a_claim_is_given_back_to_the_latest_pod_which_keeps_its_doubts() -> None:
+    made = claim(1005)
+    made.found(Owner("c", 1, 1005, ("a",)))
+    made.written(ClaimInput.CONFIRMED)
+    outputs = made.shut(ClaimInput.UNREACHABLE)
+    claimed = Owner("b", 7, 1006, ("a", "c"))
+    assert outputs == [GiveBack(claimed, Owner("c", 0, 1007, ("a",))), Refuse(Refusal.UNREACHABLE, "a")]
 
 
 def test_superseded_claim_is_refused() -> None:
@@ -130,7 +163,8 @@ def test_claim_that_is_called_off_opens_nothing() -> None:
 def test_every_state_has_a_row_for_each_answer_it_waits_for() -> None:
     answers = {
         ClaimState.LOOKING_UP: {
-            *(ClaimInput.OWN, ClaimInput.FREE, ClaimInput.ELSEWHERE, ClaimInput.UNANNOUNCED, ClaimInput.CONFIRMED),
+            *(ClaimInput.OWN, ClaimInput.OWN_IN_DOUBT, ClaimInput.FREE, ClaimInput.ELSEWHERE),
+            *(ClaimInput.UNANNOUNCED, ClaimInput.CONFIRMED),
             *(ClaimInput.CONFIRMED_FROM, ClaimInput.SILENT, ClaimInput.EXHAUSTED, ClaimInput.CALLED_OFF),
         },
         ClaimState.CLAIMING: {
@@ -138,7 +172,8 @@ def test_every_state_has_a_row_for_each_answer_it_waits_for() -> None:
             *(ClaimInput.SILENT, ClaimInput.EXHAUSTED),
         },
         ClaimState.SHUTTING: {
-            *(ClaimInput.SHUT, ClaimInput.SUPERSEDED, ClaimInput.UNREACHABLE, ClaimInput.UNREACHABLE_TAKE),
+            *(ClaimInput.SHUT, ClaimInput.SHUT_BY_ONE, ClaimInput.SUPERSEDED),
+            *(ClaimInput.UNREACHABLE, ClaimInput.UNREACHABLE_TAKE),
         },
         ClaimState.TAKING: {ClaimInput.CONFIRMED, ClaimInput.OVERTAKEN, ClaimInput.SILENT},
     }
@@ -156,10 +191,12 @@ class Pod:
         self.gate: Owner | None = None
         self.claim: Claim | None = None
         self.waiting: list[ClaimOutput] = []
+        self.superseded = 0
         directory.begin_life(name, 1, lambda error: None)
 
     def associate(self) -> None:
         if self.claim is None and self.gate is None:
+            self.superseded = 0
             self.claim = Claim(self.name, 1, -1, False, OnUnreachable.REFUSE, 0)
             self.waiting = self.claim.begin()
 
@@ -169,6 +206,7 @@ class Pod:
         self.gate = None
         if self.claim is not None:
             self.claim.called_off = True
+            self.superseded = generation
         return ClaimInput.SHUT
 
     def step(self, pods: dict[str, Pod], losses: set[str]) -> None:
@@ -197,11 +235,13 @@ class Pod:
                 answer = ClaimInput.UNREACHABLE if "answer" in losses else answer
                 self.waiting.extend(claim.shut(answer))
             case Clear(owner):
-                self.gate = owner
+                self.gate = owner if owner.generation > self.superseded else None
             case Release(owner):
                 self.directory.release("v", owner, lambda error: None)
             case GiveBack(claimed, owner):
                 self.directory.give_back("v", claimed, owner, lambda error: None)
+            case MakeFirm(owner):
+                self.directory.claim("v", owner, owner.generation, lambda error: None)
 
 
 def _found(claim: Claim, owner: Owner | DirectoryError | None) -> list[ClaimOutput]:

@@ -75,8 +75,10 @@ def test_claim_expects_the_owner_before(directory: Directory, vsi: str) -> None:
     assert isinstance(ask(directory.claim, vsi, Owner("b", 1, 6), 0), OvertakenError)
     assert isinstance(ask(directory.claim, vsi, Owner("b", 1, 6), 4), OvertakenError)
     assert ask(directory.find, vsi) == Owner("a", 1, 5)
-    assert ask(directory.claim, vsi, Owner("b", 1, 6, firm=True), 5) is None
-    assert ask(directory.find, vsi) == Owner("b", 1, 6, firm=True)
+    assert ask(directory.claim, vsi, Owner("b", 1, 6, ("c", "a")), 5) is None
+    assert ask(directory.find, vsi) == Owner("b", 1, 6, ("c", "a"))
+    assert ask(directory.claim, vsi, Owner("b", 1, 6), 6) is None
+    assert ask(directory.find, vsi) == Owner("b", 1, 6)
 
 
 def test_earlier_life_of_a_pod_writes_nothing(directory: Directory, vsi: str) -> None:

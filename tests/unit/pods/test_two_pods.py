@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from ryu_apps.evb.pipeline.tables import CookieKind, owned_by
 from ryu_apps.evb.policy.model import Acl, PolicySet
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.pod_link.holdings import ABANDONED, UNUSED
 from tests.worlds.bridge import HV1, HV3, Vm, open_type
 from tests.worlds.learnt import learn
 from tests.worlds.pods import PodWorld, two_pods
@@ -53,6 +55,27 @@ def test_gate_there_is_shut_before_the_one_here_is_opened() -> None:
     assert a.has_gate(VM) and not b.has_gate(VM)
     b.go_on()
     assert not a.has_gate(VM) and b.has_gate(VM)
+
+
+@pytest.mark.parametrize("dpid", [HV1.dpid, HV3.dpid])
+def test_request_to_shut_is_answered_when_every_switch_has_confirmed(dpid: int) -> None:
+    _, a, b = two_pods()
+    admitted(a)
+    b.ask(HV1, VM, RR)
+    a.hold.add(dpid)
+    a.confirming_after = a.pauses + 3
+    b.ask(HV1, VM, ASSOCIATE)
+    assert b.has_gate(VM) and a.pauses >= a.confirming_after
+
+
+@pytest.mark.parametrize("dpid", [HV1.dpid, HV3.dpid])
+def test_request_to_shut_that_a_switch_does_not_confirm_gives_no_vsi_away(dpid: int) -> None:
+    _, a, b = two_pods()
+    admitted(a)
+    b.ask(HV1, VM, RR)
+    a.hold.add(dpid)
+    b.ask(HV1, VM, ASSOCIATE)
+    assert not b.has_gate(VM)
 
 
 def test_unannounced_associate_gets_no_vsi_of_another_pod() -> None:
@@ -115,6 +138,122 @@ def test_pod_that_is_not_reached_keeps_or_loses_a_vsi_by_the_rule(rule: str, fau
     assert b.has_gate(VM) and not a.has_gate(VM)
 
 
+def test_request_to_shut_that_comes_late_takes_no_vsi_that_was_given_back() -> None:
+    model, a, b = two_pods()
+    admitted(a)
+    b.ask(HV1, VM, RR)
+    a.reached = False
+    b.ask(HV1, VM, ASSOCIATE)
+    a.reached = True
+    # As of a bridge that was stopped for a while: it reads the request, and does not know yet what has changed.
+    late = {"pod": "b", "generation": model.owners[VM.text].generation - 1}
+    assert a.refusal(f"/evb/vsis/{VM.text}/handover", "POST", json.dumps(late).encode())[0] == 409
+    assert a.has_gate(VM)
+
+
+def test_request_to_shut_counts_if_the_directory_cannot_be_asked() -> None:
+    _, a, b = two_pods()
+    admitted(a)
+    a.view.away = True
+    assert admitted(b) and not a.has_gate(VM)
+
+
+def test_bridge_that_ends_between_claim_and_gate_asks_the_former_pod_again() -> None:
+    model, a, b = two_pods()
+    admitted(a)
+    claimed_in_vain(b)
+    b.restart_pod()
+    b.view.show()
+    assert model.owners[VM.text].former == ("a",)
+    b.ask(HV1, VM, RR)
+    b.stopped = True
+    b.ask(HV1, VM, ASSOCIATE)
+    assert a.has_gate(VM) and not b.has_gate(VM)
+    b.go_on()
+    assert b.has_gate(VM) and not a.has_gate(VM) and model.owners[VM.text].firm
+
+
+def test_second_associate_waits_for_the_former_pod_as_the_first_one_does() -> None:
+    _, a, b = two_pods()
+    admitted(a)
+    b.ask(HV1, VM, RR)
+    b.stopped = True
+    b.ask(HV1, VM, ASSOCIATE)
+    for mode in (GONE, RR):
+        b.ask(HV1, VM, mode)
+    b.ask(HV1, VM, ASSOCIATE)
+    assert a.has_gate(VM) and not b.has_gate(VM)
+    b.go_on()
+    assert [a.has_gate(VM), b.has_gate(VM)] == [False, True]
+
+
+def test_claim_that_was_left_behind_is_given_back_and_the_directory_forgets_the_vsi_with_its_vm() -> None:
+    model, a, b = two_pods()
+    admitted(a)
+    claimed_in_vain(b)
+    b.restart_pod()
+    b.ask(HV1, VM, RR)
+    b.ask(HV1, VM, GONE)
+    b.look(1)
+    b.advance(UNUSED)
+    a.ask(HV1, VM, ASSOCIATE)
+    b.look(1)
+    assert model.owners[VM.text].pod == "a" and model.owners[VM.text].firm and a.has_gate(VM)
+    a.look()
+    a.ask(HV1, VM, GONE)
+    assert model.owners == {}
+
+
+def test_pod_whose_vsi_was_claimed_by_a_bridge_that_ended_claims_it_back() -> None:
+    model, a, b = two_pods()
+    admitted(a)
+    claimed_in_vain(b)
+    a.look()
+    assert model.owners[VM.text].pod == "b"
+    for _ in range(int(ABANDONED)):
+        a.advance(1.0)
+        a.ask(HV1, VM, ASSOCIATE)
+    a.look(1)
+    assert model.owners[VM.text].pod == "a" and model.owners[VM.text].firm and a.has_gate(VM)
+
+
+def test_vsi_that_was_given_back_is_released_when_it_goes() -> None:
+    model, a, b = two_pods()
+    admitted(a)
+    b.ask(HV1, VM, RR)
+    a.reached = False
+    b.ask(HV1, VM, ASSOCIATE)
+    a.reached = True
+    a.look()
+    a.ask(HV1, VM, GONE)
+    assert model.owners == {}
+
+
+def test_owner_of_a_vsi_that_is_active_nowhere_is_removed_after_a_while() -> None:
+    model, a, b = two_pods()
+    admitted(a)
+    admitted(b, Vm(2))
+    a.answers_lost = True
+    b.ask(HV1, VM, RR)
+    b.ask(HV1, VM, ASSOCIATE)
+    assert model.owners[VM.text].pod == "a" and not a.has_gate(VM)
+    b.ask(HV1, VM, GONE)
+    a.look(1)
+    a.advance(UNUSED)
+    b.ask(HV1, Vm(2), ASSOCIATE)
+    a.look(1)
+    assert set(model.owners) == {Vm(2).text}
+
+
+def claimed_in_vain(b: PodWorld) -> None:
+    """A bridge ends when it has claimed a VSI, and has asked nothing of the pod that has it."""
+    b.ask(HV1, VM, RR)
+    b.stopped = True
+    b.ask(HV1, VM, ASSOCIATE)
+    b.waiting.clear()
+    b.stopped = False
+
+
 def test_pod_without_the_directory_associates_nothing_new_and_keeps_what_it_has() -> None:
     model, a, b = two_pods()
     admitted(a)
@@ -138,8 +277,11 @@ def test_both_associate_at_once_and_the_later_claim_wins() -> None:
         pod.view.held = []
         pod.ask(HV1, VM, ASSOCIATE)
     # Both find that no pod has it; a is faster, and b claims it behind a.
-    for pod in (a, b, a, b, b, b):
+    for pod in (a, b, a):
         pod.view.go_on()
+    a.view.held = None
+    for _ in range(3):
+        b.view.go_on()
     assert [pod.has_gate(VM) for pod in (a, b)] == [False, True]
     assert model.owners[VM.text].pod == "b"
 
@@ -165,6 +307,8 @@ def test_pod_that_was_restarted_does_not_open_what_it_has_handed_over() -> None:
     a.restart_pod()
     b.restart_pod()
     assert b.has_gate(VM)
+    a.look()
+    assert not a.has_gate(VM) and b.has_gate(VM)
 
 
 def test_earlier_life_of_a_pod_claims_nothing() -> None:
