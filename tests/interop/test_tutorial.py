@@ -119,7 +119,9 @@ def _programs(folder: Path) -> Path:
 
 @pytest.mark.privileged
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.rst", "docs/tutorial.rst", "docs/tls.rst", "docs/cluster.rst"])
+@pytest.mark.parametrize(
+    "page", ["README.rst", "docs/tutorial.rst", "docs/tls.rst", "docs/cluster.rst", "docs/pods.rst"]
+)
 def test_the_page_is_true(page: str, tmp_path: Path) -> None:
     tutorial = steps(page)
     answers = type_all(tutorial, tmp_path / "typed", readers_bridge() if page == "README.rst" else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 from http import HTTPStatus
@@ -28,7 +29,10 @@ class Controller:
         config: its evbridge.yaml.
         port: OpenFlow port it listens on.
         log: file with its output.
+        access: trust and token for its REST resources, which it then has over TLS; None: it has neither.
     """
+
+    access: tuple[ssl.SSLContext, str] | None = None
 
     def __init__(self, config: Path, folder: Path, port: int = OPENFLOW_PORT, rest_port: int = REST_PORT) -> None:
         self.port = port
@@ -99,7 +103,7 @@ class Controller:
     @property
     def url(self) -> str:
         """Address of its REST, in the namespace of the cluster."""
-        return f"http://127.0.0.1:{self._rest_port}"
+        return f"http{'s' if self.access else ''}://127.0.0.1:{self._rest_port}"
 
     def get(self, path: str) -> Any:
         """GET a resource; the decoded JSON body.
@@ -127,8 +131,11 @@ class Controller:
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
         headers = {"Content-Type": "application/json"}
+        trust, token = self.access or (None, "")
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         request = Request(f"{self.url}{path}", body, headers, method=method)
-        with urlopen(request, timeout=30) as response:
+        with urlopen(request, timeout=30, context=trust) as response:
             body = response.read()
         return json.loads(body) if body else None
 

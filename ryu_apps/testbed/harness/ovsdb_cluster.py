@@ -94,6 +94,10 @@ class OvsdbCluster(Running):
         for suffix in ("sock", "ctl", "raft"):
             (self._folder / f"{number}.{suffix}").unlink(missing_ok=True)
 
+    def pid(self, number: int) -> int:
+        """Process of a server."""
+        return self._servers[number].pid
+
     def pause(self, number: int) -> None:
         """Stop a server with SIGSTOP."""
         self._servers[number].send_signal(signal.SIGSTOP)

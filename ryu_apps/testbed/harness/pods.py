@@ -1,4 +1,4 @@
-"""Two pods of two switches each, a bridge for each pod, and a directory that they share; one link between them."""
+"""Pods, with a bridge for each, and a directory that they share; two of two switches each, with a link between them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.config.bridge_config import Peer, PodMembership
+from ryu_apps.evb.config.bridge_config import Peer, PodMembership, RestAccess
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
+from ryu_apps.testbed.harness.pod_secrets import PodSecrets
 from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.short_timers import quick
+from ryu_apps.topologies.mininet_topo import EndSystem
 from ryu_apps.topologies.two_switch import END_SYSTEMS, HOST_PORT, NATIVE_VLAN, TRUNK_PORTS
 
 #: Port towards the other pod, of the second switch of one and of the first of the other.
 POD_PORT = 70
-#: Names of pods, their switches, and their ports for OpenFlow and REST.
+#: Names of two pods, and their switches.
 SWITCHES = {"a": (1, 2), "b": (3, 4)}
 _BORDER = {2: PortId(3, POD_PORT), 3: PortId(2, POD_PORT)}
-_OPENFLOW, _REST = 6653, 8080
+#: Ports of the first pod's bridge; those of the next one are one above.
+_OPENFLOW, REST = 6653, 8080
 
 
 def _switch(dpid: int) -> Switch:
@@ -42,77 +45,127 @@ def _switch(dpid: int) -> Switch:
     return Switch(dpid, f"s{dpid}", {port.port_no: port for port in ports})
 
 
-def fabric_of(pod: str, timers: Timers) -> Fabric:
-    """The switches of one pod, as its bridge knows them."""
-    return quick(Fabric({dpid: _switch(dpid) for dpid in SWITCHES[pod]}), timers)
+class Layout(NamedTuple):
+    """Switches of several pods.
+
+    Attributes:
+        fabrics: pod -> its switches, as its bridge knows them.
+        together: all switches, with links between pods as trunks: what is to be built.
+        systems: end systems.
+    """
+
+    fabrics: Mapping[str, Fabric]
+    together: Fabric
+    systems: tuple[EndSystem, ...]
 
 
-def _together(timers: Timers) -> Fabric:
-    """All switches, with the link between the pods as a trunk: what is to be built."""
-    switches = {dpid: _switch(dpid) for dpids in SWITCHES.values() for dpid in dpids}
+def two_pods(timers: Timers) -> Layout:
+    """Two pods of two switches each.
+
+    Args:
+        timers: that station ports propose.
+    """
+    fabrics = {pod: Fabric({dpid: _switch(dpid) for dpid in dpids}) for pod, dpids in SWITCHES.items()}
+    switches = {dpid: switch for fabric in fabrics.values() for dpid, switch in fabric.switches.items()}
     for dpid, peer in _BORDER.items():
         link = Interface(POD_PORT, f"s{peer.dpid}", Role.TRUNK, peer=peer)
         switches[dpid] = replace(switches[dpid], interfaces={**switches[dpid].interfaces, POD_PORT: link})
-    return quick(Fabric(switches), timers)
+    made = {pod: quick(fabric, timers) for pod, fabric in fabrics.items()}
+    return Layout(made, quick(Fabric(switches), timers), END_SYSTEMS)
 
 
 class PodsCluster(Cluster):
-    """Both pods on one machine; ``controller`` is that of the first pod.
+    """Several pods on one machine; ``controller`` is that of the first pod.
 
     Attributes:
         controllers: by the name of the pod.
         directory: its servers.
+        secrets: by the name of the pod, if they have any.
     """
 
     def __init__(
-        self, folder: Path, policies: Path, station: StationMaker, rules: Mapping[str, str], timers: Timers
+        self,
+        folder: Path,
+        policies: Path,
+        station: StationMaker,
+        rules: Mapping[str, str],
+        layout: Layout,
+        servers: int = 1,
+        secure: bool = False,
     ) -> None:
         """
         Args:
             rules: pod -> ``on_unreachable``.
-            timers: that station ports propose.
+            servers: of the directory.
+            secure: bridges talk to each other over TLS, with tokens.
         """
-        self._timers = timers
+        self._layout = layout
+        self._pods = list(layout.fabrics)
+        self.secrets = {pod: PodSecrets(folder, pod) for pod in self._pods} if secure else {}
         self._sockets = tempfile.TemporaryDirectory(prefix="pods-")
-        self.directory = OvsdbCluster(Path(self._sockets.name), 1, database=DIRECTORY)
-        configs = {pod: self._config_of(pod, folder, policies, rules[pod]) for pod in SWITCHES}
-        super().__init__(_together(timers), END_SYSTEMS, folder, configs["a"], station=station)
-        own = folder / "b"
-        own.mkdir()
-        (own / "evbridge.yaml").write_text(configs["b"])
-        other = Controller(own / "evbridge.yaml", own, _OPENFLOW + 1, _REST + 1)
-        self.controllers = {"a": self.controller, "b": other}
+        self.directory = OvsdbCluster(Path(self._sockets.name), servers, database=DIRECTORY)
+        configs = {pod: self._config_of(pod, folder, policies, rules[pod]) for pod in self._pods}
+        super().__init__(layout.together, layout.systems, folder, configs[self._pods[0]], station=station)
+        self.controllers = {self._pods[0]: self.controller}
+        for number, pod in list(enumerate(self._pods))[1:]:
+            own = folder / pod
+            own.mkdir()
+            (own / "evbridge.yaml").write_text(configs[pod])
+            self.controllers[pod] = Controller(own / "evbridge.yaml", own, _OPENFLOW + number, REST + number)
+        for pod, secrets in self.secrets.items():
+            self.controllers[pod].access = secrets.access
 
     def _config_of(self, pod: str, folder: Path, policies: Path, rule: str) -> str:
-        peers = {name: Peer((f"http://127.0.0.1:{_REST + at}/",)) for at, name in enumerate(SWITCHES) if name != pod}
-        membership = PodMembership(pod, self.directory.remotes, peers, rule)
+        peers = {name: self._peer(name) for name in self._pods if name != pod}
+        membership = PodMembership(pod, self._remotes(pod), peers, rule)
         state = str(folder / f"state-{pod}")
-        return dump_config(BridgeConfig(fabric_of(pod, self._timers), (str(policies),), state, pod=membership))
+        rest = self.secrets[pod].rest if self.secrets else RestAccess()
+        config = BridgeConfig(self._layout.fabrics[pod], (str(policies),), state, pod=membership, rest=rest)
+        return dump_config(config)
+
+    def _peer(self, pod: str) -> Peer:
+        """A pod as the others have it in their configuration."""
+        if not self.secrets:
+            return Peer((self._url(pod),))
+        secrets = self.secrets[pod]
+        urls = (self._url(pod).replace("http:", "https:"),)
+        return Peer(urls, ca_file=str(secrets.certificate), token_file=str(secrets.token_of_peers))
+
+    def _url(self, pod: str) -> str:
+        """URL of a pod's bridge for other pods."""
+        return f"http://127.0.0.1:{REST + self._pods.index(pod)}/"
+
+    def _remotes(self, pod: str) -> tuple[str, ...]:
+        """Servers of the directory, as a pod connects to them."""
+        return self.directory.remotes
 
     def start(self) -> None:
         """Start everything; see :class:`Cluster`."""
         self.directory.start()
-        self.controllers["b"].start(APPS)
+        for controller in list(self.controllers.values())[1:]:
+            controller.start(APPS)
         super().start()
 
     def stop(self) -> None:
         """Take everything down."""
         super().stop()
-        self.controllers["b"].stop()
+        for controller in list(self.controllers.values())[1:]:
+            controller.stop()
         self.directory.stop()
         self._sockets.cleanup()
 
     def _aggregate(self) -> None:
-        for dpid in SWITCHES["b"]:
-            run(["ovs-vsctl", "--timeout=10", "set-controller", f"s{dpid}", f"tcp:127.0.0.1:{_OPENFLOW + 1}"])
+        for number, pod in list(enumerate(self._pods))[1:]:
+            for switch in self._layout.fabrics[pod].switches.values():
+                run(["ovs-vsctl", "--timeout=10", "set-controller", switch.name, f"tcp:127.0.0.1:{_OPENFLOW + number}"])
 
     def _await(self) -> None:
-        for controller in self.controllers.values():
-            controller.wait_connected(2)
+        for pod, controller in self.controllers.items():
+            controller.wait_connected(len(self._layout.fabrics[pod].switches))
         for hypervisor in self.hypervisors.values():
             hypervisor.station.wait_ready()
-        for controller in self.controllers.values():
-            controller.wait_agreed(2)
+        for pod, controller in self.controllers.items():
+            controller.wait_agreed(len(list(self._layout.fabrics[pod].ports(Role.STATION))))
 
     def owner(self, vsi: str, pod: str) -> str | None:
         """The port at which a VSI is active in a pod; None: at none."""
