@@ -5,9 +5,7 @@ Every test begins and ends with the same flow tables; what the bystanders lost i
 
 from __future__ import annotations
 
-import json
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,13 +20,14 @@ from uuid import NAMESPACE_URL, uuid5
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Timers
 from ryu_apps.evb.wire.association import VdpMode
+from ryu_apps.testbed.faults.bystanders import Loss, traffic, write_figures
 from ryu_apps.testbed.faults.proxy import ChannelProxy
 from ryu_apps.testbed.flow_dumps import dump_rules, gates, owner_at, read_dump
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.exchanges import VdpMessage, vdp_messages
 from ryu_apps.testbed.harness.ovs import dump_flows, dump_groups
-from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
+from ryu_apps.testbed.harness.probes import Flow
 from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
@@ -97,14 +96,6 @@ EVERYONE = tuple(flow.name for flow in FLOWS)
 AT_S1, AT_S2 = ("reflected", "s1"), ("s2",)
 #: Seconds for which a datagram may be under way where the machine is busy.
 _UNDER_WAY = 3.0
-
-
-@dataclass(slots=True)
-class Loss:
-    """Datagrams that bystanders sent, and those that never arrived, by flow."""
-
-    sent: dict[str, int]
-    lost: dict[str, int]
 
 
 class Rig:
@@ -356,34 +347,8 @@ class Rig:
     def bystanders(self, flows: Iterable[str] = EVERYONE) -> Iterator[Loss]:
         """Traffic of the VMs that are not moved; the loss is known at the end, but for what is :meth:`excused`."""
         self._excuses.clear()
-        loss = Loss({}, {})
-        chosen = [flow for flow in FLOWS if flow.name in flows]
-        ends: dict[str, Any] = {**self.cluster.hosts, **self.cluster.vms}
-        peers = {name: end.ip for name, end in ends.items()}
-        names = dict.fromkeys(name for flow in chosen for name in (flow.vm, flow.host))
-        folder = Path(tempfile.mkdtemp(prefix="bystanders-", dir=self.cluster.folder))
-        probers = {name: Prober(name, ends[name].namespace, ends[name].ip, folder) for name in names}
-        try:
-            for name, prober in probers.items():
-                prober.start([flow for flow in chosen if name in (flow.vm, flow.host)], peers)
-            for prober in probers.values():
-                prober.wait_heard()
-            begun = time.monotonic()
+        with traffic(self.cluster, [flow for flow in FLOWS if flow.name in flows], self._spans) as loss:
             yield loss
-            finish = time.monotonic()
-            settle(probers.values())
-        finally:
-            notes = {name: prober.stop() for name, prober in probers.items()}
-        for flow in chosen:
-            here, there = notes[flow.vm][flow.name], notes[flow.host][flow.name]
-            assert isinstance(here, UdpNotes) and isinstance(there, UdpNotes)
-            windows = [
-                judge(*ends, first, first, last)
-                for ends in ((here, there), (there, here))
-                for first, last in self._spans(flow.name, begun, finish)
-            ]
-            loss.sent[flow.name] = sum(window.sent for window in windows)
-            loss.lost[flow.name] = sum(window.lost for window in windows)
 
     @contextmanager
     def excused(self, flows: tuple[str, ...]) -> Iterator[None]:
@@ -416,9 +381,7 @@ class Rig:
 
     def write(self, name: str) -> None:
         """Write the figures to ``reports/reliability``."""
-        target = CHECKOUT / "reports" / "reliability"
-        target.mkdir(parents=True, exist_ok=True)
-        (target / f"{name}.json").write_text(json.dumps(self.figures, indent=2) + "\n", encoding="utf-8")
+        write_figures(name, self.figures)
 
 
 def _timed(fabric: Fabric, timers: dict[str, Timers]) -> Fabric:
