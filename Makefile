@@ -12,7 +12,7 @@
 #   make lint            style, types and who may import whom
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
 #   make bench-ovn       a race against OVN, whose Debian packages it installs
-#   make bench-scale     the figures of the larger cluster, up to 256 nodes
+#   make bench-scale     the figures of the larger cluster, up to 256 nodes, and of pods
 #   make test-deb        the Debian package of the bridge in a minimal Debian, and the lines for pip, uv and pipx
 #   make deb             the Debian package evbridge, in dist/
 #   make deb-station     the Debian package evbridge-station, in dist/
@@ -134,8 +134,9 @@ bench-ovn: network-debs ovn-debs $(VENV)/test.stamp
 	@$(IN_VENV) python -m bench.race
 
 bench-scale: network-debs $(VENV)/test.stamp
-	@echo "Measuring the larger cluster at 1, 4 and 16 times its size (some minutes)"
+	@echo "Measuring the larger cluster at 1, 4 and 16 times its size, and four pods (some minutes)"
 	@$(IN_VENV) python -m bench.scale
+	@$(IN_VENV) python -m bench.pods
 
 # Draws, and the order of tests that know no world but their own, differ from run to run; `make soak SEED=...` has them again.
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
