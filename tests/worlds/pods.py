@@ -110,6 +110,7 @@ class PodWorld(RestWorld):
     Attributes:
         reached: requests to it are answered; ``answers_lost``: they are carried out, and the answer is lost.
         stopped: calls wait in ``waiting`` until :meth:`go_on`.
+        meanwhile: called once, when the other pod has answered a request and this one has not heard it.
         confirming_after: pauses of requests after which switches that are held confirm; None: never.
     """
 
@@ -122,6 +123,7 @@ class PodWorld(RestWorld):
     answers_lost: bool = False
     stopped: bool = False
     waiting: list[Callable[[], None]] = field(default_factory=list)
+    meanwhile: Callable[[], object] | None = None
     confirming_after: int | None = None
 
     def __post_init__(self) -> None:
@@ -211,6 +213,9 @@ class _Asker:
         if not there.reached:
             raise UnreachableError("not reached")
         response = there.request(path, method, body)
+        if (meanwhile := self._world.meanwhile) is not None:
+            self._world.meanwhile = None
+            meanwhile()
         if there.answers_lost:
             raise UnreachableError("the answer is lost")
         return response

@@ -286,6 +286,16 @@ def test_both_associate_at_once_and_the_later_claim_wins() -> None:
     assert model.owners[VM.text].pod == "b"
 
 
+def test_answer_that_comes_when_the_vsi_was_claimed_again_opens_no_gate() -> None:
+    model, a, b = two_pods()
+    admitted(a)
+    b.ask(HV1, VM, RR)
+    b.meanwhile = lambda: [a.ask(HV3, VM, mode) for mode in (RR, ASSOCIATE)]
+    b.ask(HV1, VM, ASSOCIATE)
+    assert model.owners[VM.text].pod == "a"
+    assert [pod.has_gate(VM) for pod in (a, b)] == [True, False]
+
+
 def test_answer_of_the_directory_is_lost_and_the_claim_stands_all_the_same() -> None:
     model, a, b = two_pods()
     admitted(a)
