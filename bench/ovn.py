@@ -35,9 +35,11 @@ class Ovn:
 
     Attributes:
         chassis: the switches, by name.
+        namespaces: those in which its processes run.
     """
 
     chassis: dict[str, PrivateOvs]
+    namespaces: tuple[str, ...]
     _directory: Path
 
     def set_policy(self, count: int, stateful: bool) -> None:
@@ -100,7 +102,8 @@ def ovn(vm_mac: int, client_mac: int) -> Iterator[Ovn]:
         between.address("ext", f"{_TUNNELS}.254/24")
         _databases(between, Path(folder), stack)
         chassis = {name: stack.enter_context(PrivateOvs()) for name in CHASSIS}
-        made = Ovn(chassis, Path(folder))
+        namespaces = between.namespace, *(switch.namespace for switch in chassis.values())
+        made = Ovn(chassis, namespaces, Path(folder))
         made.nbctl("ls-add", _SWITCH)
         for port, mac, address in ((_VM, vm_mac, "10.9.9.1"), (_CLIENT, client_mac, "10.9.9.2")):
             made.nbctl("lsp-add", _SWITCH, port)

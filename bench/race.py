@@ -3,17 +3,22 @@
 Three switches, streams in both directions from before the move on, and the same probes for all: from the VM's RARP
 (OVN), or the Associate of its hypervisor (evbridge), until a frame has come through in either direction.  The slower
 direction counts.  At both the destination is staged, and the client's switch knows of the move beforehand.
+
+All share the processors of one machine.  So the processes of a contestant are stopped while it is another one's turn:
+what ``ovn-controller`` and the switches have left to do after a move would be charged to whoever moves next.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count as counter
 from pathlib import Path
 
@@ -42,6 +47,8 @@ SETUPS = {
 _USUAL = "evbridge", "evbridge, copies and meters"
 _OVN = "OVN"
 _PATIENCE, _PORT, _VM = 10.0, 7100, 0x700
+#: Seconds that a contestant has for timers that became due while it was stopped, before its turn begins.
+_CATCH_UP = 0.3
 #: A request to announce, as a hypervisor sends it for a VM that has arrived: a RARP broadcast.
 _ETH_P_RARP = 0x8035
 _ROOT = Path(__file__).parents[1]
@@ -52,6 +59,7 @@ class OvnContestant:
 
     def __init__(self, peer: Ovn, vm_mac: int) -> None:
         self.switches = peer.chassis
+        self.namespaces = peer.namespaces
         self.vm_mac = vm_mac
         self._peer = peer
 
@@ -89,6 +97,7 @@ class EvbridgeContestant:
 
     def __init__(self, bridge: ThreeSwitches) -> None:
         self.switches = bridge.switches
+        self.namespaces = bridge.namespaces
         self._bridge = bridge
         self._policy = 0, False
         self._numbers = counter(_VM)
@@ -122,6 +131,39 @@ class EvbridgeContestant:
 
 
 Contestant = OvnContestant | EvbridgeContestant
+
+
+# --- turns ----------------------------------------------------------------------------------------
+@contextmanager
+def turns(contestants: Collection[Contestant]) -> Iterator[None]:
+    """All contestants stopped, until each is at its turn (:func:`turn`)."""
+    try:
+        for contestant in contestants:
+            _signal(contestant, signal.SIGSTOP)
+        yield
+    finally:
+        for contestant in contestants:
+            _signal(contestant, signal.SIGCONT)
+
+
+@contextmanager
+def turn(contestant: Contestant) -> Iterator[None]:
+    """The processes of a contestant run; it has caught up with the time for which they were stopped."""
+    _signal(contestant, signal.SIGCONT)
+    time.sleep(_CATCH_UP)
+    try:
+        yield
+    finally:
+        _signal(contestant, signal.SIGSTOP)
+
+
+def _signal(contestant: Contestant, number: signal.Signals) -> None:
+    for namespace in contestant.namespaces:
+        listed = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=True).stdout
+        for pid in map(int, listed.split()):
+            # A stream of the last move may end meanwhile.
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 # --- one move -------------------------------------------------------------------------------------
@@ -188,13 +230,15 @@ def _race(contestants: dict[str, Contestant], count: int, stateful: bool, rounds
     times = {name: Sample() for name in contestants}
     for contestant in contestants.values():
         contestant.prepare(count, stateful)
-    for turn in range(rounds + 1):
-        for name, contestant in contestants.items():
-            to_vm, from_vm = move(contestant, log)
-            # The first move warms up.
-            if turn:
-                times[name].to_vm.append(to_vm)
-                times[name].from_vm.append(from_vm)
+    with turns(contestants.values()):
+        for number in range(rounds + 1):
+            for name, contestant in contestants.items():
+                with turn(contestant):
+                    to_vm, from_vm = move(contestant, log)
+                # The first move warms up.
+                if number:
+                    times[name].to_vm.append(to_vm)
+                    times[name].from_vm.append(from_vm)
     kind = "stateful" if stateful else "stateless"
     figure = Figure(f"Move between two of three switches, {count:,} {kind} rules: slower direction", "ms")
     base = Spread.of(next(iter(times.values())).slower)

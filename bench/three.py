@@ -45,10 +45,12 @@ class ThreeSwitches:
 
     Attributes:
         switches: by the names of OVN's chassis.
+        namespaces: those in which its processes run.
         stations: of the first two.
     """
 
     switches: dict[str, PrivateOvs]
+    namespaces: tuple[str, ...]
     stations: dict[str, BenchStation]
     _types: dict[tuple[int, bool], int]
 
@@ -116,7 +118,8 @@ def three_switches(
             }
             for station in stations.values():
                 station.agree()
-            yield ThreeSwitches(switches, stations, types)
+            namespaces = between.namespace, *(switch.namespace for switch in switches.values())
+            yield ThreeSwitches(switches, namespaces, stations, types)
         except BaseException:
             sys.stderr.write(log.read_text())
             raise
