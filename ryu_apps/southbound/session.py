@@ -181,6 +181,7 @@ class Southbound:
         self._reported = 0.0
         self._changes = 0
         self._ahead = 0
+        self._gate_at: _Connection | None = None
         self._reading = Reading(
             lambda: (connection.driver for connection in self._connections.values()), lambda: self._settle(serve=False)
         )
@@ -259,6 +260,8 @@ class Southbound:
                 self._changes += 1
                 if effect.lane == GATE_LANE:
                     self._reading.switched()
+                if effect.lane == GATE_LANE:
+                    self._flush_before(connection)
                 connection.driver.submit(effect)
             case Apply(dpid, token):
                 self._events.append(Rejected(dpid, token, _ASIDE if connected else "switch not connected"))
@@ -362,8 +365,19 @@ class Southbound:
         """The ports of which frames wait for their turn."""
         return self._turns.waiting
 
+    def _flush_before(self, connection: _Connection) -> None:
+        """Send what another switch has to be sent, ahead of the change of this one.
+
+        The first change of a move is that of the switch whose gate opens.  It is carried out while those of the others
+        are encoded; each switch has one write all the same.
+        """
+        if self._gate_at is not None and self._gate_at is not connection:
+            self._gate_at.channel.flush()
+        self._gate_at = connection
+
     def flush(self) -> None:
         """Send the requests made so far; for a caller that still has log lines to write before it returns."""
+        self._gate_at = None
         for connection in self._connections.values():
             connection.channel.flush()
 

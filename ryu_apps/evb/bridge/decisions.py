@@ -305,8 +305,11 @@ class Decisions:
         )
 
     def _station_elsewhere(self, attachment: Attachment, mac: int) -> bool:
-        stations = self._stations.values()
-        return any(station.known == mac and station.port != attachment.port for station in stations)
+        # Without a generator: with hundreds of ports each of its steps costs as much as the comparison.
+        for port, station in self._stations.items():  # noqa: SIM110
+            if station.known == mac and port != attachment.port:
+                return True
+        return False
 
     def _treatment(self, attachment: Attachment, vsi_type: VsiType) -> StationTreatment:
         conversation = attachment.conversation

@@ -30,6 +30,7 @@ from ryu_apps.evb.bridge.vsi_port_events import VsiPortEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import VsiNotRestored
+from ryu_apps.evb.event_catalogue.vsis import VsiGone
 from ryu_apps.evb.events import (
     Apply,
     BackendJudged,
@@ -217,6 +218,7 @@ class Engine:
         self.recovery = self._restore(records, now)
         self._build_handlers(snooping, statistics_interval, life)
         self._timers.plan_statistics(now)
+        self._followers = self._in_flight, self.lifecycle.installer.idle_meters, self.lifecycle.refresh
 
     def _build_handlers(self, snooping: Snooping, statistics_interval: float, life: Life) -> None:
         """Build the components that events are handed to, and name the owners of answers that have none."""
@@ -311,10 +313,10 @@ class Engine:
         """Return the owner of a MAC address that cannot become the station of a port; None: it can."""
         if self.registry.is_vm(mac):
             return "the address of a VM"
-        other = next(
-            (place for place, station in self.stations.items() if station.station == mac and place != port), None
-        )
-        return None if other is None else f"the station of port {other}"
+        for other, station in self.stations.items():
+            if station.station == mac and other != port:
+                return f"the station of port {other}"
+        return None
 
     def _restore(self, records: Mapping[str, bytes] | None, now: float) -> Recovery:
         @cache
@@ -466,10 +468,11 @@ class Engine:
             case TimerExpired(unread):
                 self._timers.expired(now, unread)
         self._timers.plan_statistics(now)
-        self._in_flight.sent(now)
-        self.lifecycle.installer.idle_meters.sent(now)
+        # After each event, so only what is new is worth a call.
+        for follower in self._followers:
+            if follower.new:
+                follower.planned(now)
         self.lifecycle.groups.planned(now)
-        self.lifecycle.refresh.planned(now)
         self.lifecycle.preparation.planned(now)
         return self._effects.take()
 
@@ -484,7 +487,8 @@ class Engine:
                 self.types.saving(effect)
             case LogEvent():
                 self.migrations.observe(effect, self._effects.now)
-                self.pods.observe(effect)
+                if isinstance(effect, VsiGone):
+                    self.pods.gone(effect)
         return effect
 
     def _opened(self, gate_switch: GateSwitch, now: float) -> None:

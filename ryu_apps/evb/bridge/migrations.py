@@ -46,6 +46,8 @@ _PROGRESS: dict[type[LogEvent], MigrationState] = {
     VsiActive: MigrationState.COMPLETED,
     VdpRefused: MigrationState.REFUSED,
 }
+#: Events that are more than a step.
+_TURNS = frozenset((*_PROGRESS, StateCarried, StateFixedUp, VsiGone))
 _FINAL = (MigrationState.COMPLETED, MigrationState.REFUSED, MigrationState.ABORTED)
 
 
@@ -147,6 +149,8 @@ class Migrations:
             migration.steps.append((now, happened))
         if isinstance(happened, VdpRequested):
             migration.asked = now
+        if type(happened) not in _TURNS:
+            return
         if happened.port == migration.destination:
             _account(migration, happened, now)
             self._advance(migration, happened)

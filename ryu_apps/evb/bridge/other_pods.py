@@ -13,7 +13,6 @@ import msgpack
 from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.bridge.state_exports import StateExports
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.pods import VsiHandedOver, VsiTaken
 from ryu_apps.evb.event_catalogue.vsis import StateLost, VsiGone
 from ryu_apps.evb.events import (
@@ -201,9 +200,9 @@ class OtherPods(TokenOwner):
         """True while the store may bring a VSI back that was handed over."""
         return vsi in self._leaving.values()
 
-    def observe(self, happened: LogEvent) -> None:
+    def gone(self, happened: VsiGone) -> None:
         """Release the claim of a VSI that has gone."""
-        if isinstance(happened, VsiGone) and not self._alone:
+        if not self._alone:
             vsi = self._registry.named(happened.vsi)
             if vsi is None or vsi.owner is None:
                 self._from_there.discard(happened.vsi)

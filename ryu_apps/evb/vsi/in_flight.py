@@ -45,7 +45,11 @@ class _Detour(NamedTuple):
 
 
 class InFlight:
-    """Detours of all VSIs."""
+    """Detours of all VSIs.
+
+    Attributes:
+        new: VSIs whose detours have no timer yet; :meth:`planned` starts it.
+    """
 
     def __init__(
         self, seconds: int, ledger: Reservations, rules: Callable[[int, int, VsiBinding, int], RuleSet]
@@ -60,7 +64,7 @@ class InFlight:
         self._rules = rules
         self._detours: dict[Vsi, _Detour] = {}
         self._agenda: DeadlineQueue[Vsi] = DeadlineQueue()
-        self._new: set[Vsi] = set()
+        self.new: set[Vsi] = set()
 
     @property
     def deadline(self) -> float | None:
@@ -91,7 +95,7 @@ class InFlight:
             self._ledger.release(before.dpid, before.reservation)
         if after is not None and self._ledger.reserve(after.demand) is None:
             self._detours[vsi] = after
-            self._new.add(vsi)
+            self.new.add(vsi)
         else:
             # No path, or no rules left in the budget: frames in flight are lost, but a move must not fail for that.
             after = None
@@ -99,16 +103,16 @@ class InFlight:
         change = difference(before.rules if before else {}, after.rules if after else {})
         return {found.dpid: change for found in (before, after) if found is not None}
 
-    def sent(self, now: float) -> None:
+    def planned(self, now: float) -> None:
         """Start the timers of new detours: their changes have just been sent, and the confirmations may be lost."""
-        for vsi in self._new & self._detours.keys():
+        for vsi in self.new & self._detours.keys():
             self._agenda.set(vsi, now + self._detours[vsi].seconds + _MAX_INSTALL)
-        self._new.clear()
+        self.new.clear()
 
     def confirmed(self, vsi: Vsi, now: float) -> None:
         """Restart the timer of a detour: all switches have confirmed its change, so the rule's own timeout runs."""
         if vsi in self._detours:
-            self._new.discard(vsi)
+            self.new.discard(vsi)
             self._agenda.set(vsi, now + self._detours[vsi].seconds + _MARGIN)
 
     def tick(self, now: float) -> None:

@@ -44,12 +44,16 @@ class _Refresh(NamedTuple):
 
 
 class StateRefresh(TokenOwner):
-    """Refreshing of the state of all staged programs."""
+    """Refreshing of the state of all staged programs.
+
+    Attributes:
+        new: attachments that have no deadline yet, and their delays in seconds; :meth:`planned` sets it.
+    """
 
     def __init__(self, pending: PendingChanges) -> None:
         self._pending = pending
         self._agenda: DeadlineQueue[Attachment] = DeadlineQueue()
-        self._begun: dict[Attachment, float] = {}
+        self.new: dict[Attachment, float] = {}
         self._kept: dict[Attachment, None] = {}
         # Programs of an earlier process, of whose state nothing is known.
         self._unknown: set[Installation] = set()
@@ -64,12 +68,12 @@ class StateRefresh(TokenOwner):
     def begin(self, attachment: Attachment) -> None:
         """Keep the state of an attachment whose program has just been staged."""
         if _staged(attachment) is not None:
-            self._begun[attachment] = INTERVAL
+            self.new[attachment] = INTERVAL
 
     def resume(self, attachment: Attachment, program: Installation) -> None:
         """Keep the state of a program of an earlier process; its switch holds what that has staged."""
         self._unknown.add(program)
-        self._begun[attachment] = INTERVAL
+        self.new[attachment] = INTERVAL
 
     def ready(self, dpid: int, now: float) -> None:
         """Refresh what is staged at a switch that has returned: it may have lost its rules."""
@@ -80,12 +84,12 @@ class StateRefresh(TokenOwner):
     # --- time ---
     def planned(self, now: float) -> None:
         """Set the deadlines of attachments that are new."""
-        for attachment, delay in self._begun.items():
+        for attachment, delay in self.new.items():
             self._agenda.set(attachment, now + delay)
             self._kept[attachment] = None
             if (program := attachment.holding.program) is not None and program not in self._unknown:
                 program.refreshed = now
-        self._begun.clear()
+        self.new.clear()
 
     def tick(self, now: float) -> None:
         """Begin the reading that is due."""

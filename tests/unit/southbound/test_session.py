@@ -147,7 +147,7 @@ def test_all_that_an_event_causes_leaves_in_one_write_a_switch(world: World) -> 
     def deliver(event: Event) -> None:
         if event == SwitchDown(3):
             for dpid in (1, 2):
-                world.southbound.perform(Apply(dpid, 5, GATE, Mode.ATOMIC))
+                world.southbound.perform(Apply(dpid, 5, GATE, Mode.ATOMIC, lane=7))
                 world.southbound.perform(SendFrame(PortId(dpid, 1), b""))
             first.switch.setblocking(False)
             with pytest.raises(BlockingIOError):
@@ -158,6 +158,27 @@ def test_all_that_an_event_causes_leaves_in_one_write_a_switch(world: World) -> 
     world.southbound.datapath_down(third)
     expected = [ofp.OFPT_FLOW_MOD, ofp.OFPT_BARRIER_REQUEST, ofp.OFPT_PACKET_OUT]
     assert first.sent() == second.sent() == expected
+
+
+def test_the_gate_that_opens_has_its_change_before_other_switches(world: World) -> None:
+    first, second = world.connect(1), world.connect(2)
+    written: list[list[int]] = []
+
+    def deliver(event: Event) -> None:
+        if event == SwitchDown(3):
+            world.southbound.perform(SendFrame(PortId(1, 1), b""))
+            world.southbound.perform(Apply(1, 5, GATE, Mode.ATOMIC))
+            world.southbound.perform(Apply(2, 5, GATE, Mode.ATOMIC))
+            written.append(first.sent())
+            second.switch.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                second.switch.recv(1)
+
+    third = world.connect(3)
+    world.southbound._deliver = deliver
+    world.southbound.datapath_down(third)
+    assert written == [[ofp.OFPT_PACKET_OUT, ofp.OFPT_FLOW_MOD, ofp.OFPT_BARRIER_REQUEST]]
+    assert second.sent() == [ofp.OFPT_FLOW_MOD, ofp.OFPT_BARRIER_REQUEST]
 
 
 def test_an_event_that_an_event_causes_waits_its_turn(world: World) -> None:
