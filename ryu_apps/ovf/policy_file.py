@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ryu_apps.ovf.filters import concise
+from ryu_apps.ovf.concise import concise
 from ryu_apps.ovf.model import FilterAcl, FilterRule, PortProfile
 from ryu_apps.ovf.policy_text import policy_lines
 

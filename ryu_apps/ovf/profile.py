@@ -19,7 +19,9 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, warning
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.model import Acl as PolicyAcl
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.ovf.filters import LIST, CimDirection, Draft, acl_nodes, read_filter_list
+from ryu_apps.ovf.cim_filters import LIST, CimDirection
+from ryu_apps.ovf.filter_writer import acl_nodes
+from ryu_apps.ovf.filters import Draft, read_filter_list
 from ryu_apps.ovf.markup import Element, MarkupNode
 from ryu_apps.ovf.model import FilterAcl, FilterRule, PortProfile
 from ryu_apps.ovf.names import EPASD, EVB, NPP, OVF
