@@ -33,7 +33,7 @@ NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 ip
     dnsmasq-base busybox haproxy nftables prometheus
 DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap systemd
 # In the Debian in which the package evbridge is installed, beside what its control file names.
-BRIDGE_DEBS = python3 libstdc++6 logrotate man-db
+BRIDGE_DEBS = python3 libstdc++6 logrotate man-db openvswitch-common
 OVN_DEBS = ovn-central ovn-host
 PAGE_DEBS = chromium
 EMULATION_DEBS = qemu-system-x86 kmod

@@ -128,10 +128,11 @@ def _frame(scene: Scene) -> MessageKind:
 
 def _trapped(scene: Scene, trap: Trap) -> Iterator[None]:
     """Only roamers' stations are meant; their timers are the quick ones."""
-    scene.rig.proxy.set(trap)
+    proxy = scene.rig.proxy
+    proxy.set(trap)
     yield
     scene.wait_answered()
-    scene.rig.proxy.clear()
+    proxy.clear()
 
 
 # --- the controller ---
@@ -235,12 +236,13 @@ def _deleted(scene: Scene, command: str) -> Iterator[None]:
             wait_until(partial(scene.rig.events, since, kind), f"{command} {switch}: {kind}", 10)
 
 
-def _named(*faults: Fault) -> dict[str, Fault]:
+def named(*faults: Fault) -> dict[str, Fault]:
+    """Return faults by the names that steps have."""
     return {fault.__name__.replace("_", " "): fault for fault in faults}
 
 
 #: What the cluster does to itself.
-BROKEN = _named(
+BROKEN = named(
     no_fault,
     controller_killed,
     channel_cut,
@@ -254,7 +256,7 @@ BROKEN = _named(
     operator_recall,
 )
 #: What is done to it from outside, and what a controller has to come through by itself.
-HOSTILE = _named(
+HOSTILE = named(
     controller_stopped,
     state_removed,
     state_emptied,

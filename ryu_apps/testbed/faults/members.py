@@ -49,6 +49,7 @@ class Member:
 
     Attributes:
         number: from 0.
+        dpids: of all switches.
         alive: it runs and is not stopped.
     """
 
@@ -56,6 +57,7 @@ class Member:
     controller: Controller
     proxy: ChannelProxy
     relays: list[StoreRelay]
+    dpids: tuple[int, ...]
     alive: bool = False
 
     @property
@@ -111,7 +113,7 @@ class Member:
 
     def cut_from_switches(self) -> None:
         """No switch is reached."""
-        self.proxy.cut(1, 2, bar=True)
+        self.proxy.cut(*self.dpids, bar=True)
 
     def heal(self) -> None:
         """Everything is reached again."""
@@ -128,7 +130,13 @@ class MembersRig(Rig):
         servers: of their store.
     """
 
-    def __init__(self, folder: Path, timers: dict[str, Timers] | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        timers: dict[str, Timers] | None = None,
+        patience: float = PATIENCE,
+        fabric: Fabric | None = None,
+    ) -> None:
         # A path of a socket has at most 107 octets.
         self._sockets = Path(tempfile.mkdtemp(prefix="evb-"))
         self.servers = OvsdbCluster(self._sockets)
@@ -137,9 +145,9 @@ class MembersRig(Rig):
             for name in NAMES
         ]
         self._patience = patience
-        super().__init__(folder, timers)
+        super().__init__(folder, timers, fabric=fabric)
         first = self.cluster.controller
-        self.members = [Member(0, first, self.proxy, self._store_relays[0])]
+        self.members = [Member(0, first, self._proxy, self._store_relays[0], tuple(self.cluster.fabric.switches))]
         for number in range(1, len(NAMES)):
             own = folder / NAMES[number]
             own.mkdir()
@@ -148,7 +156,7 @@ class MembersRig(Rig):
             openflow, rest = _OPENFLOW + number * _STEP, _REST + number
             proxy = ChannelProxy(_PROXY + number * _STEP, openflow)
             controller = Controller(config, own, openflow, rest)
-            self.members.append(Member(number, controller, proxy, self._store_relays[number]))
+            self.members.append(Member(number, controller, proxy, self._store_relays[number], self.members[0].dpids))
         self._leader = self.members[0]
 
     def _configured(self, fabric: Fabric, number: int = 0) -> BridgeConfig:
@@ -161,6 +169,19 @@ class MembersRig(Rig):
     def controller(self) -> Controller:
         """The controller of the leader, as :meth:`await_leader` has found it last."""
         return self._leader.controller
+
+    @property
+    def proxy(self) -> ChannelProxy:
+        """Between the switches and that controller."""
+        return self._leader.proxy
+
+    @property
+    def serves(self) -> bool:
+        """True if one member leads, which is then the one whose controller is asked, and all switches are its own."""
+        leaders = self.leaders()
+        if len(leaders) == 1:
+            self._leader = leaders[0]
+        return len(leaders) == 1
 
     @property
     def leader(self) -> Member:
@@ -203,7 +224,7 @@ class MembersRig(Rig):
     def _introduce(self) -> None:
         """Make the switches look for all members, each second."""
         targets = [f"tcp:127.0.0.1:{_PROXY + number * _STEP}" for number in range(len(NAMES))]
-        for switch in ("s1", "s2"):
+        for switch in self.switches:
             run(["ovs-vsctl", "--timeout=10", "set-controller", switch, *targets])
             records = run(["ovs-vsctl", "--timeout=10", "get", "bridge", switch, "controller"]).strip(" []\n")
             for record in records.split(","):
@@ -262,7 +283,8 @@ class MembersRig(Rig):
             leader = self.await_leader(limit=limit)
             others = {member.name for member in self.members if member.alive and member is not leader}
             told = leader.cluster().get("standbys", [])
-            known = {standby["name"] for standby in told if standby["heard"] < 3.0 and standby["switches"] == 2}
+            near = [standby for standby in told if standby["heard"] < 3.0]
+            known = {standby["name"] for standby in near if standby["switches"] == len(self.switches)}
             standing = [name for name in others & known if self.members[NAMES.index(name)].stands_by]
             return len(standing) >= (len(others) if enough is None else enough)
 

@@ -1,9 +1,11 @@
 """The nemesis: VMs that move about a real cluster while whatever can break breaks, drawn from a seed.
 
     python -m ryu_apps.testbed.faults.nemesis --seed 7 --seconds 600
+    python -m ryu_apps.testbed.faults.nemesis --seed 7 --seconds 600 --members
 
 Each step asks for something under a fault, lifts the fault, and checks what must never break.  A seed fixes the
 steps, not the microseconds: a run that fails prints its steps, and its seed meets the same faults in the same order.
+With ``--members`` there are three bridges with one store, and the faults are theirs too.
 """
 
 from __future__ import annotations
@@ -14,22 +16,24 @@ import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from ryu_apps.evb.protocol.timers import agree
 from ryu_apps.evb.topology.fabric import Timers
-from ryu_apps.testbed.faults.kinds import FAULTS, Scene
+from ryu_apps.testbed.faults.kinds import FAULTS, Fault, Scene
+from ryu_apps.testbed.faults.member_kinds import MEMBER_FAULTS
+from ryu_apps.testbed.faults.nemesis_rigs import PLACES, Settings, members_rig_for, rig_for
 from ryu_apps.testbed.faults.rig import HOMES, Rig, RigVm
+from ryu_apps.testbed.faults.witness import Witness
 from ryu_apps.testbed.harness import sandbox
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
 from ryu_apps.testbed.short_timers import QUICK
 
 GUESTS = tuple(RigVm(f"roamer{number}", 60 + number) for number in range(3))
-#: Hypervisors with no bystander.
-PLACES = ("hv1", "hv2", "hv5", "hv6")
 MODES = (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE, VdptoolMode.DEASSOCIATE)
 #: Seconds that things take on a busy machine besides what timers say.
 SLACK = 6.0
@@ -46,16 +50,24 @@ class Nemesis:
         steps: what has been done, so that it can be repeated.
         injected: how often each fault.
         slowest: the longest time from the end of a fault to a cluster that is well, in seconds.
+        overlap: the longest time in which a VM's frames passed from two places, in seconds.
     """
 
     def __init__(
-        self, rig: Rig, seed: int, timers: Timers = QUICK, tell: Callable[[str], None] = lambda words: None
+        self,
+        rig: Rig,
+        seed: int,
+        timers: Timers = QUICK,
+        tell: Callable[[str], None] = lambda words: None,
+        faults: Mapping[str, Fault] = FAULTS,
     ) -> None:
         """
         Args:
             timers: of the roamers' stations, see :func:`rig_for`.
+            faults: what can break, by name.
         """
         self.rig = rig
+        self._faults = faults
         agreed = agree(timers, timers)
         # A station that waits for an answer, and what expires thereafter.
         self._patience = agreed.response_wait + agreed.keep_alive_timeout + SLACK
@@ -63,7 +75,9 @@ class Nemesis:
         self._flip = agreed.resource_wait_delay + MARGIN
         self.steps: list[str] = []
         self.injected: Counter[str] = Counter()
-        self.slowest = 0.0
+        self.slowest = self.overlap = 0.0
+        self._witness = Witness(rig, GUESTS, PLACES)
+        self._allowed: dict[tuple[str, str], float] = {}
         self.draw = random.Random(seed)
         self._scene = Scene(rig, self.draw, GUESTS, PLACES, self.wait_answered)
         self._tell = tell
@@ -77,7 +91,7 @@ class Nemesis:
         deadline = time.monotonic() + seconds
         with self._undone():
             while time.monotonic() < deadline:
-                self._step(self.draw.choice(sorted(FAULTS)))
+                self._step(self.draw.choice(sorted(self._faults)))
 
     def deal(self, kinds: Iterable[str]) -> None:
         """Each of these kinds of faults once, in an order that is drawn; as :meth:`rage`."""
@@ -91,7 +105,8 @@ class Nemesis:
     def _undone(self) -> Iterator[None]:
         before = self.rig.tables()
         try:
-            yield
+            with self._witness:
+                yield
         finally:
             self.rig.tidy(*GUESTS)
         if not self._scene.lost_state:
@@ -107,12 +122,35 @@ class Nemesis:
         self.steps.append(f"{name}: {wishes}")
         self._tell(self.steps[-1])
         self.injected[name] += 1
-        with contextmanager(FAULTS[name])(self._scene):
+        since = time.monotonic() - self._patience
+        for guest, place, mode in orders:
+            if mode is VdptoolMode.ASSOCIATE:
+                self._allow(guest, place)
+        with contextmanager(self._faults[name])(self._scene):
             for guest, place, mode in orders:
                 self.rig.ask(place, mode, guest)
         begun = time.monotonic()
         self._check()
         self.slowest = max(self.slowest, time.monotonic() - begun)
+        self._hear_witness(since)
+
+    def _allow(self, guest: RigVm, place: str) -> None:
+        """From now on, frames of a VM may pass at a place; a request may wait for as long as a station repeats it."""
+        self._allowed[guest.name, place] = time.monotonic()
+
+    def _hear_witness(self, since: float) -> None:
+        """Check that nothing has passed at a place at which a VM was neither, nor was to be associated since then."""
+        passed = self._witness.passed()
+        allowed = {
+            guest.name: [place for place in PLACES if self._allowed.get((guest.name, place), 0.0) > since]
+            for guest in GUESTS
+        }
+        strangers = passed.strangers(allowed)
+        assert not strangers, f"frames that pass without an Associate: {strangers}; steps: {self.steps}"
+        self.overlap = max(self.overlap, passed.longest_overlap())
+        for guest, places in self.rig.places_of(GUESTS).items():
+            for place in places:
+                self._allow(guest, place)
 
     def wait_answered(self) -> None:
         """Let what was asked be dealt with while the fault lasts, as long as a station would wait."""
@@ -145,7 +183,7 @@ class Nemesis:
 
     def _agree(self) -> bool:
         with suppress(OSError):  # a client that was turned away
-            return self._ready() and self._agree_on_all() and self._kept()
+            return self.rig.serves and self._agree_on_all() and self._kept()
         return False
 
     def _agree_on_all(self) -> bool:
@@ -158,9 +196,6 @@ class Nemesis:
             and self._associated(home, guest)
             for guest, home in HOMES.items()
         )
-
-    def _ready(self) -> bool:
-        return all(switch["readiness"] == "ready" for switch in self.rig.controller.get("/evb/status")["switches"])
 
     def _agree_on(self, guest: RigVm, owners: list[str]) -> bool:
         """One owner, at the switches as at the bridge, and no station that is associated elsewhere."""
@@ -185,12 +220,6 @@ def _shape(line: str) -> str:
     return f"{match}actions={sorted(actions.split(','))}"
 
 
-def rig_for(folder: Path, timers: Timers = QUICK) -> Rig:
-    """Roamers' stations with the shortest timers, so that what has to expire does so while we wait, or with others."""
-    # Bystanders repeat their Associates before the unclaimed rules of a lost state are deleted.
-    return Rig(folder, dict.fromkeys(HOMES.values(), Timers()) | dict.fromkeys(PLACES, timers))
-
-
 def main() -> None:
     """Run from the command line, as root."""
     parser = argparse.ArgumentParser(
@@ -199,17 +228,28 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--default-timers", action="store_true", help="as the product has them, not the shortest ones")
+    parser.add_argument("--members", action="store_true", help="three bridges with one store, and their faults")
+    parser.add_argument("--logs", type=Path, help="folder for the logs")
     given = parser.parse_args()
     timers = Timers() if given.default_timers else QUICK
+    settings = Settings.drawn(random.Random(given.seed))
     sandbox.enter()
-    print(f"seed {given.seed}")
-    with tempfile.TemporaryDirectory(prefix="nemesis-", dir="/run") as folder, rig_for(Path(folder), timers) as rig:
-        nemesis = Nemesis(rig, given.seed, timers, print)
-        with rig.bystanders() as loss:
-            nemesis.rage(given.seconds)
+    print(f"seed {given.seed}" + (f", {settings}" if given.members else ""), flush=True)
+    tell = partial(print, flush=True)
+    with tempfile.TemporaryDirectory(prefix="nemesis-", dir="/run") as folder:
+        rig = members_rig_for(Path(folder), settings, timers) if given.members else rig_for(Path(folder), timers)
+        try:
+            with rig:
+                nemesis = Nemesis(rig, given.seed, timers, tell, MEMBER_FAULTS if given.members else FAULTS)
+                with rig.bystanders() as loss:
+                    nemesis.rage(given.seconds)
+        finally:
+            if given.logs is not None:
+                rig.cluster.keep_logs(given.logs)
     sent, lost = sum(loss.sent.values()), sum(loss.lost.values())
     print(f"{sum(nemesis.injected.values())} faults: {dict(nemesis.injected)}")
     print(f"bystanders lost {lost} of {sent}; slowest recovery {nemesis.slowest:.1f} s")
+    print(f"at most {nemesis.overlap:.2f} s with two gates of a VM")
     raise SystemExit(bool(lost))
 
 

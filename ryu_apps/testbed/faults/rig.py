@@ -103,17 +103,26 @@ class Rig:
 
     Attributes:
         figures: what the tests noted, see :meth:`note`.
+        switches: their names.
     """
 
-    def __init__(self, folder: Path, timers: dict[str, Timers] | None = None, more: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        timers: dict[str, Timers] | None = None,
+        more: tuple[str, ...] = (),
+        fabric: Fabric | None = None,
+    ) -> None:
         """
         Args:
             folder: an existing, empty folder; state is in ``state`` below it.
             timers: what bridge ports propose, by hypervisor; bystanders' are PATIENT, others BRISK.
             more: Ryu apps beside the bridge's.
+            fabric: with hypervisors and end systems of the names in ``two_switch``, which is the default.
         """
         given = dict.fromkeys(HOMES.values(), PATIENT) | (timers or {})
-        fabric = _timed(two_switch.fabric(8), given)
+        fabric = _timed(fabric or two_switch.fabric(8), given)
+        self.switches = tuple(switch.name for switch in fabric.switches.values())
         config = dump_config(self._configured(fabric))
         self.state_dir = folder / "state"
         self.figures: list[dict[str, Any]] = []
@@ -121,7 +130,7 @@ class Rig:
         # Switches are configured with the proxy's port; of two ports on ryu-manager's command line the later counts.
         self._apps = ("--ofp-tcp-listen-port=6654", *APPS, *more)
         self.cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, self._apps)
-        self.proxy = ChannelProxy(6653, 6654)
+        self._proxy = ChannelProxy(6653, 6654)
 
     def _configured(self, fabric: Fabric) -> BridgeConfig:
         """The configuration of the bridge."""
@@ -131,6 +140,16 @@ class Rig:
     def controller(self) -> Controller:
         """The controller's process."""
         return self.cluster.controller
+
+    @property
+    def proxy(self) -> ChannelProxy:
+        """Between the switches and that controller."""
+        return self._proxy
+
+    @property
+    def serves(self) -> bool:
+        """True if all switches are ready for use."""
+        return all(switch["readiness"] == "ready" for switch in self.controller.get("/evb/status")["switches"])
 
     def __enter__(self) -> Self:
         try:
@@ -152,7 +171,7 @@ class Rig:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cluster.stop()
-        self.proxy.close()
+        self._proxy.close()
 
     # --- stations ---
     def ask(self, hypervisor: str, mode: VdptoolMode, guest: RigVm) -> str:
@@ -265,7 +284,7 @@ class Rig:
         """Start the controller again after a kill; returns the seconds until both switches were ready."""
         begun = time.monotonic()
         self.controller.start(self._apps)
-        self.controller.wait_connected(2)
+        self.controller.wait_connected(len(self.switches))
         return time.monotonic() - begun
 
     def recall(self, guest: RigVm) -> None:
@@ -296,7 +315,7 @@ class Rig:
     # --- what the switches hold ---
     def tables(self) -> dict[str, list[str]]:
         """Rules and groups of every switch, but for rules that the switch ends by itself."""
-        return {name: dump_rules(name) + dump_groups(name) for name in ("s1", "s2")}
+        return {name: dump_rules(name) + dump_groups(name) for name in self.switches}
 
     def places(self, guest: RigVm) -> list[str]:
         """Hypervisors at whose ports the VM's frames are let in; more than one must never be."""

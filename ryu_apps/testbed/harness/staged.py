@@ -99,9 +99,9 @@ def announcement(mac: str, mark: bytes = b"") -> bytes:
     return (_BROADCAST + octets + struct.pack("!H", ETHERTYPE_RARP) + body + mark).ljust(60, b"\0")
 
 
-def datagram(mac: str, ip: str, target: StagedTarget) -> bytes:
-    """A probe datagram that is recognisable as injected."""
-    payload = PROBE.pack(LEAK_MAGIC, 0, time.monotonic())
+def datagram(mac: str, ip: str, target: StagedTarget, payload: bytes | None = None) -> bytes:
+    """A datagram; without a payload it is a probe that is recognisable as injected."""
+    payload = PROBE.pack(LEAK_MAGIC, 0, time.monotonic()) if payload is None else payload
     udp = struct.pack("!HHHH", target.source or target.port, target.port, 8 + len(payload), 0) + payload
     addresses = IPv4Address(ip).packed + IPv4Address(target.ip).packed
     header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + addresses
