@@ -80,6 +80,10 @@ class Site:
         shown = self.ovs.ofctl("dump-ports", self.bridge, str(port))
         return int(shown.split("tx pkts=")[1].split(",")[0])
 
+    def received_by(self, port: int) -> int:
+        shown = self.ovs.ofctl("dump-ports", self.bridge, str(port))
+        return int(shown.split("rx pkts=")[1].split(",")[0])
+
     def metered(self, number: int) -> int:
         return self.controller.meters(gate_meter_id(number))[gate_meter_id(number)].packets
 
@@ -203,6 +207,22 @@ def test_nothing_passes_without_a_controller(site: Site) -> None:
         site.ends[1].send(from_vm(vm, 64))
     wait_for(lambda: _packets(site) > seen, "frames to be metered")
     assert site.sent_by(3) == before
+
+
+@pytest.mark.parametrize(("ends", "port", "out"), [(from_vm, 1, 3), (to_vm, 3, 1)])
+def test_a_gate_whose_meter_is_deleted_by_others_is_shut(
+    site: Site, ends: Callable[[Vm, int], bytes], port: int, out: int
+) -> None:
+    vm = Vm(1)
+    site.ask(site.hv1, vm, VdpMode.PREASSOCIATE_RR)
+    site.ovs.ofctl("del-meters", site.bridge)
+    # A flow that is cached keeps the number of its meter until it has been looked at again.
+    site.ovs.appctl("revalidator/purge")
+    before, arrived = site.sent_by(out), site.received_by(port)
+    for _ in range(1000):
+        site.ends[port].send(ends(vm, 64))
+    wait_for(lambda: site.received_by(port) - arrived >= TAKEN_IN, "frames that are taken in")
+    assert site.sent_by(out) == before
 
 
 def _packets(site: Site) -> int:

@@ -111,23 +111,27 @@ def metered_gate(
     if binding.gate_meter is None:
         return
     owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
-    yield _meter_rule(Table.GATE_METER, binding.vsi_index, owner, gate_meter_id(binding.gate_meter.number))
+    meter = gate_meter_id(binding.gate_meter.number)
+    yield _meter_rule(Table.GATE_METER, binding.vsi_index, owner, meter)
     if policer is not None:
         yield _meter_rule(Table.GATE_POLICER, binding.vsi_index, owner, policer)
     limited = () if policer is None else (Resubmit(Table.GATE_POLICER),)
     priorities = dict(binding.priorities)
     for vid_mac in binding.bindings:
-        yield from _from_vm(interface, binding, epoch, vid_mac, limited, priorities.get(vid_mac, 0))
+        yield from _from_vm(interface, binding, epoch, vid_mac, meter, limited, priorities.get(vid_mac, 0))
         if binding.gate_meter.both:
             meta = to_vm_metadata(interface.port_no, binding.vsi_index, epoch)
             fields: MatchFields = {"vlan_vid": VLAN_PRESENT | vid_mac.vid, "eth_dst": _mac(vid_mac)}
             yield Rule(
-                Table.FORWARD, _PRIORITY, match(**fields), owner, _metered(meta), (meta, ALL_METADATA), goto=entry
+                *(Table.FORWARD, _PRIORITY, match(**fields), owner, _metered(meta)),
+                (meta, ALL_METADATA),
+                goto=entry,
+                meter=meter,
             )
             if copied:
                 # Not goto: no table leads back to an earlier one.
                 onward = (*_metered(meta), Resubmit(entry))
-                yield Rule(Table.GATE_COPIES, Priority.EXACT, match(**fields), owner, onward)
+                yield Rule(Table.GATE_COPIES, Priority.EXACT, match(**fields), owner, onward, meter=meter)
 
 
 def stops() -> Iterator[Rule]:
@@ -145,6 +149,7 @@ def _from_vm(
     binding: VsiBinding,
     epoch: int,
     vid_mac: Binding,
+    meter: int,
     limited: tuple[Action, ...],
     default_priority: int,
 ) -> Iterator[Rule]:
@@ -157,17 +162,20 @@ def _from_vm(
         "eth_dst": _UNICAST,
     }
     apply = (*_metered(meta), *limited)
-    yield Rule(Table.INGRESS, _PRIORITY, match(**fields), owner, apply, (meta, ALL_METADATA), Table.GUARD)
+    written = (meta, ALL_METADATA)
+    yield Rule(Table.INGRESS, _PRIORITY, match(**fields), owner, apply, written, Table.GUARD, meter=meter)
     if default_priority:
         # As in the gate itself: the PCP of frames without a priority of their own.
         without = match(**fields, vlan_pcp=0)
-        written = (*apply, SetField("vlan_pcp", default_priority))
-        yield Rule(Table.INGRESS, _PRIORITY + 1, without, owner, written, (meta, ALL_METADATA), Table.GUARD)
+        apply = (*apply, SetField("vlan_pcp", default_priority))
+        yield Rule(Table.INGRESS, _PRIORITY + 1, without, owner, apply, written, Table.GUARD, meter=meter)
 
 
 def _metered(meta: int) -> tuple[Action, ...]:
+    # The first pass is that of the rule itself, which a switch deletes together with its meter: a lookup that finds
+    # nothing would let the frame go on.
     # The metadata here too: the rule's own instruction acts only when these lookups are done.
-    return (SetField("metadata", meta), RegLoad(MARKED, 1), *([Resubmit(Table.GATE_METER)] * PASSES))
+    return (SetField("metadata", meta), RegLoad(MARKED, 1), *([Resubmit(Table.GATE_METER)] * (PASSES - 1)))
 
 
 def _meter_rule(table: Table, index: int, owner: int, meter: int) -> Rule:

@@ -82,16 +82,17 @@ def test_compiled_rules() -> None:
 
 FROM = "in_port=1,eth_src=52:54:00:00:00:07,eth_dst=00:00:00:00:00:00/01:00:00:00:00:00,vlan_vid=0x1064"
 TO = "eth_dst=52:54:00:00:00:07,vlan_vid=0x1064"
-METERED = ",".join(["resubmit(,GATE_METER)"] * 3)
+#: Twice more than by the meter of the rule itself.
+METERED = ",".join(["resubmit(,GATE_METER)"] * 2)
 COMPILED = [
     "table=GATE_METER priority=1 cookie=0xeb47300007000001 metadata=0x70000/0xfffff0000 actions=meter:805306371",
     (
-        f"table=INGRESS priority=110 cookie=0xeb47300007000001 {FROM} actions=set_field:0x100005000070000->metadata,"
-        f"load:0x1->reg11[5],{METERED},write_metadata:0x100005000070000/0xffffffffffffffff,goto:GUARD"
+        f"table=INGRESS priority=110 cookie=0xeb47300007000001 {FROM} actions=meter:805306371,"
+        f"set_field:0x100005000070000->metadata,load:0x1->reg11[5],{METERED},write_metadata:0x100005000070000/0xffffffffffffffff,goto:GUARD"
     ),
     (
-        f"table=FORWARD priority=110 cookie=0xeb47300007000001 {TO} actions=set_field:0x200005000070001->metadata,"
-        f"load:0x1->reg11[5],{METERED},write_metadata:0x200005000070001/0xffffffffffffffff,goto:ACL_TO"
+        f"table=FORWARD priority=110 cookie=0xeb47300007000001 {TO} actions=meter:805306371,"
+        f"set_field:0x200005000070001->metadata,load:0x1->reg11[5],{METERED},write_metadata:0x200005000070001/0xffffffffffffffff,goto:ACL_TO"
     ),
 ]
 
@@ -100,7 +101,12 @@ def test_a_limit_of_what_the_vm_sends_is_behind_the_gate_and_a_default_priority_
     interface = two_switches().switches[S1].interfaces[HV1.port_no]
     binding = replace(BINDING, priorities=((BINDING.bindings[0], 5),), gate_meter=GateMeter(3, both=False))
     rules = list(metered_gate(interface, binding, epoch=5, policer=99))
-    assert {rule.table: rule.meter for rule in rules if rule.meter} == {Table.GATE_METER: gate_meter_id(3), 97: 99}
+    gate = gate_meter_id(3)
+    assert {rule.table: rule.meter for rule in rules if rule.meter} == {
+        Table.GATE_METER: gate,
+        Table.INGRESS: gate,
+        97: 99,
+    }
     ingress = [rule for rule in rules if rule.table == Table.INGRESS]
     assert [rule.apply[-1 - number] for number, rule in enumerate(ingress)] == [Resubmit(97)] * 2
     assert len(rules) == 4, "no rule for frames to the VM"
