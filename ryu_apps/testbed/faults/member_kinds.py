@@ -120,7 +120,7 @@ def _restart(rig: MembersRig, member: Member) -> None:
 
 def _transfer(rig: MembersRig) -> None:
     since, former = time.monotonic(), rig.leader
-    former.controller.post("/evb/cluster/transfer")
+    former.controller.post("/evb/cluster/transfer", {})
     wait_until(lambda: _lost_the_lead(former, since), f"the end of the lead of {former.name}", LIMIT)
     rig.await_leader()
 

@@ -121,9 +121,9 @@ class Controller:
         """PUT a JSON value; as :meth:`get`."""
         return self._ask("PUT", path, json.dumps(body).encode())
 
-    def post(self, path: str) -> Any:
-        """POST without a value; as :meth:`get`."""
-        return self._ask("POST", path, b"")
+    def post(self, path: str, body: Any = None) -> Any:
+        """POST a JSON value, or none; as :meth:`get`."""
+        return self._ask("POST", path, b"" if body is None else json.dumps(body).encode())
 
     def last_words(self, lines: int = 30) -> str:
         """The end of its log."""
