@@ -11,7 +11,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -290,6 +290,18 @@ class MembersRig(Rig):
 
         wait_until(ready, "the other members to stand by", limit, pause=_PAUSE)
         return self._leader
+
+    def recall(self, guest: RigVm) -> None:
+        """As of any rig, at the member that leads, also if that changes meanwhile."""
+
+        def done() -> bool:
+            self.await_leader()
+            with suppress(OSError):  # a member that leads no more refers to another one
+                super(MembersRig, self).recall(guest)
+                return True
+            return False
+
+        wait_until(done, f"{guest.name} to be recalled", LIMIT, pause=_PAUSE)
 
     # --- a station that repeats itself ---
     def until_answered(self, hypervisor: str, guest: RigVm, limit: float = LIMIT) -> float:

@@ -25,7 +25,7 @@ from ryu_apps.evb.protocol.timers import agree
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.testbed.faults.kinds import FAULTS, Fault, Scene
 from ryu_apps.testbed.faults.member_kinds import MEMBER_FAULTS
-from ryu_apps.testbed.faults.nemesis_rigs import PLACES, Settings, members_rig_for, rig_for
+from ryu_apps.testbed.faults.nemesis_rigs import PLACES, TAKE_OVER, Settings, members_rig_for, rig_for
 from ryu_apps.testbed.faults.rig import HOMES, Rig, RigVm
 from ryu_apps.testbed.faults.witness import Witness
 from ryu_apps.testbed.harness import sandbox
@@ -60,19 +60,21 @@ class Nemesis:
         timers: Timers = QUICK,
         tell: Callable[[str], None] = lambda words: None,
         faults: Mapping[str, Fault] = FAULTS,
+        take_over: float = 0.0,
     ) -> None:
         """
         Args:
             timers: of the roamers' stations, see :func:`rig_for`.
             faults: what can break, by name.
+            take_over: seconds that another bridge needs to lead.
         """
         self.rig = rig
         self._faults = faults
         agreed = agree(timers, timers)
         # A station that waits for an answer, and what expires thereafter.
-        self._patience = agreed.response_wait + agreed.keep_alive_timeout + SLACK
+        self._patience = agreed.response_wait + agreed.keep_alive_timeout + SLACK + take_over
         # A change of owner has reached all switches or was taken back.
-        self._flip = agreed.resource_wait_delay + MARGIN
+        self._flip = agreed.resource_wait_delay + MARGIN + take_over
         self.steps: list[str] = []
         self.injected: Counter[str] = Counter()
         self.slowest = self.overlap = 0.0
@@ -240,7 +242,8 @@ def main() -> None:
         rig = members_rig_for(Path(folder), settings, timers) if given.members else rig_for(Path(folder), timers)
         try:
             with rig:
-                nemesis = Nemesis(rig, given.seed, timers, tell, MEMBER_FAULTS if given.members else FAULTS)
+                of_members = (MEMBER_FAULTS, TAKE_OVER) if given.members else ()
+                nemesis = Nemesis(rig, given.seed, timers, tell, *of_members)
                 with rig.bystanders() as loss:
                     nemesis.rage(given.seconds)
         finally:
