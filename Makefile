@@ -67,17 +67,19 @@ DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 help:
 	@sed -n 's/^#   //p' Makefile
 
+# Options of the command: make demo-cluster OPTIONS='--patience 2'
+OPTIONS ?=
 demo: network-debs $(VENV)/mininet.stamp
-	@$(IN_VENV) evbridge demo
+	@$(IN_VENV) evbridge demo $(OPTIONS)
 
 demo-page: network-debs $(VENV)/mininet.stamp
-	@$(IN_VENV) evbridge demo --page
+	@$(IN_VENV) evbridge demo --page $(OPTIONS)
 
 lab: network-debs $(VENV)/mininet.stamp
 	@$(IN_VENV) evbridge lab
 
 demo-cluster: network-debs $(VENV)/mininet.stamp
-	@$(IN_VENV) evbridge demo --cluster
+	@$(IN_VENV) evbridge demo --cluster $(OPTIONS)
 
 # All three, one after the other, even if the first finds something.
 test: network-debs deb-debs $(VENV)/test.stamp $(DEBIAN_ROOT)

@@ -53,6 +53,8 @@ class Nemesis:
         overlap: the longest time in which a VM's frames passed from two places, in seconds.
     """
 
+    _witness: Witness
+
     def __init__(
         self,
         rig: Rig,
@@ -78,7 +80,6 @@ class Nemesis:
         self.steps: list[str] = []
         self.injected: Counter[str] = Counter()
         self.slowest = self.overlap = 0.0
-        self._witness = Witness(rig, GUESTS, PLACES)
         self._allowed: dict[tuple[str, str], float] = {}
         self.draw = random.Random(seed)
         self._scene = Scene(rig, self.draw, GUESTS, PLACES, self.wait_answered)
@@ -107,7 +108,7 @@ class Nemesis:
     def _undone(self) -> Iterator[None]:
         before = self.rig.tables()
         try:
-            with self._witness:
+            with Witness(self.rig, GUESTS, PLACES) as self._witness:
                 yield
         finally:
             self.rig.tidy(*GUESTS)
