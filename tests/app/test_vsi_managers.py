@@ -69,6 +69,12 @@ class Manager(BaseHTTPRequestHandler):
     def away(self, rest: str) -> None:
         self._say(302, b"", Location=f"http://localhost:{self.server.server_address[1]}/good/{rest}")
 
+    def aside(self, rest: str) -> None:
+        self._say(302, b"", Location=f"http://127.0.0.1:1/good/{rest}")
+
+    def otherwise(self, rest: str) -> None:
+        self._say(302, b"", Location=f"https://127.0.0.1:{self.server.server_address[1]}/good/{rest}")
+
     def hang(self, _: str) -> None:
         time.sleep(60)
 
@@ -167,6 +173,8 @@ def base() -> Iterator[str]:
         ("around", "FetchedDocument", ""),
         ("circle", "Unreachable", "redirections"),
         ("away", "Unreachable", "redirects to another host"),
+        ("aside", "Unreachable", "redirects to another host"),
+        ("otherwise", "Unreachable", "redirects to another host"),
         ("hang", "Unreachable", "no answer within 5 s"),
         ("drip", "Unreachable", "no answer within 5 s"),
     ],
