@@ -24,6 +24,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Timers
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, Frame
 from ryu_apps.testbed.errors import DeadlineError
+from ryu_apps.testbed.faults.journals import late_acts
 from ryu_apps.testbed.faults.proxy import ChannelProxy
 from ryu_apps.testbed.faults.relay import StoreRelay
 from ryu_apps.testbed.faults.rig import CHECKOUT, Rig, RigVm
@@ -79,6 +80,14 @@ class Member:
         except OSError:
             return None
         return answer
+
+    def events(self, since: float) -> list[dict[str, Any]]:
+        """Its journal after a moment; empty: it says nothing."""
+        try:
+            found: list[dict[str, Any]] = self.controller.get(f"/evb/events?since={since}")
+        except OSError:
+            return []
+        return found
 
     def cluster(self) -> dict[str, Any]:
         """The cluster as it knows it; empty: it says nothing."""
@@ -302,6 +311,11 @@ class MembersRig(Rig):
             return False
 
         wait_until(done, f"{guest.name} to be recalled", LIMIT, pause=_PAUSE)
+
+    def late_acts(self, since: float) -> list[str]:
+        """What members that run did after another one had begun to lead."""
+        running = [member for member in self.members if member.alive]
+        return late_acts({member.name: member.events(since) for member in running})
 
     # --- a station that repeats itself ---
     def until_answered(self, hypervisor: str, guest: RigVm, limit: float = LIMIT) -> float:

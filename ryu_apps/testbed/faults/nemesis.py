@@ -125,7 +125,7 @@ class Nemesis:
         self.steps.append(f"{name}: {wishes}")
         self._tell(self.steps[-1])
         self.injected[name] += 1
-        since = time.monotonic() - self._patience
+        asked = time.monotonic()
         for guest, place, mode in orders:
             if mode is VdptoolMode.ASSOCIATE:
                 self._allow(guest, place)
@@ -135,7 +135,9 @@ class Nemesis:
         begun = time.monotonic()
         self._check()
         self.slowest = max(self.slowest, time.monotonic() - begun)
-        self._hear_witness(since)
+        self._hear_witness(asked - self._patience)
+        late = self.rig.late_acts(asked)
+        assert not late, f"{late}; steps: {self.steps}"
 
     def _allow(self, guest: RigVm, place: str) -> None:
         """From now on, frames of a VM may pass at a place; a request may wait for as long as a station repeats it."""

@@ -276,6 +276,10 @@ class Rig:
         found = self.controller.get(f"/evb/events?since={since}")
         return [event for event in found if event["kind"] == kind and (guest is None or event["vsi"] == guest.vsi.uuid)]
 
+    def late_acts(self, since: float) -> list[str]:
+        """What a bridge did after another one had begun to lead: nothing, as there is one."""
+        return []
+
     def alarms(self) -> list[str]:
         """The kinds of the alarms that are not over."""
         return [alarm["kind"] for alarm in self.controller.get("/evb/status")["alarms"]]
