@@ -307,13 +307,17 @@ class Rig:
         if keep:
             state.touch()
 
-    def tidy(self, *guests: RigVm) -> None:
-        """After a test, also one that failed: no traps, and these VMs nowhere."""
+    def tidy(self, *guests: RigVm, limit: float = 25.0) -> None:
+        """After a test, also one that failed: no traps, and these VMs nowhere.
+
+        Args:
+            limit: seconds for which a station may wait for an answer that was lost.
+        """
         self.proxy.clear()
         self.proxy.admit()
         for guest in guests:
             for hypervisor in self.cluster.hypervisors:
-                self.let_go(hypervisor, guest, limit=25)
+                self.let_go(hypervisor, guest, limit)
             self.recall(guest)
 
     # --- what the switches hold ---

@@ -64,6 +64,12 @@ class Passed:
             for place in set().union(*rounds.values()) - set(allowed[guest])
         )
 
+    @property
+    def frames(self) -> int:
+        """Their number."""
+        found = (*self.sent_from.values(), *self.received_at.values())
+        return sum(len(places) for rounds in found for places in rounds.values())
+
     def longest_overlap(self) -> float:
         """Return the longest time, in seconds, in which a VM's frames passed from two places."""
         return INTERVAL * max((_longest(rounds) for rounds in self.sent_from.values()), default=0)

@@ -45,6 +45,7 @@ def test_frames_that_pass_elsewhere_are_found_in_both_directions() -> None:
     seen = passed(sent=[(1, "hv1"), (2, "hv2")], received=[(1, "hv1"), (5, "hv3")])
     assert seen.strangers({"vm": ["hv1"]}) == ["vm receives at hv3", "vm sends from hv2"]
     assert seen.strangers({"vm": ["hv1", "hv2", "hv3"]}) == []
+    assert seen.frames == 4
 
 
 @pytest.mark.parametrize(
