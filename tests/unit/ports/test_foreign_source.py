@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ryu_apps.evb.events import FrameReceived, PortChanged
@@ -19,9 +21,10 @@ from ryu_apps.evb.wire.ethernet import (
     Frame,
 )
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
+from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.lldp import bridge_lldpdu
-from ryu_apps.evb.wire.vdp import VdpMode, VdpPdu
-from tests.worlds.bridge import HV1, HV2, S1, Vm
+from ryu_apps.evb.wire.vdp import VdpError, VdpMode, VdpPdu
+from tests.worlds.bridge import HV1, HV2, S1, VLAN, Vm
 from tests.worlds.rest import RestWorld, station_mac
 
 VM, VICTIM = Vm(7), Vm(8)
@@ -85,6 +88,17 @@ def test_address_of_a_vm_that_has_left_may_be_a_stations(world: RestWorld) -> No
     world.ask(HV1, VM, VdpMode.DEASSOCIATE)
     announce_from(world, VM.mac)
     assert world.engine.stations[HV1].station == VM.mac
+
+
+def test_address_of_a_station_is_no_vms_at_another_port(world: RestWorld) -> None:
+    world.agree(HV2)
+    station = world.engine.stations[HV2].known
+    assert station is not None
+    other = replace(VICTIM.tlv(VdpMode.ASSOCIATE), filter_info=FilterInfo.of(MacVid(vid=VLAN, mac=station)))
+    world.send(HV1, other)
+    (refused,) = [event for event in world.happened if event.kind == "vdp.refused"]
+    assert refused.detail["error"] == VdpError.INVALID_VID_GROUP_MAC.name
+    assert str(refused.detail["reason"]).endswith("belongs to another station")
 
 
 # --- what the switch lets through -----------------------------------------------------------------
