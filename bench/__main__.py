@@ -9,12 +9,24 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import floods, gate, groups, meters, response, services, staging, starting, stores, triggers
+from bench import floods, gate, groups, meters, response, services, staging, starting, stores, tls, triggers
 from bench.figures import Figure, write_json
 from bench.machine import machine
 from bench.rig import evbridge, private_ovs, reference
 
-_PARTS = ("response", "staging", "gate", "services", "floods", "groups", "triggers", "starting", "stores", "meters")
+_PARTS = (
+    "response",
+    "staging",
+    "gate",
+    "services",
+    "floods",
+    "groups",
+    "triggers",
+    "starting",
+    "stores",
+    "meters",
+    "tls",
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,6 +88,9 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
                 figure.show(console)
     if "stores" in parts:
         figures.append(stores.measure(rounds))
+        figures[-1].show(console)
+    if "tls" in parts:
+        figures.append(tls.measure(rounds))
         figures[-1].show(console)
     write_json(path, figures, circumstances)
     console.print(f"As JSON: {path}")

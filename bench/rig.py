@@ -82,9 +82,9 @@ def private_ovs() -> Iterator[PrivateOvs]:
 
 
 @contextmanager
-def bridge(ovs: PrivateOvs, name: str, dpid: int, port: int) -> Iterator[Ends]:
+def bridge(ovs: PrivateOvs, name: str, dpid: int, port: int, tls: bool = False) -> Iterator[Ends]:
     """A bridge with two ports whose controller listens at a port of the namespace."""
-    ovs.add_bridge(name, dpid, f"tcp:127.0.0.1:{port}")
+    ovs.add_bridge(name, dpid, f"{'ssl' if tls else 'tcp'}:127.0.0.1:{port}")
     for number, role in ((1, "st"), (2, "cl")):
         ovs.add_veth(name, number, f"{name}-{role}0", f"{name}-{role}1")
     ends = Ends(packet_socket(ovs, f"{name}-st1"), packet_socket(ovs, f"{name}-cl1"))
@@ -138,12 +138,23 @@ def reference(ovs: PrivateOvs) -> Iterator[Reference]:
         yield Reference(ends)
 
 
+def _certificates(ovs: PrivateOvs, folder: Path) -> tuple[str, ...]:
+    """Give the switch its certificate; returns the options with which the controller has one, and trusts the switch."""
+    pki = ["ovs-pki", f"--dir={folder}/pki", f"--log={folder}/pki.log"]
+    for command in (("init",), ("req+sign", "c", "controller"), ("req+sign", "s", "switch")):
+        subprocess.run([*pki, *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    ovs.vsctl("set-ssl", f"{folder}/s-privkey.pem", f"{folder}/s-cert.pem", f"{folder}/pki/controllerca/cacert.pem")
+    key, certificate, trusted = f"{folder}/c-privkey.pem", f"{folder}/c-cert.pem", f"{folder}/pki/switchca/cacert.pem"
+    return "--ctl-privkey", key, "--ctl-cert", certificate, "--ca-certs", trusted
+
+
 @contextmanager
-def evbridge(ovs: PrivateOvs, store: str = "") -> Iterator[tuple[BenchStation, Ends]]:
+def evbridge(ovs: PrivateOvs, store: str = "", tls: bool = False) -> Iterator[tuple[BenchStation, Ends]]:
     """evbridge with the types of :data:`TYPES`, and a station that has agreed with it.
 
     Args:
         store: lines of evbridge.yaml that say where the state is.
+        tls: the switch connects over TLS, with certificates on both sides.
     """
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "evbridge.yaml")
@@ -156,11 +167,13 @@ def evbridge(ovs: PrivateOvs, store: str = "") -> Iterator[tuple[BenchStation, E
             text = ", ".join(str(FIRST_GROUP + number) for number in groups)
             section = f"multicast: {{max_groups: {GROUPS}, max_sources: 0, groups: [{text}]}}\n"
             Path(folder, f"type{type_id}.yaml").write_text(_policy(type_id, TYPES[PLAIN]) + section)
-        arguments = ("-c", RYU_MANAGER, "--ofp-tcp-listen-port", str(_EVBRIDGE_PORT), "ryu_apps.evb_bridge")
+        listening = f"--ofp-{'ssl' if tls else 'tcp'}-listen-port", str(_EVBRIDGE_PORT)
+        trust = _certificates(ovs, Path(folder)) if tls else ()
+        arguments = ("-c", RYU_MANAGER, *listening, *trust, "ryu_apps.evb_bridge")
         log = Path(folder, "log")
         with (
             process(ovs, *arguments, log=log, EVBRIDGE_CONFIG=str(config)),
-            bridge(ovs, "evb", 2, _EVBRIDGE_PORT) as ends,
+            bridge(ovs, "evb", 2, _EVBRIDGE_PORT, tls) as ends,
         ):
             station = BenchStation(ends.station)
             try:
