@@ -32,7 +32,7 @@ PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
     dnsmasq-base busybox haproxy nftables prometheus
 DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap systemd
-# In the Debian in which the package evbridge is installed, beside what its control file names.
+# In the Debian in which the package evbridge is installed, beside what its control file names; with ovsdb-server.
 BRIDGE_DEBS = python3 libstdc++6 logrotate man-db openvswitch-common
 OVN_DEBS = ovn-central ovn-host
 PAGE_DEBS = chromium
@@ -54,7 +54,7 @@ GUEST_KERNEL = $(VENV)/guest-kernel
 CONTROLLERS_AT_ONCE ?= 5
 CLUSTERS_AT_ONCE ?= 3
 DEBIAN_ROOT = $(VENV)/debian-root.tar
-DEBIAN_BRIDGE = $(VENV)/debian-bridge.tar
+DEBIAN_BRIDGE = $(VENV)/debian-bridge-and-store.tar
 PYTHON_ROOTS = $(VENV)/python-bookworm.tar $(VENV)/python-trixie.tar
 DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 

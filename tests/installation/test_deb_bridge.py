@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +13,8 @@ import pytest
 from ryu_apps.cli.main import SUBCOMMANDS
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.systemd import BootedDebian
-from tests.worlds.packages import build_package
+from tests.installation.conftest import install
 
-ROOT = Path(__file__).parents[2]
 VENV = Path("usr/lib/evbridge")
 #: A switch with a station port.
 CONFIGURATION = "version: 1\ndps:\n  br0:\n    dp_id: 1\n    interfaces:\n      1: {name: hv1, role: station}\n"
@@ -40,29 +38,6 @@ COMPLETE = "COMP_WORDS=(evbridge {word}); COMP_CWORD=1; _evbridge_completion evb
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, built from a copy of the sources."""
-    return build_package("evbridge", tmp_path_factory.mktemp("deb"))
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A minimal Debian without the package."""
-    folder = tmp_path_factory.mktemp("debian")
-    root = folder / "root"
-    root.mkdir()
-    subprocess.run(["tar", "-C", root, "-xf", os.environ["EVBRIDGE_DEBIAN_ROOT"]], check=True)
-    return root
-
-
-@pytest.fixture(scope="module")
-def booted(bare: Path) -> Iterator[BootedDebian]:
-    """The Debian with its systemd running."""
-    with BootedDebian(bare) as booted:
-        yield booted
-
-
-@pytest.fixture(scope="module")
 def before(booted: BootedDebian, bare: Path) -> set[str]:
     """Files that are there without the package."""
     return files(bare)
@@ -71,10 +46,7 @@ def before(booted: BootedDebian, bare: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def debian(booted: BootedDebian, bare: Path, before: set[str], package: Path) -> BootedDebian:
     """The Debian after dpkg has installed the package."""
-    (bare / "evbridge.deb").write_bytes(package.read_bytes())
-    done = booted.run("dpkg", "--install", "/evbridge.deb")
-    (bare / "evbridge.deb").unlink()
-    assert done.returncode == 0, done.stderr
+    install(booted, bare, package)
     return booted
 
 

@@ -16,6 +16,7 @@ echo $$ >{cgroup}/cgroup.procs
 exec unshare --pid --fork --mount --net --uts --ipc --cgroup --propagation private --kill-child sh -ec "$0" {root} "$1"
 """
 #: What systemd expects of who starts it in a container (systemd.io/CONTAINER_INTERFACE); $1 has further commands.
+#: Mounts are shared, as systemd makes them if the kernel starts it: otherwise no service gets its credentials.
 _BOOT = """\
 mount --bind $0 $0
 cd $0
@@ -32,6 +33,7 @@ ip link set lo up
 eval "$1"
 pivot_root . old
 umount -l /old
+mount --make-rshared /
 exec env -i container=evbridge /lib/systemd/systemd --unit=basic.target
 """
 #: Two ends of a wire, ``up0`` and ``sw0``.
