@@ -13,7 +13,7 @@ ACTS = frozenset(event.row.kind for event in (VdpAnswered, BodyStaged, VsiActive
 
 
 def late_acts(journals: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[str]:
-    """Return, as text, what a bridge did after another one had begun to lead, and before it led again itself.
+    """Return, as text, acts of a bridge after another one had begun to lead, and before it led again itself.
 
     Args:
         journals: events as REST shows them, by the name of the bridge; their times are of one clock.

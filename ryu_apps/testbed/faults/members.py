@@ -313,7 +313,7 @@ class MembersRig(Rig):
         wait_until(done, f"{guest.name} to be recalled", LIMIT, pause=_PAUSE)
 
     def late_acts(self, since: float) -> list[str]:
-        """What members that run did after another one had begun to lead."""
+        """Return, as text, acts of members that run after another one had begun to lead."""
         running = [member for member in self.members if member.alive]
         return late_acts({member.name: member.events(since) for member in running})
 

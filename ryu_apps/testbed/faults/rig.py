@@ -277,7 +277,7 @@ class Rig:
         return [event for event in found if event["kind"] == kind and (guest is None or event["vsi"] == guest.vsi.uuid)]
 
     def late_acts(self, since: float) -> list[str]:
-        """What a bridge did after another one had begun to lead: nothing, as there is one."""
+        """Return, as text, acts of a bridge after another one had begun to lead: none, as there is one."""
         return []
 
     def alarms(self) -> list[str]:
