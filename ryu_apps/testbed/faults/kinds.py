@@ -233,7 +233,7 @@ def _deleted(scene: Scene, command: str) -> Iterator[None]:
         since = time.monotonic()
         run(["ovs-ofctl", "-O", "OpenFlow13", command, switch])
         for kind in (SwitchChangedByOthers.row.kind, SwitchReady.row.kind):
-            wait_until(partial(scene.rig.events, since, kind), f"{command} {switch}: {kind}", 10)
+            wait_until(partial(scene.rig.heard_of, since, kind), f"{command} {switch}: {kind}", 30)
 
 
 def named(*faults: Fault) -> dict[str, Fault]:

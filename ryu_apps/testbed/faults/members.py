@@ -20,6 +20,7 @@ from typing import Any, Self
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.bridge_config import ClusterMembership, SharedStore
 from ryu_apps.evb.config.schema import PATIENCE
+from ryu_apps.evb.event_catalogue.cluster import LeadBegun
 from ryu_apps.evb.topology.fabric import Fabric, Timers
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, Frame
@@ -311,6 +312,11 @@ class MembersRig(Rig):
             return False
 
         wait_until(done, f"{guest.name} to be recalled", LIMIT, pause=_PAUSE)
+
+    def heard_of(self, since: float, kind: str) -> bool:
+        """As of any rig; or another member has begun to lead, which compares all switches with what they should be."""
+        heard = {event["kind"] for member in self.members if member.alive for event in member.events(since)}
+        return not heard.isdisjoint({kind, LeadBegun.row.kind})
 
     def late_acts(self, since: float) -> list[str]:
         """Return, as text, acts of members that run after another one had begun to lead."""

@@ -276,6 +276,10 @@ class Rig:
         found = self.controller.get(f"/evb/events?since={since}")
         return [event for event in found if event["kind"] == kind and (guest is None or event["vsi"] == guest.vsi.uuid)]
 
+    def heard_of(self, since: float, kind: str) -> bool:
+        """Return True if a bridge that serves has had an event of a kind after a moment."""
+        return bool(self.events(since, kind))
+
     def late_acts(self, since: float) -> list[str]:
         """Return, as text, acts of a bridge after another one had begun to lead: none, as there is one."""
         return []
