@@ -196,6 +196,14 @@ def test_a_leaf_is_evacuated_over_the_spines(tmp_path: Path) -> None:
     assert nodes[moved["db1"]].power != nodes["hv9"].power, "the other database is there"
 
 
+def test_servers_are_evacuated_with_the_switch_that_they_hang_on(tmp_path: Path) -> None:
+    moved = evacuated(INVENTORIES / "paper-modest.yaml", "s1", tmp_path)
+    nodes = shipped("paper-modest").inventory.nodes
+    assert set(moved) == {"fw", "web1", "web2", "web3"}
+    assert {nodes[node].rack for node in moved.values()} == {"s2"}
+    assert {nodes[node].switch for node in moved.values()} > {"s2"}, "to VEPAs and to servers"
+
+
 FABRIC = """\
 version: 1
 policies: [{policies}]

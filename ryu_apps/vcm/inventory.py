@@ -61,16 +61,23 @@ class InventoryNode:
 
     Attributes:
         power: its power domain; None is one of its own.
+        rack: the switch of the rack, if ``switch`` is that of a server; else the same; empty: the same, too.
     """
 
     name: str
     switch: str
     power: str | None
     capacity: Size
+    rack: str = ""
+
+    @property
+    def ways(self) -> frozenset[str]:
+        """The switches without which it is cut off."""
+        return frozenset((self.switch, self.rack or self.switch))
 
     def domain(self, level: Level) -> str | None:
         """Failure domain of the node at a level."""
-        return {Level.NODE: self.name, Level.POWER: self.power, Level.SWITCH: self.switch}[level]
+        return {Level.NODE: self.name, Level.POWER: self.power, Level.SWITCH: self.rack or self.switch}[level]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +161,12 @@ class Inventory:
     appliances: Mapping[str, InventoryAppliance] = field(default_factory=dict)
 
     def nodes_of(self, switch: str) -> tuple[str, ...]:
-        """The nodes at a switch, in natural order."""
-        return tuple(sorted((name for name, node in self.nodes.items() if node.switch == switch), key=natural))
+        """The nodes at a switch, and the servers whose own switches hang on it, in natural order."""
+        return tuple(sorted((name for name, node in self.nodes.items() if switch in node.ways), key=natural))
+
+    def with_servers(self, switches: frozenset[str]) -> frozenset[str]:
+        """Some switches, and those of the servers that hang on them."""
+        return switches | {node.switch for node in self.nodes.values() if not switches.isdisjoint(node.ways)}
 
     def hops(self, without: frozenset[str] = frozenset()) -> dict[str, dict[str, int]]:
         """Distances from each switch to those that it reaches without some others; those reach none."""

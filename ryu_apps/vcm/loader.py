@@ -83,6 +83,10 @@ def _unknown_switches(parsed: InventoryFile) -> Iterator[Finding]:
             named.append((("switches", name, "links", index), other))
             if other == name:
                 yield ("switches", name, "links", index), "a link leads to another switch"
+        if switch.rack is not None:
+            named.append((("switches", name, "rack"), switch.rack))
+            if switch.rack == name or (rack := parsed.switches.get(switch.rack)) is not None and rack.rack is not None:
+                yield ("switches", name, "rack"), f"{switch.rack} is the switch of a server, not of a rack"
     for name, appliance in parsed.appliances.items():
         named += [(("appliances", name, "switches", index), switch) for index, switch in enumerate(appliance.switches)]
     named += [(("cluster", "max_rules", name, "[key]"), name) for name in parsed.cluster.max_rules]
@@ -167,12 +171,22 @@ def _inventory(parsed: InventoryFile) -> Inventory:
     return Inventory(
         parsed.name,
         {
-            name: InventoryNode(name, node.switch, node.power, Size(node.slots, node.memory_mib))
+            name: InventoryNode(
+                name,
+                node.switch,
+                node.power,
+                Size(node.slots, node.memory_mib),
+                parsed.switches[node.switch].rack or node.switch,
+            )
             for name, node in parsed.nodes.items()
         },
         {name: _vm(parsed, name, vm) for name, vm in parsed.vms.items()},
         tuple(parsed.switches),
-        frozenset(frozenset((name, other)) for name, switch in parsed.switches.items() for other in switch.links),
+        frozenset(
+            frozenset((name, other))
+            for name, switch in parsed.switches.items()
+            for other in (*switch.links, *([] if switch.rack is None else [switch.rack]))
+        ),
         {name: AntiAffinityGroup(name, frozenset(map(Level, group.apart))) for name, group in parsed.groups.items()},
         {name: InventoryAppliance(name, tuple(appliance.switches)) for name, appliance in parsed.appliances.items()},
     )

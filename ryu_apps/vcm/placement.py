@@ -153,8 +153,9 @@ def _out_of_the_question(survey: _Survey, node: InventoryNode) -> Iterator[str]:
 
 
 def _at_a_switch_that_goes(survey: _Survey, node: InventoryNode) -> Iterator[str]:
-    if node.switch in survey.down and node.name not in survey.avoid:
-        yield f"its switch {node.switch} is out of service"
+    gone = sorted(node.ways & survey.down)
+    if gone and node.name not in survey.avoid:
+        yield f"its switch {gone[0]} is out of service"
 
 
 def _no_room(survey: _Survey, node: InventoryNode) -> Iterator[str]:

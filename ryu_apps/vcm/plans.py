@@ -113,7 +113,7 @@ def make_plan(
         return Plan(goal, tuple(_rebalance(inventory, now, avoid, down)), avoid, down, parallel)
     nodes = affected(inventory, goal)
     leaving = {**dict.fromkeys(nodes, _REASONS[goal.kind].format(goal.subject)), **avoid}
-    down |= {goal.subject} & set(inventory.switches)
+    down = inventory.with_servers(down | {goal.subject} & set(inventory.switches))
     moves = []
     for vm in _in_order(inventory, [name for node in nodes for name in now.at(node)]):
         (source, *_) = sorted(now.places[vm.name] & set(nodes), key=natural)

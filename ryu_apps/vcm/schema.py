@@ -34,9 +34,14 @@ VsiUuid = Annotated[str, PlainValidator(_uuid), WithJsonSchema({"type": "string"
 
 
 class SwitchSection(Strict):
-    """A switch; a link is written at one of its ends or at both."""
+    """A switch; a link is written at one of its ends or at both.
+
+    Attributes:
+        rack: of the switch of one server: the switch that it hangs on.
+    """
 
     links: list[PlainName] = Field(default_factory=list)
+    rack: PlainName | None = None
 
 
 class NodeSection(Strict):

@@ -27,9 +27,11 @@ def a_vm(name: str, at: str, memory: int = 1000, **more: object) -> InventoryVm:
     return replace(InventoryVm(name, at, Size(1, memory), face), **more)  # type: ignore[arg-type]
 
 
-def a_node(name: str, switch: str, power: str | None = None, slots: int = 4, memory: int = 8000) -> InventoryNode:
+def a_node(
+    name: str, switch: str, power: str | None = None, slots: int = 4, memory: int = 8000, rack: str = ""
+) -> InventoryNode:
     """Build a node of four slots."""
-    return InventoryNode(name, switch, power, Size(slots, memory))
+    return InventoryNode(name, switch, power, Size(slots, memory), rack)
 
 
 def inventory(

@@ -84,7 +84,10 @@ def test_counters_are_the_sums_of_all_members_and_follow_a_vsi_that_leaves(world
     world.ask(HV, OTHER, RR)
     world.ask(HV, OTHER, A)
     read(world)
-    assert world.get("/evb/vswitches/dvs1")["from_vm"]["passed"]["packets"] == 3
+    world.ask(STATION2, OTHER, RR)
+    found = world.get("/evb/vswitches/dvs1")
+    assert (found["counted"], found["phases"]["staged"]) == (1, 1), "what is staged there counts where it is active"
+    assert found["from_vm"]["passed"]["packets"] == 3
     assert metric(world, "evb_vswitch_vsis", "dvs1", "active") == 1
 
 

@@ -123,6 +123,8 @@ def test_names_are_sorted_as_people_do() -> None:
         ("switch: s1, power", "switch: s9, power", (7, 17), "there is no switch 's9'"),
         ("links: [s2]", "links: [s7]", (4, 16), "there is no switch 's7'"),
         ("links: [s2]", "links: [s1]", (4, 16), "a link leads to another switch"),
+        ("links: [s2]", "rack: s7", (4, 14), "there is no switch 's7'"),
+        ("links: [s2]", "rack: s1", (4, 14), "s1 is the switch of a server, not of a rack"),
         ("switches: [s1, s2]", "switches: [s1, s3]", (12, 26), "there is no switch 's3'"),
         ("max_rules: {s2", "max_rules: {s4", (17, 23), "there is no switch 's4'"),
         ("at: hv2", "at: hv3", (16, 12), "there is no node 'hv3'"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.vcm.inventory import Inventory, Size
+from ryu_apps.vcm.inventory import Inventory, InventoryVm, Level, Size
 from ryu_apps.vcm.plans import Goal, GoalError, GoalKind, Plan, make_plan
-from tests.worlds.vcm import a_vm, two_switches
+from tests.worlds.vcm import a_node, a_vm, inventory, two_switches
 
 VMS = [
     a_vm("small", "hv1", 500),
@@ -97,3 +97,35 @@ def test_plan_names_the_appliances_to_which_connections_stay_tied(
     assert {move.vm: move.ties for move in planned(GoalKind.EVACUATE, subject, cluster).moves} == expected
     for kind in (GoalKind.PROTECT, GoalKind.FAIL_OVER):
         assert not any(move.ties for move in planned(kind, subject, cluster).moves)
+
+
+SERVERS = [a_node("hv1", "vs1", "a", rack="s1"), a_node("hv2", "s1", "b")]
+ELSEWHERE = [a_node("hv3", "vs3", "a", rack="s2"), a_node("hv4", "s2", "b")]
+RACKS = (("s1", "s2"), ("vs1", "s1"), ("vs3", "s2"))
+
+
+def racks(*vms: InventoryVm, apart: set[Level] | None = None) -> Inventory:
+    return inventory([*SERVERS, *ELSEWHERE], list(vms), RACKS, {"db": apart or set()})
+
+
+def test_a_server_is_evacuated_and_protected_with_the_switch_of_its_rack() -> None:
+    cluster = racks(a_vm("at-server", "hv1", reaches=("at-vepa",)), a_vm("at-vepa", "hv2"), a_vm("away", "hv3"))
+    for kind in (GoalKind.EVACUATE, GoalKind.PROTECT):
+        plan = planned(kind, "s1", cluster)
+        assert {move.vm for move in plan.moves} == {"at-server", "at-vepa"}
+        assert {move.target for move in plan.moves} <= {"hv3", "hv4"}
+    assert {move.vm for move in planned(GoalKind.EVACUATE, "vs1", cluster).moves} == {"at-server"}
+
+
+def test_a_server_behind_a_switch_that_is_down_is_no_place() -> None:
+    cluster = racks(a_vm("vm", "hv4"))
+    plan = make_plan(cluster, Goal(GoalKind.EVACUATE, "hv4"), down=frozenset({"s1"}))
+    (move,) = plan.moves
+    assert move.target == "hv3"
+    rejected = {rejection.node: rejection.reasons for rejection in move.ranking.rejected}
+    assert rejected["hv1"] == ("its switch s1 is out of service",)
+
+
+def test_vms_of_two_servers_at_one_switch_of_the_rack_share_it() -> None:
+    cluster = racks(a_vm("db1", "hv4", group="db"), a_vm("db2", "hv1", group="db"), apart={Level.SWITCH})
+    assert moved(planned(GoalKind.EVACUATE, "hv4", cluster)) == [("db1", "hv4", "hv3")]

@@ -11,8 +11,8 @@ from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, RequestStatus, VdpError, VdpMode
 from tests.worlds.bridge import VLAN, Vm
 from tests.worlds.counting import BY_NMS, PLAIN
-from tests.worlds.vswitch import HV, SERVER1, SERVER2, STATION1, STATION2
-from tests.worlds.vswitches import OTHER_VLAN, UNLIMITED, VswitchWorld, vswitch_fabric
+from tests.worlds.vswitch import HV, SERVER1, SERVER2, STATION1, STATION2, server_fabric
+from tests.worlds.vswitches import DISTRIBUTED, OTHER_VLAN, SINGLE, UNLIMITED, VswitchWorld, vswitch_fabric
 
 RR, A, D = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 VM, OTHER, THIRD = Vm(7, PLAIN), Vm(8, PLAIN), Vm(9, PLAIN)
@@ -87,7 +87,9 @@ def test_a_full_vswitch_refuses_another_vsi_and_moves_its_own() -> None:
 
 
 def test_a_vsi_is_in_one_vswitch() -> None:
-    world = connected()
+    tagged = SINGLE._replace(native_vlans=(), tagged_vlans=(OTHER_VLAN,))
+    world = VswitchWorld(server_fabric().with_vswitches((DISTRIBUTED, tagged)))
+    world.connect()
     world.advance(0.01)
     info = FilterInfo.of(MacVid(VLAN, VM.mac), MacVid(OTHER_VLAN, VM.mac))
     world.send(STATION1, ASSOCIATIONS[RR](RequestStatus(), *VM.type, VM.vsi_id, info), VM.address)
