@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
 import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
@@ -96,3 +100,29 @@ def test_other_larger_sizes_are_refused(sizes: dict[str, int], told: str) -> Non
 def test_the_picture_names_the_vswitches_of_each_server() -> None:
     picture = render("modest", MODEST[0])
     assert ">dvs1, svs2</text>" in picture and ">dvs2, svs1</text>" in picture
+
+
+#: What mn does with a custom file: it executes the text, without the name of the file, and builds a topology of it.
+_AS_MN_DOES = """
+import sys
+names = {}
+exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), names, names)
+topo = names["topos"][sys.argv[2]](n=int(sys.argv[3]))
+print(len(topo.hosts()), len(topo.switches()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "size", "built"),
+    [(paper_modest, "papermodest", 8, "11 6"), (paper_larger, "paperlarger", 32, "36 14")],
+)
+def test_mn_builds_them_under_the_systems_python(module: ModuleType, name: str, size: int, built: str) -> None:
+    def done(n: int) -> subprocess.CompletedProcess[str]:
+        command = ["/usr/bin/python3", "-c", _AS_MN_DOES, str(module.__file__), name, str(n)]
+        return subprocess.run(command, capture_output=True, text=True, cwd="/", env={}, check=False)
+
+    assert done(size).stdout.strip() == built
+    assert done(7).stderr.startswith(f"{name}: n=7: ")
+    text = Path("/usr/bin/mn").read_text(encoding="utf-8")
+    names = {found for found in vars(module) if not found.startswith("__")}
+    assert {found for found in names if f"\n{found} =" in text or f"import {found}\n" in text} <= {"sys"}
