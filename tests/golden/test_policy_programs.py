@@ -81,7 +81,16 @@ def test_the_base_of_a_switch_without_extensions_is_the_recorded_one() -> None:
 
 def test_every_recording_has_its_policy() -> None:
     assert {path.stem for path in RECORDED.glob("*.flows")} == {path.stem for path in POLICIES}
-    plain = {"blue", "database", "default_deny", "firewall_appliance", "red", "visitor", "web_server"}
+    plain = {
+        "blue",
+        "database",
+        "default_deny",
+        "firewall_appliance",
+        "red",
+        "transparent_firewall",
+        "visitor",
+        "web_server",
+    }
     assert {path.stem for path in PLAIN.glob("*.flows")} == plain
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vswitches import Vswitch
@@ -28,10 +29,7 @@ class VswitchWorld(ServerWorld):
     """The world of the vSwitches, with types that count."""
 
     fabric: Fabric = field(default_factory=vswitch_fabric)
-
-    def __post_init__(self) -> None:
-        self.policies = POLICIES
-        super().__post_init__()
+    policies: PolicySet = POLICIES
 
     def plug_in(self, vm: Vm, place: PortId) -> None:
         """The tap of a VM appears."""
