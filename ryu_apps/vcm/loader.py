@@ -85,7 +85,8 @@ def _unknown_switches(parsed: InventoryFile) -> Iterator[Finding]:
                 yield ("switches", name, "links", index), "a link leads to another switch"
         if switch.rack is not None:
             named.append((("switches", name, "rack"), switch.rack))
-            if switch.rack == name or (rack := parsed.switches.get(switch.rack)) is not None and rack.rack is not None:
+            above = parsed.switches.get(switch.rack)
+            if switch.rack == name or (above is not None and above.rack is not None):
                 yield ("switches", name, "rack"), f"{switch.rack} is the switch of a server, not of a rack"
     for name, appliance in parsed.appliances.items():
         named += [(("appliances", name, "switches", index), switch) for index, switch in enumerate(appliance.switches)]
