@@ -198,21 +198,29 @@ def test_a_guest_that_runs_before_its_memory_is_there_has_its_network(
 
 
 def test_a_copy_on_demand_that_was_aborted_is_resumed_and_ends(site: ServerSite, guest: Guest) -> None:
-    with GuestStream(site.cluster.hosts["client"].namespace, guest.ip, ECHO) as echo:
-        with site.slow_migration(guest, HERE, THERE, "--postcopy", "--postcopy-bandwidth", "1") as virsh:
+    """Until the copy goes on, nothing may make QEMU itself use memory of the guest that is not there.
+
+    It would wait with its lock held, and libvirt for its answer, for good.  So the guest has run there before (its
+    interrupts' stacks have come), and gets no frame meanwhile, which QEMU would write into the guest's memory.
+    """
+    client = site.cluster.hosts["client"].namespace
+    with site.slow_migration(guest, HERE, THERE, "--postcopy", "--postcopy-bandwidth", "1") as virsh:
+        with GuestStream(client, guest.ip, ECHO) as echo:
             begin_postcopy(site, guest)
             wait_until(lambda: site.places(guest) == {THERE: "active"}, "the VSI at the destination", LONG)
-            # Not each is carried out: libvirt says "ok" and the copy goes on.
-            repeat_until_ended(site, virsh, "domjobabort", "--postcopy", guest.name)
-            assert virsh.returncode != 0
-        assert site.places(guest) == {THERE: "active"}
+            echo.wait_heard("before the abort")
+        # Not each is carried out: libvirt says "ok" and the copy goes on.
+        repeat_until_ended(site, virsh, "domjobabort", "--postcopy", guest.name)
+        assert virsh.returncode != 0
+    assert site.places(guest) == {THERE: "active"}
 
-        words = site.migration(guest, HERE, THERE, "--postcopy", "--postcopy-resume")
-        resumed = site.libvirtds[HERE].start_virsh(*words)
-        # It goes on with the bandwidth of before until it is told otherwise.
-        repeat_until_ended(site, resumed, "migrate-setspeed", "--postcopy", guest.name, "1000")
-        assert (resumed.returncode, resumed.communicate()[0].strip()) == (0, b"")
-        site.wait_there(guest, THERE)
+    words = site.migration(guest, HERE, THERE, "--postcopy", "--postcopy-resume")
+    resumed = site.libvirtds[HERE].start_virsh(*words)
+    # It goes on with the bandwidth of before until it is told otherwise.
+    repeat_until_ended(site, resumed, "migrate-setspeed", "--postcopy", guest.name, "1000")
+    assert (resumed.returncode, resumed.communicate()[0].strip()) == (0, b"")
+    site.wait_there(guest, THERE)
+    with GuestStream(client, guest.ip, ECHO) as echo:
         echo.wait_heard("after the copy")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from pathlib import Path
 from typing import Self
@@ -97,9 +98,15 @@ class BootedDebian(Running):
     def _is_gone(self) -> bool:
         if any(path.read_text().split() for path in self._cgroup.rglob("cgroup.procs")):
             return False
-        for folder in sorted((path for path in self._cgroup.rglob("*") if path.is_dir()), reverse=True):
-            folder.rmdir()
-        self._cgroup.rmdir()
+        folders = sorted((path for path in self._cgroup.rglob("*") if path.is_dir()), reverse=True)
+        try:
+            for folder in (*folders, self._cgroup):
+                folder.rmdir()
+        except OSError as error:
+            # A process that is not listed any more may not have ended altogether.
+            if error.errno != errno.EBUSY:
+                raise
+            return False
         return True
 
 
