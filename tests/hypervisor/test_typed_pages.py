@@ -11,8 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,14 @@ from ryu_apps.testbed.hypervisors.debian_server import DebianServer
 from tests.worlds.manual import blocks
 from tests.worlds.packages import build_station
 
-pytestmark = [pytest.mark.privileged, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.privileged, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, STATION = "docs/hypervisors.rst", "docs/station.rst"
 CONTROLLER, ADDRESSES = "192.0.2.1", {"hv1": "192.0.2.11", "hv2": "192.0.2.12"}
 #: The rest of a domain whose interface is on the page.
 DOMAIN = """\
-<domain type='qemu'>
+<domain type='{kind}'>
   <name>vm1</name>
   <memory unit='MiB'>16</memory>
   {metadata}
@@ -46,7 +47,7 @@ DOMAIN = """\
 </domain>
 """
 #: Seconds for packages, services and negotiations of two servers on a busy machine.
-LONG = 120.0
+LONG = 300.0
 
 
 class Bridge:
@@ -145,6 +146,14 @@ def servers(bridge: Bridge, tmp_path: Path) -> Iterator[list[DebianServer]]:
         yield servers
 
 
+@pytest.fixture(params=["qemu", "kvm"])
+def domain(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """XML of a domain with the page's metadata and interface: under software emulation, and with KVM if it is here."""
+    if request.param == "kvm" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("no /dev/kvm")
+    return partial(DOMAIN.format, kind=request.param)
+
+
 def move_there_and_back(bridge: Bridge, servers: list[DebianServer], migrate: str, vsis: str) -> None:
     """Type the command that moves the domain at each server, and see it and its VSI at the other one alone."""
     first, second = servers
@@ -189,7 +198,7 @@ def uplinks_at_the_rack(servers: list[DebianServer]) -> Iterator[None]:
         yield
 
 
-def test_libvirt_and_lldpad(bridge: Bridge, servers: list[DebianServer]) -> None:
+def test_libvirt_and_lldpad(bridge: Bridge, servers: list[DebianServer], domain: Callable[..., str]) -> None:
     install, interface, configuration, stations, netlink, create, vsis, migrate = blocks(PAGE, "libvirt and lldpad")
     bridge.write("evbridge.yaml", configuration)
     bridge.type("evbridge check evbridge.yaml")
@@ -200,13 +209,15 @@ def test_libvirt_and_lldpad(bridge: Bridge, servers: list[DebianServer]) -> None
         for server in servers:
             server.type(netlink)
             assert_no_negative_identifier(server)
-        servers[0].write("root/vm1.xml", DOMAIN.format(metadata="", interface=interface))
+        servers[0].write("root/vm1.xml", domain(metadata="", interface=interface))
         servers[0].type(create)
         bridge.wait_active_at(servers[0], vsis)
         move_there_and_back(bridge, servers, migrate, vsis)
 
 
-def test_libvirt_at_the_servers_own_switch(bridge: Bridge, servers: list[DebianServer], tmp_path: Path) -> None:
+def test_libvirt_at_the_servers_own_switch(
+    bridge: Bridge, servers: list[DebianServer], domain: Callable[..., str], tmp_path: Path
+) -> None:
     make_bridge, _lldpad, configuration, controller, _replay = blocks(PAGE, "VMs at the server's Open vSwitch")
     install, interface, create, migrate = blocks(PAGE, "libvirt with taps")
     start_station, _by_hand = blocks(STATION, "Start")
@@ -230,14 +241,16 @@ def test_libvirt_at_the_servers_own_switch(bridge: Bridge, servers: list[DebianS
             server.type(start_station.replace("=eth0", "=evb0"))
             server.type(install)
         bridge.wait_agreed(stations)
-        servers[0].write("root/vm1.xml", DOMAIN.format(metadata=metadata, interface=interface))
+        servers[0].write("root/vm1.xml", domain(metadata=metadata, interface=interface))
         servers[0].type(create)
         vsis = stations.replace("stations", "vsis")
         bridge.wait_active_at(servers[0], vsis)
         move_there_and_back(bridge, servers, migrate, vsis)
 
 
-def test_libvirt_with_the_station_at_the_uplink(bridge: Bridge, servers: list[DebianServer], tmp_path: Path) -> None:
+def test_libvirt_with_the_station_at_the_uplink(
+    bridge: Bridge, servers: list[DebianServer], domain: Callable[..., str], tmp_path: Path
+) -> None:
     start_station, _by_hand = blocks(STATION, "Start")
     install, hook, listener, metadata, interface, create, migrate, suspended = blocks(STATION, "libvirt")
     _lldpad, _interface, configuration, stations, _netlink, _create, vsis, _migrate = blocks(PAGE, "libvirt and lldpad")
@@ -249,7 +262,7 @@ def test_libvirt_with_the_station_at_the_uplink(bridge: Bridge, servers: list[De
             for commands in (start_station, install, hook, listener):
                 server.type(commands)
         bridge.wait_agreed(stations)
-        servers[0].write("root/vm1.xml", DOMAIN.format(metadata=metadata, interface=interface))
+        servers[0].write("root/vm1.xml", domain(metadata=metadata, interface=interface))
         servers[0].type(create)
         bridge.wait_active_at(servers[0], vsis)
         move_there_and_back(bridge, servers, migrate, vsis)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from ryu_apps.evb.bridge.late_answers import LateAnswers
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.vsis import (
     RefusalIgnored,
@@ -23,6 +24,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
 from ryu_apps.evb.events import Save
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
+from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.protocol.vdp_bridge import ELSEWHERE, LAPSED
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId, StationTreatment, Takeover
@@ -67,12 +69,18 @@ class Answers(TokenOwner):
         send: Send,
     ) -> None:
         self.departures = Departures()
+        self._late = LateAnswers(self.confirm)
         self.send = send
         self._registry = registry
         self._stations = stations
         self._pending = pending
         self._tokens = tokens
         self._effects = effects
+
+    @property
+    def deadline(self) -> float | None:
+        """Time at which to call :meth:`tick`, monotonic seconds."""
+        return earliest(self.departures.deadline, self._late.deadline)
 
     # --- answers to requests ---
     def respond(self, attachment: Attachment, mode: VdpMode, status: ResponseStatus, now: float, quiet: bool) -> None:
@@ -153,7 +161,8 @@ class Answers(TokenOwner):
             self.send(port, manager_id, association.unsolicited_deassociate(), now)
 
     def tick(self, now: float) -> None:
-        """Send the De-Associates for VSIs that have moved and whose stations have not ended them in time."""
+        """Send answers that have waited, and De-Associates for VSIs whose stations have not ended them in time."""
+        self._late.tick(now)
         ended: dict[tuple[PortId, VsiId], None] = {}
         for port, manager_id, association in self.departures.due(now):
             self._effects.put(UnsolicitedDeassociate(port, str(association.vsi_id), Cause.DISPLACED.value))
@@ -206,8 +215,12 @@ class Answers(TokenOwner):
 
     # --- requests for what the station does not have any more ---
     def repeats(self, port: PortId, received: AssociationReceived, now: float) -> bool:
-        """Answer a keep-alive for a VSI that the port has lost with a De-Associate; returns False for any other."""
+        """Answer what a station sends for a VSI that has left its port; returns False for any new request.
+
+        A keep-alive is answered with a De-Associate.
+        """
         asked, vsi_id = received.association, received.association.vsi_id
+        self._late.answer_before(port, vsi_id, now)
         identity = identity_of(received.manager_id, asked)
         departure = self.departures.find(vsi_id, port, identity)
         if departure is None or self._is_in_force(port, vsi_id, identity):
@@ -218,6 +231,10 @@ class Answers(TokenOwner):
         under_way = self._under_way(port)
         if asked.MODE is VdpMode.DEASSOCIATE or not departure.is_repetition(asked, owned, now, under_way):
             self.departures.drop(vsi_id, port, identity)
+            late = departure.notify_at is not None and not self._registry.is_at(port, vsi_id)
+            if asked.MODE is VdpMode.DEASSOCIATE and late:
+                self._late.put(port, received, now)
+                return True
             return False
         if departure.is_withheld_from(asked) and owner is not None and owner.port != port:
             # Any other answer would make the hypervisor act, as if the VM were still there.

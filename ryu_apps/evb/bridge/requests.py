@@ -100,7 +100,7 @@ class Associations:
             self._machines.deadline,
             self._types.deadline,
             self.backlog.deadline,
-            self._answers.departures.deadline,
+            self._answers.deadline,
             self._decisions.absent_ports.deadline,
             *self._takeovers.deadlines,
         )

@@ -37,6 +37,8 @@ umount -l /old
 mount --make-rshared /
 exec env -i container=evbridge /lib/systemd/systemd --unit=basic.target
 """
+#: Seconds for a command, and for the start of systemd, on a busy machine.
+_PATIENCE = 300.0
 #: Two ends of a wire, ``up0`` and ``sw0``.
 _WIRE = "ip link add up0 type veth peer name sw0; ip link set up0 up; ip link set sw0 up"
 
@@ -64,7 +66,7 @@ class BootedDebian(Running):
         """Start systemd and wait for its first services."""
         enter = _ENTER.format(cgroup=self._cgroup, root=self._root)
         self._unshare = subprocess.Popen(["sh", "-ec", enter, _BOOT, self._setup], stdin=subprocess.DEVNULL)
-        wait_until(self._is_running, "systemd", pause=0.2)
+        wait_until(self._is_running, "systemd", _PATIENCE, pause=0.2)
 
     def stop(self) -> None:
         """End everything in there."""
@@ -72,7 +74,7 @@ class BootedDebian(Running):
             # Process 1 ends with it, and all others with process 1.
             self._unshare.kill()
             self._unshare.wait()
-        wait_until(self._is_gone, "the end of the processes in there", pause=0.1)
+        wait_until(self._is_gone, "the end of the processes in there", _PATIENCE, pause=0.1)
 
     @property
     def pid(self) -> int:
@@ -82,7 +84,7 @@ class BootedDebian(Running):
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in there, whatever its exit status."""
         entered = ["nsenter", f"--target={self._pid}", "--all", "--", *command]
-        return subprocess.run(entered, capture_output=True, text=True, timeout=120)
+        return subprocess.run(entered, capture_output=True, text=True, timeout=_PATIENCE)
 
     def _is_running(self) -> bool:
         assert self._unshare is not None

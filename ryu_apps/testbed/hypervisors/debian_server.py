@@ -10,11 +10,12 @@ from pathlib import Path
 from ryu_apps.testbed.harness.shell import CommandError, Namespace, run
 from ryu_apps.testbed.harness.systemd import BootedDebian
 
-#: What QEMU and macvtap need in ``/dev``.  A macvtap device is named by the index of its interface, and appears in the
-#: machine's own devtmpfs, which all servers share: each has indexes of its own.
+#: What QEMU and macvtap need in ``/dev``, and KVM if the machine has it.  A macvtap device is named by the index of its
+#: interface, and appears in the machine's own devtmpfs, which all servers share: each has indexes of its own.
 _DEVICES = """\
 mkdir dev/net dev/machine
 mknod -m 666 dev/net/tun c 10 200
+[ ! -c /dev/kvm ] || mknod -m 666 dev/kvm c 10 232
 mount -t devtmpfs devtmpfs dev/machine
 for number in $(seq {first} {last}); do ln -s machine/tap$number dev/tap$number; done
 hostname {name}

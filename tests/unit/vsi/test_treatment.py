@@ -128,9 +128,9 @@ def test_a_notice_that_is_configured_for_later_is_sent_then_and_no_keep_alive_is
 def test_a_station_that_ends_its_association_in_time_is_not_notified() -> None:
     world = moved(with_stations(notify_displaced=10.0))
     world.ask(HV1, VM, D)
+    world.advance(1.0)
     assert world.answer(HV1).success
     world.sent.clear()
-    world.advance(1.0)
     world.ask(HV3, VM, A)
     world.advance(1.0)
     for _ in range(15):
@@ -144,7 +144,41 @@ def test_a_station_that_is_never_notified_ends_its_association_itself() -> None:
     live(world, 60.0)
     assert {answer.MODE for answer in world.sent[HV1]} == {A} and gate_ports(world) == {HV3}
     world.ask(HV1, VM, D)
+    world.advance(1.0)
     assert world.answer(HV1).success and gate_ports(world) == {HV3}
+
+
+def test_a_station_that_is_notified_late_is_answered_late_when_it_ends_its_association() -> None:
+    """lldpad would pass the answer on to libvirtd, which asks for the VSI anew until it has removed the interface."""
+    world = moved(with_stations(notify_displaced=10.0))
+    world.ask(HV1, VM, D)
+    world.advance(0.09)
+    assert HV1 not in world.sent
+    world.advance(0.02)
+    (answer,) = world.sent.pop(HV1)
+    assert answer.MODE is D and isinstance(answer.status, ResponseStatus) and answer.status.success
+    world.advance(1.0)
+    assert HV1 not in world.sent and gate_ports(world) == {HV3}
+
+
+@pytest.mark.parametrize("mode", [P, D])
+def test_a_request_after_an_association_has_ended_is_answered_after_it(mode: VdpMode) -> None:
+    world = moved(with_stations(notify_displaced=10.0))
+    world.ask(HV1, VM, D)
+    world.ask(HV1, VM, mode)
+    assert world.sent[HV1][0].MODE is D, "without a wait"
+    world.advance(1.0)
+    assert [answer.MODE for answer in world.sent[HV1]] == [D, mode]
+
+
+@pytest.mark.parametrize("active", [False, True])
+def test_an_association_that_has_not_moved_is_ended_at_once(active: bool) -> None:
+    world = world_of(with_stations(notify_displaced=10.0))
+    if active:
+        world.ask(HV1, VM, A)
+        world.sent.clear()
+    world.ask(HV1, VM, D)
+    assert [answer.MODE for answer in world.sent[HV1]] == [D]
 
 
 def test_time_in_which_the_controller_stood_still_postpones_a_notice() -> None:
