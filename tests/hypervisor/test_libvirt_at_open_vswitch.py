@@ -151,7 +151,7 @@ def keep(run: Run, name: str) -> None:
 
 
 def must_be_zero(run: Run) -> dict[str, int]:
-    """What passed the guest's port at the destination before its gate was opened, and what was not looked at."""
+    """Count the frames that passed the guest's port at the destination before its gate was opened, or were missed."""
     opening, resumed = run.t(*OPENING), run.t(Lane.DESTINATION, "QEMU: RESUME")
     early = {seen.data for seen in run.staged.sent() if seen.t < opening}
     assert run.staged.missed is not None, "the port was not watched"
