@@ -2,7 +2,7 @@
 
 import { Access } from "./access.js";
 import { Alarms } from "./alarms.js";
-import { byId, setText, speak } from "./dom.js";
+import { byId, element, setText, speak } from "./dom.js";
 import { Moves } from "./moves.js";
 import { Picture } from "./picture.js";
 import { RestError } from "./rest.js";
@@ -24,6 +24,8 @@ new Moves(store);
 
 let stream = null;
 let lost = null;
+//: The leader to whom a standby refers, as it was when everything was read; null: this bridge leads, or is alone.
+let leader = null;
 
 function connection(kind, words) {
   const pill = byId("connection");
@@ -31,10 +33,11 @@ function connection(kind, words) {
   setText(pill, words);
 }
 
-function banner(words) {
+function banner(words, address = null) {
   const place = byId("banner");
   place.hidden = words === null;
   setText(place, words ?? "");
+  if (address !== null) place.append(element("a", { href: address }, address));
 }
 
 /** Read everything, and again in a second if the bridge is not there. */
@@ -50,14 +53,27 @@ async function load() {
     setTimeout(load, 1000);
     return;
   }
-  banner(store.standsBy ? standby(store.status.cluster) : null);
+  leader = leaderElsewhere();
+  if (leader === null) banner(null);
+  else standby(store.status.cluster);
   document.body.dataset.loaded = Math.round(performance.now() - begun);
 }
 
-function standby(cluster) {
-  const leader = cluster.leader ? `${cluster.leader} leads` : "no member leads at the moment";
-  return `${cluster.name} stands by: ${leader}.  ${cluster.address ? `The page of the leader: ${cluster.address}` : ""}`;
+function leaderElsewhere() {
+  return store.standsBy ? (store.status.cluster.leader ?? "") : null;
 }
+
+function standby(cluster) {
+  const who = cluster.leader ? `${cluster.leader} leads` : "no member leads at the moment";
+  const words = `${cluster.name} stands by: ${who}.  VSIs are as the leader had saved them at ${clock(Date.now() / 1000)}.  `;
+  if (cluster.address) banner(`${words}The page of the leader: `, cluster.address);
+  else banner(words);
+}
+
+// A bridge that takes the lead has migrations, and one that gives it up has them no longer.
+store.on("status", () => {
+  if (document.body.dataset.loaded && !store.loading && leaderElsewhere() !== leader) load();
+});
 
 const told = {
   event: (event) => store.happened(event),

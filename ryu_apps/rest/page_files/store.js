@@ -43,8 +43,8 @@ export class Store extends EventTarget {
     this.changed.clear();
     try {
       await this.readStatus();
-      if (this.standsBy) return;
-      await this.readMoves();
+      if (this.standsBy) this.forgetMoves();
+      else await this.readMoves();
       await this.readVsis();
     } finally {
       this.loading = false;
@@ -82,6 +82,12 @@ export class Store extends EventTarget {
     }
     for (const vsi of [...this.vsis.keys()].filter((vsi) => !seen.has(vsi))) this.forget(vsi);
     this.tell("vsis");
+  }
+
+  /** A standby has none: it refers to the leader. */
+  forgetMoves() {
+    this.moves = new Map();
+    this.tell("moves");
   }
 
   async readMoves() {
