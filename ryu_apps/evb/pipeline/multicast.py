@@ -126,6 +126,7 @@ class MulticastVid:
         self._snooped: dict[MemberPort, None] = {}
         self._filters: dict[MulticastGroup, dict[MemberPort, SourceFilter]] = {}
         self._kept: dict[tuple[int, MulticastGroup | None], RuleSet] = {}
+        self._common: dict[int, tuple[Action, ...]] = {}
 
     def enter(self, gone: Iterable[MemberPort], come: Iterable[MemberPort]) -> dict[int, RuleChange]:
         """Remove and add snooped VSIs, without their groups; dpid -> change of the rules common to all groups."""
@@ -136,8 +137,14 @@ class MulticastVid:
         return self.rebase() if bool(self._snooped) != before else {}
 
     def rebase(self) -> dict[int, RuleChange]:
-        """Recompute the rules common to all groups after flood members have changed; dpid -> change."""
-        return self._renewed((None,))
+        """Recompute the rules common to all groups after flood members have changed; dpid -> change.
+
+        Only where their copies differ: a gate that opens seldom changes who receives every group.
+        """
+        before, self._common = self._common, self._common_copies()
+        differing = (dpid for dpid in self._tree if self._common.get(dpid) != before.get(dpid))
+        changes = ((dpid, self._renew(dpid, None)) for dpid in differing)
+        return {dpid: change for dpid, change in changes if change}
 
     def change(self, dropped: Iterable[GroupMembers], gained: Iterable[GroupMembers]) -> None:
         """Change the groups that VSIs receive; :meth:`compute` comes next."""
@@ -164,7 +171,7 @@ class MulticastVid:
         return {key: rule for (there, _), kept in self._kept.items() if there == dpid for key, rule in kept.items()}
 
     # --- rules of one switch for one group, or (None) for all groups ---
-    def _renewed(self, groups: Collection[MulticastGroup | None]) -> dict[int, RuleChange]:
+    def _renewed(self, groups: Collection[MulticastGroup]) -> dict[int, RuleChange]:
         changes = {dpid: merge(*(self._renew(dpid, group) for group in groups)) for dpid in self._tree}
         return {dpid: change for dpid, change in changes.items() if change}
 
@@ -181,7 +188,8 @@ class MulticastVid:
 
     def _base(self, dpid: int) -> Iterator[Rule]:
         """The rules common to all groups, while any VSI of the VID is snooped."""
-        if not self._snooped:
+        copies = self._common.get(dpid)
+        if copies is None:
             return
         for fields in (_IGMP, *({**_MLD, "icmpv6_type": kind} for kind in _MLD_REPORTS)):
             yield self._rule(Table.FORWARD, _REPORTS, fields, goto=Table.RECEIVERS)
@@ -191,16 +199,20 @@ class MulticastVid:
             yield self._rule(Table.FORWARD, _CONTROL, {**fields, "eth_dst": ANY_GROUP}, goto=Table.FLOOD)
         for fields in _EVERY_GROUP:
             yield self._rule(Table.FORWARD, _GROUPS, {**fields, "eth_dst": ANY_GROUP}, goto=Table.GROUPS)
-        flood = self._flood(dpid)
-        copies = (*_to_trunks(self._open_trunks(dpid)), *(flood.open_copies() if flood else ()))
         yield self._rule(Table.GROUPS, Priority.DEFAULT, {}, goto=Table.RECEIVERS)
         yield self._rule(Table.RECEIVERS, Priority.DEFAULT, {}, copies)
 
-    def _open_trunks(self, dpid: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """Trunks towards receivers of every group."""
-        floods = ((there, self._flood(there)) for there in self._tree)
-        receiving = {there for there, flood in floods if flood is not None and flood.open}
-        return ((ordinal, ()) for ordinal, behind in self._tree[dpid] if behind & receiving)
+    def _common_copies(self) -> dict[int, tuple[Action, ...]]:
+        """Copies to the receivers of every group, by switch; of no switch while no VSI is snooped."""
+        if not self._snooped:
+            return {}
+        floods = {dpid: self._flood(dpid) for dpid in self._tree}
+        receiving = {dpid for dpid, flood in floods.items() if flood is not None and flood.open}
+        copies: dict[int, tuple[Action, ...]] = {}
+        for dpid, flood in floods.items():
+            trunks = ((ordinal, ()) for ordinal, behind in self._tree[dpid] if behind & receiving)
+            copies[dpid] = (*_to_trunks(trunks), *(flood.open_copies() if flood else ()))
+        return copies
 
     def _of_group(self, dpid: int, group: MulticastGroup) -> Iterator[Rule]:
         filters = self._filters.get(group, {})

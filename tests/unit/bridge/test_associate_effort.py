@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.worlds.associate_path import associate_path
-from tests.worlds.bridge import Vm
+from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.wire.vdp import VdpMode
+from tests.worlds.associate_path import AssociatePath, associate_path
+from tests.worlds.bridge import HV2, Vm, World
+from tests.worlds.multicast import SNOOPED, TYPES, vm
 
 #: Calls before the octets of the change have left, and behind its confirmation, by the number of other VSIs in the
 #: VLAN: of these, 32 share a flood rule with the VSI.
 MEASURED = {0: {"sent": 440, "answered": 458}, 200: {"sent": 500, "answered": 458}}
+#: Calls before the octets that snooped VSIs in the VLAN add.
+OF_SNOOPED_VSIS = 80
 #: What a small change may add.  A change that spares calls lowers the numbers above.
 ROOM = 1.05
 
@@ -24,3 +29,14 @@ def test_an_associate_takes_no_more_calls_than_before(others: int) -> None:
     assert efforts.keys() == MEASURED[others].keys()
     for part, calls in MEASURED[others].items():
         assert efforts[part] <= ROOM * calls, efforts
+
+
+def test_snooped_vsis_in_a_vlan_add_few_calls_to_an_associate() -> None:
+    # Whoever receives every group in the VLAN goes on doing so when another VSI comes: no such rule is composed.
+    path = AssociatePath(World(policies=PolicySet(TYPES)))
+    for guest in (Vm(98), vm(99)):
+        path.world.ask(HV2, guest, VdpMode.ASSOCIATE)
+    for number in range(1, 3):
+        path.associate(Vm(number, SNOOPED))
+    for guest in (Vm(3), vm(3)):
+        assert path.associate(guest)["sent"] <= ROOM * MEASURED[0]["sent"] + OF_SNOOPED_VSIS
