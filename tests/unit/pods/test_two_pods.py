@@ -158,6 +158,15 @@ def test_request_to_shut_counts_if_the_directory_cannot_be_asked() -> None:
     assert admitted(b) and not a.has_gate(VM)
 
 
+def test_pod_that_has_claimed_a_vsi_since_refuses_to_shut_its_gate_without_the_directory_too() -> None:
+    model, a, _ = two_pods()
+    admitted(a)
+    a.view.away = True
+    earlier = {"pod": "b", "generation": model.owners[VM.text].generation - 1}
+    assert a.refusal(f"/evb/vsis/{VM.text}/handover", "POST", json.dumps(earlier).encode())[0] == 409
+    assert a.has_gate(VM)
+
+
 def test_bridge_that_ends_between_claim_and_gate_asks_the_former_pod_again() -> None:
     model, a, b = two_pods()
     admitted(a)
@@ -226,6 +235,27 @@ def test_vsi_that_was_given_back_is_released_when_it_goes() -> None:
     a.reached = True
     a.look()
     a.ask(HV1, VM, GONE)
+    assert model.owners == {}
+
+
+def test_vsi_that_is_given_back_or_goes_without_the_directory_is_so_as_soon_as_it_answers() -> None:
+    model, a, b = two_pods()
+    admitted(a)
+    b.ask(HV1, VM, RR)
+    b.stopped, a.reached = True, False
+    b.ask(HV1, VM, ASSOCIATE)
+    b.view.away = True
+    b.go_on()
+    assert model.owners[VM.text].pod == "b"
+    b.view.away = False
+    b.look(1)
+    assert model.owners[VM.text].pod == "a"
+    a.look(1)
+    a.view.away = True
+    a.ask(HV1, VM, GONE)
+    assert model.owners[VM.text].pod == "a"
+    a.view.away = False
+    a.look(1)
     assert model.owners == {}
 
 
