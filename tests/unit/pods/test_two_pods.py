@@ -259,6 +259,14 @@ def test_vsi_that_is_given_back_or_goes_without_the_directory_is_so_as_soon_as_i
     assert model.owners == {}
 
 
+def test_active_vsi_that_the_directory_has_lost_is_claimed_anew() -> None:
+    model, a, _ = two_pods()
+    admitted(a)
+    model.owners.clear()
+    a.look()
+    assert model.owners[VM.text].pod == "a" and model.owners[VM.text].firm
+
+
 def test_owner_of_a_vsi_that_is_active_nowhere_is_removed_after_a_while() -> None:
     model, a, b = two_pods()
     admitted(a)

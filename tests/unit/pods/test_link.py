@@ -1,0 +1,88 @@
+"""The link to the directory and to other pods: a bridge that does not lead, and the events that an operator sees."""
+
+from __future__ import annotations
+
+from ryu_apps.evb.config.bridge_config import Peer, PodMembership
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.pods import DirectoryFound, DirectoryLost, PodReached, PodUnreachable
+from ryu_apps.evb.events import ClaimVsi, Event, FetchState
+from ryu_apps.evb.pods.owner import Owner
+from ryu_apps.evb.pods.state_document import VsiState
+from ryu_apps.pod_client import UnreachableError
+from ryu_apps.pod_link.link import PodLink
+from tests.worlds.directory_model import DirectoryModel
+from tests.worlds.pods import PodView
+
+VSI = "00000000-0000-4000-8000-000000000001"
+
+
+class Pod:
+    """Pod b, asked by a."""
+
+    def __init__(self) -> None:
+        self.reached = True
+
+    def state(self, peer: Peer, vsi: str) -> VsiState | None:
+        if not self.reached:
+            raise UnreachableError("away")
+        return None
+
+    def hand_over(self, peer: Peer, vsi: str, pod: str, generation: int) -> bool:
+        return True
+
+
+class Site:
+    """Pod a with its link; ``told`` are events of the log, ``fed`` those of the engine."""
+
+    def __init__(self) -> None:
+        self.model, self.there = DirectoryModel(), Pod()
+        self.view = PodView(self.model, "a")
+        self.told: list[type[LogEvent]] = []
+        self.fed: list[Event] = []
+        membership = PodMembership("a", (), {"b": Peer(("http://b/",))})
+        self.link = PodLink(
+            membership,
+            self.view,
+            self.there,
+            lambda function, *arguments: function(*arguments),
+            lambda event: self.told.append(type(event)),
+            lambda: (),
+            lambda: 1000.0,
+        )
+
+
+def test_bridge_that_does_not_lead_claims_nothing() -> None:
+    site = Site()
+    site.link.serve(None, site.fed.append)
+    site.link.perform(ClaimVsi(1, VSI, None, True))
+    assert site.model.owners == {} and site.fed == []
+    site.link.serve(5, site.fed.append)
+    site.link.perform(ClaimVsi(2, VSI, None, True))
+    assert site.model.owners[VSI].life == 5 and len(site.fed) == 1
+
+
+def test_directory_that_is_away_for_a_while_is_an_alarm_until_it_is_back() -> None:
+    site = Site()
+    site.link.serve(1, site.fed.append)
+    site.view.away = True
+    for now in (0.0, 1.0):
+        site.link.tick(now)
+    assert site.told == []
+    for now in (2.0, 3.0):
+        site.link.tick(now)
+    assert site.told == [DirectoryLost]
+    site.view.away = False
+    site.link.tick(4.0)
+    assert site.told == [DirectoryLost, DirectoryFound]
+
+
+def test_pod_that_does_not_answer_is_an_alarm_until_it_does() -> None:
+    site = Site()
+    site.link.serve(1, site.fed.append)
+    site.model.lives["b"] = 1
+    site.model.owners[VSI] = Owner("b", 1, 7)
+    for reached in (False, True):
+        site.there.reached = reached
+        site.link.perform(FetchState(1, VSI, final=False))
+    assert site.told == [PodUnreachable, PodReached]
+    assert site.link.status().unreachable == {}
