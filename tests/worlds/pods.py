@@ -111,7 +111,7 @@ class PodWorld(RestWorld):
         reached: requests to it are answered; ``answers_lost``: they are carried out, and the answer is lost.
         stopped: calls wait in ``waiting`` until :meth:`go_on`.
         meanwhile: called once, when the other pod has answered a request and this one has not heard it.
-        confirming_after: pauses of requests after which switches that are held confirm; None: never.
+        confirming_after: pauses of requests after which switches that are held confirm, and the store; None: never.
     """
 
     alone: bool = False
@@ -153,6 +153,7 @@ class PodWorld(RestWorld):
         RestWorld._pause(self, seconds)
         if self.confirming_after is not None and self.pauses >= self.confirming_after:
             self.release()
+            self.store_answers()
 
     def go_on(self) -> None:
         """Make the calls that wait."""

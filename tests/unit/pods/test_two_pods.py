@@ -68,6 +68,16 @@ def test_request_to_shut_is_answered_when_every_switch_has_confirmed(dpid: int) 
     assert b.has_gate(VM) and a.pauses >= a.confirming_after
 
 
+def test_request_to_shut_is_answered_when_the_store_would_not_open_the_gate_again() -> None:
+    _, a, b = two_pods()
+    admitted(a)
+    b.ask(HV1, VM, RR)
+    a.store_delays = True
+    a.confirming_after = a.pauses + 3
+    b.ask(HV1, VM, ASSOCIATE)
+    assert b.has_gate(VM) and a.pauses >= a.confirming_after
+
+
 @pytest.mark.parametrize("dpid", [HV1.dpid, HV3.dpid])
 def test_request_to_shut_that_a_switch_does_not_confirm_gives_no_vsi_away(dpid: int) -> None:
     _, a, b = two_pods()
