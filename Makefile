@@ -30,7 +30,7 @@ PIP = env PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR
 
 PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 python3-venv)
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
-    dnsmasq-base busybox haproxy nftables prometheus
+    dnsmasq-base busybox haproxy nftables prometheus strace
 DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap systemd
 # In the Debian in which the package evbridge is installed, beside what its control file names; with ovsdb-server.
 BRIDGE_DEBS = python3 libstdc++6 logrotate man-db openvswitch-common

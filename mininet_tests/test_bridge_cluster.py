@@ -177,6 +177,61 @@ def test_two_servers_of_the_store_are_lost_and_nothing_is_promised(rig: MembersR
         assert rig.places(VM) == [HOME]
 
 
+@pytest.mark.parametrize("which", ["leader", pytest.param("follower", marks=pytest.mark.soak)])
+def test_one_server_of_the_store_is_cut_off_from_the_others(rig: MembersRig, which: str) -> None:
+    """Bridges still reach it: it must not seem to be the store."""
+    rig.admit(VM, HOME)
+    raft_leader = rig.servers.leader()
+    cut = raft_leader if which == "leader" else (raft_leader + 1) % 3
+    with rig.unharmed(f"one server of the store is cut off from the others: the {which}") as times:
+        begun = time.monotonic()
+        rig.servers.cut(cut)
+        times["answered"] = rig.until_answered(HOME, VM) - begun
+        rig.await_leader()
+        move(rig, HOME, AWAY)
+        times["moved"] = time.monotonic() - begun
+        rig.servers.join(cut)
+        rig.await_standbys()
+        assert rig.places(VM) == [AWAY]
+
+
+def test_servers_of_the_store_are_cut_off_from_each_other_and_nothing_is_promised(rig: MembersRig) -> None:
+    rig.admit(VM, HOME)
+    with rig.unharmed("the servers of the store are cut off from each other") as times:
+        before = rig.tables()
+        for server in range(3):
+            rig.servers.cut(server)
+        for member in rig.members:
+            wait_until(lambda told=member: "lead.missing" in told.alarms(), "an alarm", LIMIT)  # type: ignore[misc]
+        since = time.monotonic()
+        rig.ask(AWAY, VdptoolMode.PREASSOCIATE_RR, VM)
+        wait_until(lambda: time.monotonic() > since + 3.0, "time to pass", LIMIT)
+        assert [message for message in rig.answers(AWAY, VM, since) if message.answer and message.answer.success] == []
+        assert rig.tables() == before
+        begun = time.monotonic()
+        for server in range(3):
+            rig.servers.join(server)
+        times["answered"] = rig.until_answered(HOME, VM) - begun
+        rig.await_standbys()
+        move(rig, HOME, AWAY)
+
+
+@pytest.mark.parametrize(
+    ("which", "late"), [("all", 0.1), pytest.param("the leader's", 1.0, marks=pytest.mark.soak)]
+)
+def test_disks_of_the_store_are_slow(rig: MembersRig, which: str, late: float) -> None:
+    rig.admit(VM, HOME)
+    slow = range(3) if which == "all" else (rig.servers.leader(),)
+    with rig.unharmed(f"each fsync takes {late:g} s longer: {which}") as times:
+        with rig.servers.slow_disk(slow, late):
+            begun = time.monotonic()
+            times["answered"] = rig.until_answered(HOME, VM) - begun
+            move(rig, HOME, AWAY)
+            times["moved"] = time.monotonic() - begun
+        rig.await_standbys()
+        assert rig.places(VM) == [AWAY]
+
+
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_migration_goes_on_with_the_next_leader(rig_with_a_standby: MembersRig, number: int, point: str) -> None:

@@ -149,7 +149,7 @@ class MembersRig(Rig):
     ) -> None:
         # A path of a socket has at most 107 octets.
         self._sockets = Path(tempfile.mkdtemp(prefix="evb-"))
-        self.servers = OvsdbCluster(self._sockets)
+        self.servers = OvsdbCluster(self._sockets, apart=True)
         self._store_relays = [
             [StoreRelay(self._sockets / f"{name}-{at}", remote) for at, remote in enumerate(self.servers.remotes)]
             for name in NAMES

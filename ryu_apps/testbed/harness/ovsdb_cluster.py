@@ -7,11 +7,13 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.running import Running
+from ryu_apps.testbed.harness.store_network import StoreNetwork
 
 DATABASE, DIRECTORY = "Evbridge", "Evbridge_Pods"
 _SCHEMAS = {
@@ -29,7 +31,13 @@ class OvsdbCluster(Running):
     """
 
     def __init__(
-        self, folder: Path, size: int = 3, election_timer: int = 1000, listen: str = "", database: str = DATABASE
+        self,
+        folder: Path,
+        size: int = 3,
+        election_timer: int = 1000,
+        listen: str = "",
+        database: str = DATABASE,
+        apart: bool = False,
     ) -> None:
         """
         Args:
@@ -37,6 +45,7 @@ class OvsdbCluster(Running):
             election_timer: milliseconds without a leader until a server stands for election.
             listen: further socket of each server, such as ``pssl:0:127.0.0.1``.
             database: that of a bridge's records, or of the directory of pods.
+            apart: the servers are in networks of their own, and can be cut off from each other, but not from clients.
         """
         self._folder = folder
         self._size = size
@@ -44,12 +53,16 @@ class OvsdbCluster(Running):
         self._listen = listen
         self._database = database
         self._servers: dict[int, subprocess.Popen[bytes]] = {}
+        self._network = StoreNetwork(size) if apart else None
         self.remotes = tuple(f"unix:{folder}/{number}.sock" for number in range(size))
         self.options: tuple[str, ...] = ()
 
     def start(self) -> None:
         """Make the databases, start the servers and wait until all are members."""
         rafts = [f"unix:{self._folder}/{number}.raft" for number in range(self._size)]
+        if self._network is not None:
+            self._network.start()
+            rafts = self._network.addresses
         for number, own in enumerate(rafts):
             database = str(self._folder / f"{number}.db")
             if number == 0:
@@ -67,6 +80,8 @@ class OvsdbCluster(Running):
         """End all servers."""
         for number in list(self._servers):
             self.kill(number)
+        if self._network is not None:
+            self._network.stop()
 
     def start_server(self, number: int) -> None:
         """Start a server with the database that it has."""
@@ -75,6 +90,7 @@ class OvsdbCluster(Running):
         with log:
             self._servers[number] = subprocess.Popen(
                 [
+                    *(self._network.inside(number) if self._network is not None else ()),
                     *("ovsdb-server", "-vconsole:info", "-vsyslog:off", f"--remote=punix:{own}.sock"),
                     *((f"--remote={self._listen}",) if self._listen else ()),
                     *(f"--unixctl={own}.ctl", *self.options, f"{own}.db"),
@@ -105,6 +121,32 @@ class OvsdbCluster(Running):
     def go_on(self, number: int) -> None:
         """Continue a server that is stopped."""
         self._servers[number].send_signal(signal.SIGCONT)
+
+    def cut(self, number: int) -> None:
+        """Cut a server off from the others; clients still reach it."""
+        assert self._network is not None, "servers that are apart"
+        self._network.cut(number)
+
+    def join(self, number: int) -> None:
+        """End that."""
+        assert self._network is not None, "servers that are apart"
+        self._network.join(number)
+
+    @contextmanager
+    def slow_disk(self, numbers: Iterable[int], seconds: float) -> Iterator[None]:
+        """Have each ``fsync`` of some servers take so much longer in the block, by strace."""
+        late = f"inject=fsync,fdatasync:delay_exit={int(seconds * 1e6)}"
+        command = ["strace", "-qq", "-f", "-e", "trace=fsync,fdatasync", "-e", late, "-o", "/dev/null", "-p"]
+        tracers = [subprocess.Popen([*command, str(self._servers[number].pid)]) for number in numbers]
+        try:
+            for number, tracer in zip(numbers, tracers, strict=True):
+                self._wait(lambda pid=self._servers[number].pid: _is_traced(pid), "traced server")  # type: ignore[misc]
+                assert tracer.poll() is None
+            yield
+        finally:
+            for tracer in tracers:
+                tracer.send_signal(signal.SIGINT)
+                tracer.wait()
 
     def leader(self, among: tuple[int, ...] | None = None) -> int:
         """Number of the server that leads, of some servers or of all that run; waits until there is one."""
@@ -155,3 +197,8 @@ class OvsdbCluster(Running):
             if time.monotonic() > until:
                 raise TestbedError(f"the store's cluster has no {what} within {_DEADLINE:.0f} s")
             time.sleep(0.02)
+
+
+def _is_traced(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return re.search(r"^TracerPid:\t0$", status, re.MULTILINE) is None
