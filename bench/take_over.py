@@ -29,7 +29,7 @@ from ryu_apps.topologies import multi_switch
 
 @dataclass(slots=True)
 class TakeOvers:
-    """What kills of the leader came to.
+    """Results of kills of the leader.
 
     Attributes:
         first, last: seconds until a station's repeated request is answered: of the first leaf, and of the last one.

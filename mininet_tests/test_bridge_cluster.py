@@ -216,9 +216,7 @@ def test_servers_of_the_store_are_cut_off_from_each_other_and_nothing_is_promise
         move(rig, HOME, AWAY)
 
 
-@pytest.mark.parametrize(
-    ("which", "late"), [("all", 0.1), pytest.param("the leader's", 1.0, marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize(("which", "late"), [("all", 0.1), pytest.param("the leader's", 1.0, marks=pytest.mark.soak)])
 def test_disks_of_the_store_are_slow(rig: MembersRig, which: str, late: float) -> None:
     rig.admit(VM, HOME)
     slow = range(3) if which == "all" else (rig.servers.leader(),)

@@ -13,6 +13,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -66,7 +67,8 @@ from ryu_apps.process.waiting import TOLERANCE, Watch
 from ryu_apps.reloading import Reloader
 from ryu_apps.settings import BridgeSettings
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
-from ryu_apps.starting import STANDBY, build_engine, settings_or_exit, state_or_exit
+from ryu_apps.standby import StandbyEngine
+from ryu_apps.starting import STANDBY, build_engine, build_follower, settings_or_exit, state_or_exit
 from ryu_apps.stores.opening import open_directory
 from ryu_apps.version import VERSION
 from ryu_apps.vsi_manager_client import VsiManagerClient
@@ -78,6 +80,8 @@ _AFTER_A_BUG = 0.1
 _LATE, _GLANCE = 0.005, 0.05
 #: Seconds between two looks at what the directory of pods has lost or not answered.
 _POD_TICK = 1.0
+#: Seconds between two looks at the records of the leader.
+_FOLLOW = 0.5
 
 
 def _due(deadline: float | None, late: float = 0.0) -> bool:
@@ -132,6 +136,8 @@ class EvbBridge(app_manager.RyuApp):
         self.life = life
         self.owes = 0
         self._next: Engine | None = None
+        self._standby = StandbyEngine(build_follower)
+        self._following = hub.Semaphore(1)
         self._feeding = False
         self.reloader = Reloader(self)
         self._watch = Watch(notice=self._observers.metrics.loop_lag.observe)
@@ -259,6 +265,31 @@ class EvbBridge(app_manager.RyuApp):
             for missing in epochs.missing(types):
                 epochs.adopt(tpool.execute(compiled, [missing]))
         tpool.execute(self.settings.cache.keep, types)
+        # Not earlier: its engine has the types that are compiled by then.
+        while self.member is not None and self.is_active:
+            self._follow_leader(self.member)
+            hub.sleep(_FOLLOW)
+
+    def _follow_leader(self, member: ClusterMember) -> None:
+        """Keep an engine up to date that leads later, as long as another member leads; in a thread, as to build it."""
+        if member.leads or not self.engine.fencing.standby:
+            return
+        try:
+            records = {key: record.value for key, record in self.store.snapshot().items()}
+        except StoreError:
+            return
+        with self._following:
+            sources = self.settings.config, self.engine.policies, self.engine.epochs.compiled
+            before = self._standby.engine
+            try:
+                with uncollected() if before is None else nullcontext():
+                    after = tpool.execute(self._standby.follow, *sources, records)
+                if before is not None and after is not before:
+                    reclaim()
+            except Exception:
+                # It is built from the records when it is to lead.
+                self._standby.forget()
+                self.logger.exception("while following the records of the leader")
 
     def go_on_with(self, settings: BridgeSettings, engine: Engine) -> None:
         """Go on with another configuration and an engine that was built from it; the switches stay as they are."""
@@ -283,20 +314,27 @@ class EvbBridge(app_manager.RyuApp):
         self._watch.ring() if self.engine.has_more else self._watch.ring_soon()
 
     def _lead(self, records: Mapping[str, bytes], life: Life) -> None:
-        """Begin to lead, as soon as the engine is built: in a thread, since thousands of VSIs take seconds."""
+        """Begin to lead, as soon as the engine is up to date: in a thread, since to build it anew may take seconds."""
         self.life = life
         hub.spawn(self._build, records, life)
 
     def _build(self, records: Mapping[str, bytes], life: Life) -> None:
-        begun, before = time.monotonic(), self.engine
-        with uncollected():
-            made = tpool.execute(
-                build_engine, self.settings.config, before.policies, records, life, begun, before.epochs.compiled
-            )
+        begun = time.monotonic()
+        with self._following, uncollected():
+            made = self._built(records, life, begun)
         if self.life is life:
             self._exchange(made)
             if (late := time.monotonic() - begun) > TOLERANCE:
                 self.deliver(Missed(late))
+
+    def _built(self, records: Mapping[str, bytes], life: Life, now: float) -> Engine:
+        """Return the engine that has followed the last leader, or one from nothing."""
+        config, policies, ready = self.settings.config, self.engine.policies, self.engine.epochs.compiled
+        try:
+            return tpool.execute(self._standby.lead, config, policies, ready, records, life, now)
+        except Exception:
+            self.logger.exception("while an engine that has followed the last leader begins to lead")
+            return tpool.execute(build_engine, config, policies, records, life, now, ready)
 
     def _stand_aside(self) -> None:
         """Lead no more, at once."""

@@ -55,12 +55,14 @@ def build_engine(
     life: Life,
     now: float,
     ready: CompiledTypes | None = None,
+    follows: bool = False,
 ) -> Engine:
     """Build the engine of one life.
 
     Args:
         now: monotonic seconds.
         ready: VSI types that were compiled before.
+        follows: another bridge serves the switches, and this engine follows its records.
     """
     return Engine(
         config.fabric,
@@ -76,4 +78,12 @@ def build_engine(
         life=life,
         ready=ready,
         alone=config.pod is None,
+        follows=follows,
     )
+
+
+def build_follower(
+    config: BridgeConfig, policies: PolicySet, records: Mapping[str, bytes], ready: CompiledTypes
+) -> Engine:
+    """Build an engine that follows the records of another bridge, from those that attachments depend on."""
+    return build_engine(config, policies, records, STANDBY, 0.0, ready, follows=True)

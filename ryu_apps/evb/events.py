@@ -55,9 +55,14 @@ class ControllerRole(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChannelUp:
-    """A switch finished its handshake; it has granted no role yet."""
+    """A switch finished its handshake; it has granted no role yet.
+
+    Attributes:
+        kept: it finished it earlier, and has been connected since, with another engine of this process.
+    """
 
     dpid: int
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,6 +506,13 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
+class Hasten:
+    """Go on with the reads of this switch before those of others: a station waits for it."""
+
+    dpid: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadRules:
     """Read all rules under a cookie mask, then feed :class:`RulesRead`.
 
@@ -621,6 +633,7 @@ Effect = (
     | SendFrame
     | Apply
     | Prepare
+    | Hasten
     | ReadRules
     | EndRead
     | ReadMeters

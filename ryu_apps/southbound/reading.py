@@ -30,6 +30,7 @@ class Reading:
         self._settle = settle
         self._thread: Any = None
         self._switched = self._begin = 0.0
+        self._first: dict[int, None] = {}
 
     def asked(self) -> None:
         """Note that a read is about to be asked for."""
@@ -39,14 +40,20 @@ class Reading:
         """Note that a gate is about to move."""
         self._switched = time.monotonic()
 
+    def hasten(self, dpid: int) -> None:
+        """Go on with the reads of a switch, until they are done, before those of others."""
+        self._first[dpid] = None
+
     def resume(self) -> None:
         """Start the green thread if there is something to read."""
         if self._thread is None and self._next() is not None:
             self._thread = hub.spawn(self._run)
 
     def _next(self) -> SwitchDriver | None:
-        ready = [driver for driver in self._drivers() if driver.has_reads]
-        return next((driver for driver in ready if driver.has_urgent_reads), next(iter(ready), None))
+        ready = {driver.dpid: driver for driver in self._drivers() if driver.has_reads}
+        self._first = {dpid: None for dpid in self._first if dpid in ready}
+        ordered = [*(ready[dpid] for dpid in self._first), *ready.values()]
+        return next((driver for driver in ordered if driver.has_urgent_reads), next(iter(ordered), None))
 
     def _run(self) -> None:
         try:

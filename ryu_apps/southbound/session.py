@@ -31,6 +31,7 @@ from ryu_apps.evb.events import (
     Event,
     FrameReceived,
     FramesDropped,
+    Hasten,
     Prepare,
     ReadMeters,
     ReadRules,
@@ -202,7 +203,7 @@ class Southbound:
                 self._forget(dpid)
                 connection.datapath.close()
         self._events.clear()
-        self._events.extend(map(ChannelUp, self._connections))
+        self._events.extend(ChannelUp(dpid, kept=True) for dpid in self._connections)
         self._settle()
 
     @property
@@ -238,7 +239,16 @@ class Southbound:
 
     def perform(
         self,
-        effect: RequestRole | Survey | StandAside | SendFrame | Apply | Prepare | ReadRules | EndRead | ReadMeters,
+        effect: RequestRole
+        | Survey
+        | StandAside
+        | SendFrame
+        | Apply
+        | Prepare
+        | Hasten
+        | ReadRules
+        | EndRead
+        | ReadMeters,
     ) -> None:
         """Carry out an effect; its result comes as an event.
 
@@ -267,6 +277,8 @@ class Southbound:
                 self._events.append(Rejected(dpid, token, _ASIDE if connected else "switch not connected"))
             case Prepare() if connection:
                 connection.driver.prepare(effect.change)
+            case Hasten() if connection:
+                self._reading.hasten(dpid)
             case ReadRules() if connection:
                 self._reading.asked()
                 connection.driver.read(effect)

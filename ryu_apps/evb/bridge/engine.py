@@ -20,8 +20,9 @@ from ryu_apps.evb.bridge.links import Links
 from ryu_apps.evb.bridge.migrations import Migrations
 from ryu_apps.evb.bridge.other_pods import OtherPods
 from ryu_apps.evb.bridge.port_events import PortEvents
+from ryu_apps.evb.bridge.repetitions import Repetitions
 from ryu_apps.evb.bridge.requests import Associations
-from ryu_apps.evb.bridge.restore import restore
+from ryu_apps.evb.bridge.restore import Restorer
 from ryu_apps.evb.bridge.snooper import Snooper
 from ryu_apps.evb.bridge.store_events import StoreEvents
 from ryu_apps.evb.bridge.switch_events import SwitchEvents
@@ -29,7 +30,6 @@ from ryu_apps.evb.bridge.timers import Timers
 from ryu_apps.evb.bridge.vsi_port_events import VsiPortEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.event_catalogue.bridge import VsiNotRestored
 from ryu_apps.evb.event_catalogue.vsis import VsiGone
 from ryu_apps.evb.events import (
     Apply,
@@ -113,6 +113,8 @@ from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 
+#: Kinds of records on which the restoration of attachments depends.
+FOUNDATIONS = (LINKS_DOWN, BALANCER, VSI_TYPE)
 #: A life that no other one is compared with.
 _ONLY = Life(1, True, {})
 
@@ -128,7 +130,7 @@ class Engine:
             read by queries; written only here.
         wanted: desired state of each switch.
         epochs: compiled VSI types.
-        not_restored: keys of records of VSIs that could not be used, and why.
+        restorer: of attachments from their records.
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class Engine:
         life: Life = _ONLY,
         ready: CompiledTypes | None = None,
         alone: bool = True,
+        follows: bool = False,
     ) -> None:
         """
         Args:
@@ -164,6 +167,7 @@ class Engine:
             life: generation under which it is MASTER of the switches, or that of the bridge whose standby it is.
             ready: VSI types that were compiled before.
             alone: there are no other pods.
+            follows: another bridge serves the switches; :meth:`follow` and :meth:`lead` bring the attachments.
         """
         tokens = self._tokens = TokenTable()
         effects = self._effects = EffectSink(self._passing)
@@ -213,9 +217,14 @@ class Engine:
             self.bringup.lives_elsewhere,
             lambda port, manager_id, tlv, now: self._ports.answer(port, manager_id, tlv, now),
         )
-        self.not_restored: dict[str, str] = {}
+        self.restorer = self._restorer()
         self.pods = OtherPods(self.registry, self.lifecycle, self.associations, tokens, effects, alone)
-        self.recovery = self._restore(records, now)
+        self.recovery = Recovery(fabric.switches, records, complete=True)
+        self._begin_restoration(records or {}, now)
+        if not follows:
+            for event in self.restorer.follow(by_kind(records or {})[ATTACHMENT], now):
+                self._effects.put(event)
+            self._end_restoration(records, now)
         self._build_handlers(snooping, statistics_interval, life)
         self._timers.plan_statistics(now)
         self._followers = self._in_flight, self.lifecycle.installer.idle_meters, self.lifecycle.refresh
@@ -242,6 +251,7 @@ class Engine:
             self.snooper,
             self.translator,
             up,
+            Repetitions(self.registry),
             BondLinks(fabric),
             vsi_ports,
             tokens,
@@ -318,13 +328,25 @@ class Engine:
                 return f"the station of port {other}"
         return None
 
-    def _restore(self, records: Mapping[str, bytes] | None, now: float) -> Recovery:
+    def _restorer(self) -> Restorer:
         @cache
         def place(port: PortId, vsi_port: str) -> Place | None:
             if vsi_port and port in self.stations:
                 self.vsi_ports.assume(port.dpid, vsi_port)
             return Place.of(self.fabric, port, vsi_port) if port in self.stations else None
 
+        return Restorer(self.registry, self.lifecycle, self.types, place)
+
+    def _begin_restoration(self, records: Mapping[str, bytes], now: float) -> None:
+        """Restore what attachments depend on (:data:`FOUNDATIONS`)."""
+        known = by_kind(records)
+        self.rewiring.restore(known[LINKS_DOWN].get(LINKS_DOWN.key()))
+        if gone := dict.fromkeys(self.pools.restore(known[BALANCER])):
+            self._effects.put(Save(self._tokens.take(), gone))
+        self.types.restore(known[VSI_TYPE], now)
+
+    def _end_restoration(self, records: Mapping[str, bytes] | None, now: float) -> None:
+        """Restore what depends on attachments, or on nothing."""
         known = by_kind(records or {})
         for port, station in self.stations.items():
             if RELAY.key(port) in known[RELAY] and not station.go_on_relaying():
@@ -333,20 +355,30 @@ class Engine:
                 station.remember(int.from_bytes(mac))
         for failure in self.counters.restore(known[STATISTICS], self.fabric.switches):
             self._effects.put(failure)
-        self.rewiring.restore(known[LINKS_DOWN].get(LINKS_DOWN.key()))
-        if gone := dict.fromkeys(self.pools.restore(known[BALANCER])):
-            self._effects.put(Save(self._tokens.take(), gone))
-        self.types.restore(known[VSI_TYPE], now)
-        for event in restore(known[ATTACHMENT], self.registry, self.lifecycle, self.types, place, now):
-            if isinstance(event, VsiNotRestored):
-                self.not_restored[event.record] = event.reason
-            self._effects.put(event)
-        self.lifecycle.resumed()
-        recovery = Recovery(self.fabric.switches, records, not self.not_restored)
-        self.lifecycle.installer.remember_ended(not recovery.over)
-        self.lifecycle.installer.shared.others_use = recovery.in_grace
+        self.lifecycle.resumed(self.registry.attachments())
+        self.recovery.restore(records, not self.not_restored)
+        self.lifecycle.installer.remember_ended(not self.recovery.over)
+        self.lifecycle.installer.shared.others_use = self.recovery.in_grace
         self.associations.resume(known[DEPARTED], now)
-        return recovery
+
+    def follow(self, changes: Mapping[str, bytes | None], now: float = 0.0) -> None:
+        """Take up records of attachments that have changed (None: gone), while another bridge serves the switches."""
+        for event in self.restorer.follow(changes, now):
+            self._effects.put(event)
+        self._effects.take()
+
+    def lead(self, records: Mapping[str, bytes], life: Life, now: float) -> None:
+        """Begin to serve the switches, from records whose foundations and attachments this engine has followed."""
+        for event in self.restorer.begin(now):
+            self._effects.put(event)
+        self._end_restoration(records, now)
+        self.fencing.begin(life)
+        self._timers.plan_statistics(now)
+
+    @property
+    def not_restored(self) -> Mapping[str, str]:
+        """Keys of records of VSIs that could not be used, and why."""
+        return self.restorer.left_out
 
     @property
     def policies(self) -> PolicySet:
@@ -398,7 +430,8 @@ class Engine:
                 self._ports.changed(event, now)
             case FramesDropped():
                 self._ports.dropped(event, now)
-            case ChannelUp(dpid):
+            case ChannelUp(dpid, kept):
+                self._switches.channel(dpid, kept)
                 self.fencing.up(dpid, now)
             case RoleShown():
                 self.fencing.shown(event, now)

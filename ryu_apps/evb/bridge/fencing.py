@@ -52,12 +52,8 @@ class Fencing:
             retreat: takes note that a switch is not served any more.
             proving: switches that have to prove that gates may open by meters.
         """
-        self.generation = life.generation
-        self.superseded = self.standby = life.standby
-        self.newest = life.generation if life.standby else None
         self.switches: dict[int, Mastership] = {}
-        # A store that remembers no life may be a lost one: then a switch may know an earlier life of this bridge.
-        self._may_take_over = not life.remembers
+        self.begin(life)
         self._retreat = retreat
         self._tokens = tokens
         self._effects = effects
@@ -65,6 +61,14 @@ class Fencing:
         self._proving = proving
         self._left: list[int] = []
         self._told: set[int] = set()
+
+    def begin(self, life: Life) -> None:
+        """Begin a life, before a switch has connected."""
+        self.generation = life.generation
+        self.superseded = self.standby = life.standby
+        self.newest = life.generation if life.standby else None
+        # A store that remembers no life may be a lost one: then a switch may know an earlier life of this bridge.
+        self._may_take_over = not life.remembers
 
     def serves(self, dpid: int) -> bool:
         """Return True unless a switch belongs to another bridge, or has not said yet to whom."""

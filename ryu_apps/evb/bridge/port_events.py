@@ -9,13 +9,24 @@ from ryu_apps.evb.bridge.bond_links import BondLinks
 from ryu_apps.evb.bridge.chores import Agenda
 from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
 from ryu_apps.evb.bridge.links import Links
+from ryu_apps.evb.bridge.repetitions import Repetitions
 from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.bridge.snooper import Snooper
 from ryu_apps.evb.bridge.vsi_port_events import VsiPortEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.ports import PortDown, PortOverBudget, PortUp
-from ryu_apps.evb.events import Apply, FrameReceived, FramesDropped, Mode, PortChanged, Save, SendFrame, SwitchUp
+from ryu_apps.evb.events import (
+    Apply,
+    FrameReceived,
+    FramesDropped,
+    Hasten,
+    Mode,
+    PortChanged,
+    Save,
+    SendFrame,
+    SwitchUp,
+)
 from ryu_apps.evb.flow.plan import difference, rule_set
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.pipeline.infrastructure import port_groups
@@ -55,6 +66,7 @@ class PortEvents:
         snooper: Snooper,
         translator: IcmpTranslator,
         up: set[int],
+        repetitions: Repetitions,
         bonds: BondLinks,
         vsi_ports: VsiPortEvents,
         tokens: TokenTable,
@@ -68,12 +80,14 @@ class PortEvents:
         self._snooper = snooper
         self._translator = translator
         self._up = up
+        self._repetitions = repetitions
         self._bonds = bonds
         self.vsi_ports = vsi_ports
         self._tokens = tokens
         self._effects = effects
         self._agenda = agenda
         self._down_since: dict[PortId, float] = {}
+        self._begun_early: set[PortId] = set()
 
     # --- events ---
     def frame(self, event: FrameReceived, now: float) -> None:
@@ -83,8 +97,9 @@ class PortEvents:
         station = self._stations.get(port)
         if state is None:
             return
-        if state.readiness is not Readiness.READY:
-            state.early.extend([event] if len(state.early) < MAX_EARLY_FRAMES else [])
+        if state.readiness is not Readiness.READY and not self._may_answer_early(state, event):
+            if len(state.early) < MAX_EARLY_FRAMES:
+                state.early.append(event)
             return
         if station is not None and station.interface.is_up(state.ports) is False:
             self._prove(port, now)
@@ -100,6 +115,16 @@ class PortEvents:
             self._process(port, station.frame(data, now), now)
         else:
             self.vsi_ports.frame(port, data, now)
+
+    def _may_answer_early(self, state: SwitchState, event: FrameReceived) -> bool:
+        """Return True if a frame for a switch that is not ready needs nothing of it; a request that does hastens it."""
+        if not state.taken_over or event.port not in self._begun_early:
+            return False
+        if self._repetitions.are_all(event.port, event.data):
+            return True
+        if not any(early.port == event.port for early in state.early):
+            self._effects.put(Hasten(state.dpid))
+        return False
 
     def states(self, event: SwitchUp) -> dict[int, bool]:
         """Return the link states of a switch that has connected: port number -> up."""
@@ -166,17 +191,28 @@ class PortEvents:
         """Begin with the stations of a switch that has become ready."""
         self._report_bonds(dpid, ports)
         for port, station in self._stations.items():
-            if port.dpid != dpid or station.up:
+            if port.dpid != dpid or (station.up and port not in self._begun_early):
                 continue
             if not station.interface.is_up(ports):
                 self._process(port, station.link(False, now), now)
             else:
-                self._process(port, station.link(True, now), now)
+                if not station.up:
+                    self._process(port, station.link(True, now), now)
                 self._requests.announce_moves(port, now)
                 self._requests.keep_alives.repeat_keep_alive_answers(port, now)
 
+        self._begun_early = {port for port in self._begun_early if port.dpid != dpid}
+
+    def begin_early(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
+        """Begin with the stations of a switch that has been taken over, and has yet to be compared."""
+        for port, station in self._stations.items():
+            if port.dpid == dpid and not station.up and station.interface.is_up(ports):
+                self._begun_early.add(port)
+                self._process(port, station.link(True, now), now)
+
     def away(self, dpid: int, now: float) -> None:
         """Note that the stations of a switch cannot be heard any more."""
+        self._begun_early = {port for port in self._begun_early if port.dpid != dpid}
         for port, station in self._stations.items():
             if port.dpid == dpid:
                 self._process(port, station.unheard(now), now)

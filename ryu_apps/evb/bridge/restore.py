@@ -6,7 +6,7 @@ of its station, exactly as if it were new, while the switches go on forwarding b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
+from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.snooping.memory import unpack
 from ryu_apps.evb.topology.fabric import PortId, Role
 from ryu_apps.evb.vsi.conversation import Meaning
@@ -33,6 +34,9 @@ from ryu_apps.evb.wire.vdp import ManagerId, identity_of
 
 PlaceLookup = Callable[[PortId, str], Place | None]
 
+#: What divides the VSIID from the port in the subject of a record.
+_AT = "@"
+
 
 class TypeSource(Protocol):
     """The VSI types that can be known without asking anybody."""
@@ -44,31 +48,94 @@ class TypeSource(Protocol):
         """The type of exactly this content."""
 
 
-def restore(
-    records: Mapping[str, bytes],
-    registry: Registry,
-    lifecycle: Lifecycle,
-    types: TypeSource,
-    place: PlaceLookup,
-    now: float,
-) -> Iterator[LogEvent]:
-    """Fill an empty registry.
+class Restorer:
+    """The registry as the records of attachments have it, from the first record to the lead.
 
-    Args:
-        records: as an earlier life saved them.
-        place: VLANs of a port, or of a VSI port of its switch by name; None if it is no station port.
-
-    Yields:
-        One event a record, restored or left out.
+    Attributes:
+        records: those that were read, by their keys.
+        left_out: keys of records that could not be used, and why.
     """
-    for key, data in sorted(records.items()):
-        try:
-            record = AttachmentRecord.decode(data)
-            _restore(record, registry, lifecycle, types, place, now)
-        except RecordError as error:
-            yield VsiNotRestored(key, str(error))
-        else:
-            yield VsiRestored(record.port, str(record.newest.vsi_id), record.mode)
+
+    def __init__(self, registry: Registry, lifecycle: Lifecycle, types: TypeSource, place: PlaceLookup) -> None:
+        """
+        Args:
+            place: VLANs of a port, or of a VSI port of its switch by name; None if it is no station port.
+        """
+        self.records: dict[str, bytes] = {}
+        self.left_out: dict[str, str] = {}
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._types = types
+        self._place = place
+        self._keys: dict[str, set[str]] = {}
+        self._restored: dict[str, VsiRestored] = {}
+
+    def follow(self, changes: Mapping[str, bytes | None], now: float) -> Iterator[LogEvent]:
+        """Restore new records, and anew each VSI of which a record has changed or gone.
+
+        All VSIs that have changed are taken out before the first one is restored: they may have exchanged what each of
+        them has alone.
+
+        Yields:
+            One event a record, restored or left out.
+        """
+        vsis = dict.fromkeys(_vsi_of(key) for key in changes)
+        for text in vsis:
+            self._retire(text)
+        for key, record in changes.items():
+            if record is None:
+                self.records.pop(key, None)
+                self._keys.get(_vsi_of(key), set()).discard(key)
+            else:
+                self.records[key] = record
+                self._keys.setdefault(_vsi_of(key), set()).add(key)
+        wanted = {key for text in vsis for key in self._keys.get(text, ())}
+        for text in vsis:
+            if not self._keys.get(text):
+                self._keys.pop(text, None)
+        yield from self._restore(sorted(wanted), now)
+
+    def _restore(self, keys: Iterable[str], now: float) -> Iterator[LogEvent]:
+        for key in keys:
+            self.left_out.pop(key, None)
+            try:
+                record = AttachmentRecord.decode(self.records[key])
+                _restore(record, self._registry, self._lifecycle, self._types, self._place, now)
+            except RecordError as error:
+                self.left_out[key] = str(error)
+                yield VsiNotRestored(key, str(error))
+            else:
+                event = self._restored[key] = VsiRestored(record.port, str(record.newest.vsi_id), record.mode)
+                yield event
+
+    def _retire(self, text: str) -> None:
+        for key in self._keys.get(text, ()):
+            self.left_out.pop(key, None)
+            self._restored.pop(key, None)
+        vsi = self._registry.named(text)
+        for attachment in list(vsi.attachments.values()) if vsi is not None else ():
+            self._lifecycle.retire(attachment)
+            self._registry.forget(attachment)
+
+    def begin(self, now: float) -> Iterator[LogEvent]:
+        """Restore what was left out, if that is possible now, and begin the times of all: until now they stood still.
+
+        Yields:
+            One event a record, restored or left out.
+        """
+        left_out = [event for event in self._restore(sorted(self.left_out), now) if isinstance(event, VsiNotRestored)]
+        for attachment in self._registry.attachments():
+            attachment.since = now
+            attachment.machine.restart_keep_alive(now)
+        for vsi in self._registry:
+            for membership in vsi.listener.memberships.values():
+                membership.heard = now
+        yield from left_out
+        yield from self._restored.values()
+
+
+def _vsi_of(key: str) -> str:
+    return ATTACHMENT.subject_of(key).rpartition(_AT)[0]
 
 
 def _restore(

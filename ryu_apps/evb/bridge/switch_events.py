@@ -97,9 +97,14 @@ class SwitchEvents(TokenOwner):
             (station.evb.operational.keep_alive_timeout for station in stations.values()), default=0.0
         )
         self._listens_since: float | None = None
+        self._kept: set[int] = set()
         bringup.owner = self
 
     # --- events ---
+    def channel(self, dpid: int, kept: bool) -> None:
+        """Note whether the channel of a switch was there before this engine."""
+        (self._kept.add if kept else self._kept.discard)(dpid)
+
     def up(self, event: SwitchUp, now: float) -> None:
         """Begin to bring a switch up that has connected."""
         dpid = event.dpid
@@ -125,6 +130,11 @@ class SwitchEvents(TokenOwner):
             self._go_on_relaying(dpid, event.relaying)
         self._effects.put(self._bringup.connected(dpid, ports, self._recovery.patience(dpid)))
         self._requests.keep_alives.restart_keep_alive(dpid, now)
+        if dpid in self._kept and self._recovery.over:
+            # It has not restarted since it was another bridge's, which had the same records.
+            self._bringup.switches[dpid].taken_over = True
+            self._ports.begin_early(dpid, ports, now)
+        self._kept.discard(dpid)
         self._effects.put(SwitchConnected(dpid))
         if not event.watched and switch.extended:
             self._effects.put(SwitchUnwatched(dpid))

@@ -113,6 +113,8 @@ class SwitchState:
         added, removed: rules since it was read.
         altered: it was changed by others since it was read.
         until: it is not read before, monotonic seconds.
+        taken_over: another bridge with the same records has served it until just now, on whose behalf stations may be
+            answered before it has been read.
     """
 
     dpid: int
@@ -132,6 +134,7 @@ class SwitchState:
     removed: int = 0
     altered: bool = False
     until: float = 0.0
+    taken_over: bool = False
 
 
 class Bringup:

@@ -41,8 +41,12 @@ class Recovery:
             records: as written before the controller was restarted; None if they are lost.
             complete: all records could be used.
         """
-        self._marked = records is not None and KEY in records
         self._dpids = frozenset(dpids)
+        self.restore(records, complete)
+
+    def restore(self, records: Mapping[str, bytes] | None, complete: bool) -> None:
+        """Begin anew with other records, before a switch has connected; arguments as of the constructor."""
+        self._marked = records is not None and KEY in records
         known = _switches(records[KEY]) if records is not None and KEY in records else frozenset[int]()
         lost = records is None or self._marked or not complete
         self._waiting = set(self._dpids - known) if lost else set[int]()

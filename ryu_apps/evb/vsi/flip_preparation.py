@@ -47,6 +47,10 @@ class FlipPreparation:
             del self._staged[next(iter(self._staged))]
         self._changed = True
 
+    def retire(self, attachment: Attachment) -> None:
+        """Forget an attachment that was noted."""
+        self._staged.pop(attachment, None)
+
     def planned(self, now: float) -> None:
         """Set the deadline after an event."""
         if not self._staged:

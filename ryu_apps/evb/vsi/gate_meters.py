@@ -122,6 +122,16 @@ class GateMeters:
         self._pools[dpid].use(meter.number)
         return meter
 
+    def retire(self, dpid: int, meter: GateMeter | None) -> None:
+        """Forget the meter of a program that was taken up, while another bridge serves the switch; None: it has none.
+
+        The switch may have it, so it is held until the switch shows its meters.
+        """
+        if meter is not None:
+            pool = self._pools[dpid]
+            pool.used.discard(meter.number)
+            pool.held.add(meter.number)
+
     def give_back(self, dpid: int, meter: GateMeter | None, now: float) -> None:
         """Let the meter of a program rest whose rules are being removed; None: it has none."""
         if meter is None:

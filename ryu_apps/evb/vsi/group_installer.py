@@ -113,6 +113,10 @@ class GroupInstaller(TokenOwner):
         # The memberships of a VSI are those of its owner's record, which may come behind that of a staged port.
         self._groups.refresh(attachment.vsi)
 
+    def retire(self, program: Installation) -> None:
+        """Take out of the books what :meth:`resume` has taken up; :meth:`resumed` is due behind the last one."""
+        self._groups.withdraw(program)
+
     def resumed(self) -> None:
         """Compute the rules of all groups that were taken up."""
         self._groups.rebase_all()

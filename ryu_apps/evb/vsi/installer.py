@@ -199,7 +199,6 @@ class Installer:
             body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, None)
         body.users[program] = None
         self._groups.resume(attachment, program)
-        self._counters.staged(attachment, program)
         self._note_member(dpid, program)
         # Not sent: a switch is compared with the desired rules when it connects.
         self._gatekeeper.set_members.join(dpid, program)
@@ -275,12 +274,7 @@ class Installer:
         """Remove a program, and its type body with the last program that uses it; releases the reservations."""
         dpid, binding = attachment.port.dpid, program.binding
         self._groups.withdraw(attachment, program)
-        for there in (dpid, *self._gatekeeper.others(dpid)):
-            self._ledger.release(there, ("vsi", binding.vsi_index))
-        for vid in self._gatekeeper.floods.rooms.ended(dpid, binding):
-            self._ledger.release(dpid, ("flood", vid))
-        self._ledger.bandwidth.release(binding.vsi_index)
-        self.shared.dismiss_members(dpid, program)
+        self._release(dpid, program)
         index = binding.vsi_index
         if self._remembers_ended:
             self.ended.add((index, binding.generation))
@@ -295,6 +289,25 @@ class Installer:
         self.idle_meters.retire(dpid, (*_own_meters(program), *self._counters.retired(attachment, program)))
         change = RuleChange(delete_by_cookie=tuple(owned))
         self._send_sweep(attachment, change, index, index=None if left else index)
+        self.shared.leave_body(attachment, program)
+
+    def _release(self, dpid: int, program: Installation) -> None:
+        """Release what a program has reserved, and what it has of sets."""
+        binding = program.binding
+        for there in (dpid, *self._gatekeeper.others(dpid)):
+            self._ledger.release(there, ("vsi", binding.vsi_index))
+        for vid in self._gatekeeper.floods.rooms.ended(dpid, binding):
+            self._ledger.release(dpid, ("flood", vid))
+        self._ledger.bandwidth.release(binding.vsi_index)
+        self.shared.dismiss_members(dpid, program)
+
+    def retire(self, attachment: Attachment, program: Installation) -> None:
+        """Take out of the books what :meth:`resume` has taken up, for no switch: another bridge serves them."""
+        dpid = attachment.port.dpid
+        self._groups.retire(program)
+        self._release(dpid, program)
+        self.gate_meters.retire(dpid, program.binding.gate_meter)
+        self.indices.give_back(program.binding.vsi_index)
         self.shared.leave_body(attachment, program)
 
     def _send_sweep(self, attachment: Attachment, change: RuleChange, lane: int, index: int | None = None) -> None:

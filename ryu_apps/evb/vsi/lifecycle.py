@@ -11,7 +11,7 @@ Associate granted and the old port informed; only then is its body removed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.vsis import BodyStaged, GateOpened, StateLost, VdpRefused, VsiPortMissing
@@ -166,8 +166,21 @@ class Lifecycle(TokenOwner):
             self.refresh.resume(attachment, program)
             self.preparation.staged(attachment)
 
-    def resumed(self) -> None:
-        """Compute what programs share that were taken up one by one."""
+    def retire(self, attachment: Attachment) -> None:
+        """Take out again what :meth:`resume` has taken up, while another bridge serves the switches."""
+        attachment.holding.releasing = True
+        self.gates.shut(attachment)
+        for program in attachment.holding.programs:
+            self.installer.retire(attachment, program)
+        self.refresh.retire(attachment)
+        self.preparation.retire(attachment)
+        attachment.holding.program = None
+
+    def resumed(self, attachments: Iterable[Attachment]) -> None:
+        """Compute what programs share that were taken up one by one, and open their accounts."""
+        for attachment in attachments:
+            for program in attachment.holding.programs:
+                self.counters.staged(attachment, program)
         self.groups.resumed()
 
     # --- answers ---

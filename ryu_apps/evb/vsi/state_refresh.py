@@ -75,6 +75,13 @@ class StateRefresh(TokenOwner):
         self._unknown.add(program)
         self.new[attachment] = INTERVAL
 
+    def retire(self, attachment: Attachment) -> None:
+        """Forget an attachment and its program that were taken up."""
+        self.new.pop(attachment, None)
+        self._kept.pop(attachment, None)
+        self._agenda.set(attachment, None)
+        self._unknown.difference_update(attachment.holding.programs)
+
     def ready(self, dpid: int, now: float) -> None:
         """Refresh what is staged at a switch that has returned: it may have lost its rules."""
         for attachment in self._kept:

@@ -428,7 +428,7 @@ def test_next_receiver_gets_all_switches_and_no_answer_to_the_one_before(world: 
     # A frame that has come, and that nobody has taken yet.
     world.southbound._turns.put(FrameReceived(PortId(1, 1), bytes(60)), 0.0)
     world.southbound.introduce(lambda _: False)
-    assert world.events == [ChannelUp(1), ChannelUp(2)]
+    assert world.events == [ChannelUp(1, kept=True), ChannelUp(2, kept=True)]
     # Nothing is sent before the switch has granted a role to the new one.
     world.southbound.perform(Apply(1, 6, GATE, Mode.ATOMIC))
     assert world.events[2:] == [Rejected(1, 6, "this controller is not MASTER of the switch")]

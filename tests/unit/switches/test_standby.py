@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.event_catalogue.switches import SwitchSuperseded
-from ryu_apps.evb.events import ChannelUp, ControllerRole, Save
+from ryu_apps.evb.events import ChannelUp, ControllerRole, Hasten, Save
 from ryu_apps.evb.generation import Life, newer
 from ryu_apps.evb.switches.mastership import MastershipState
+from ryu_apps.evb.switches.recovery import UNKNOWN
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.switches.test_fencing import VM, associate, silent_still
 from tests.unit.vcm.test_move import gate_ports
-from tests.worlds.bridge import HV1, HV3, S1, S2
+from tests.worlds.bridge import HV1, HV3, OPEN_2, S1, S2, Vm
 from tests.worlds.fenced import FencedBridge, Site
 
 
@@ -91,3 +98,83 @@ def test_saves_of_a_standby_are_none() -> None:
     site = Site()
     standby = standby_of(leading(site), 0)
     assert [effect for effect in standby.engine.feed(ChannelUp(S1), 1.0) if isinstance(effect, Save)] == []
+
+
+def taken_over(site: Site, kept: bool = True) -> FencedBridge:
+    """A standby that has just become the leader: its switches have begun to be read, and have shown nothing yet."""
+    leader = leading(site)
+    standby = standby_of(leader, leader.life.generation)
+    standby.connect()
+    leader.die()
+    standby.engine = site.start(records=leader.store).engine
+    standby.store = dict(leader.store)
+    standby.slow_reads |= {S1, S2}
+    for dpid in (S1, S2):
+        standby.feed(ChannelUp(dpid, kept))
+    assert not any(map(standby.engine.bringup.ready, (S1, S2)))
+    return standby
+
+
+def read_all(bridge: FencedBridge) -> None:
+    bridge.slow_reads.clear()
+    while bridge.reads:
+        bridge.read_on(1000)
+
+
+def test_repeated_request_is_answered_before_the_switch_is_compared_and_sends_no_rule() -> None:
+    standby = taken_over(Site())
+    before = standby.snapshot()
+    standby.send(HV1, VM.tlv(VdpMode.ASSOCIATE), VM.address)
+    assert standby.answer(HV1).success
+    assert standby.snapshot() == before and not standby.applied
+    read_all(standby)
+    assert all(map(standby.engine.bringup.ready, (S1, S2)))
+    assert standby.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("port", "vm", "mode"),
+    [
+        (HV1, VM, VdpMode.PREASSOCIATE_RR),
+        (HV3, VM, VdpMode.ASSOCIATE),
+        (HV3, VM, VdpMode.PREASSOCIATE_RR),
+        (HV1, Vm(9), VdpMode.ASSOCIATE),
+        (HV1, replace(VM, type=OPEN_2), VdpMode.ASSOCIATE),
+    ],
+)
+def test_any_other_request_waits_for_the_comparison_and_hastens_it(port: PortId, vm: Vm, mode: VdpMode) -> None:
+    standby, hastened = taken_over(Site()), []
+    standby.observers.append(
+        lambda _, effects: hastened.extend(effect.dpid for effect in effects if isinstance(effect, Hasten))
+    )
+    before = standby.snapshot()
+    for _ in range(2):
+        standby.send(port, vm.tlv(mode), vm.address)
+    assert standby.snapshot() == before and not standby.applied
+    assert not any(association.MODE is mode for association in standby.sent.get(port, []))
+    assert hastened == [port.dpid]
+    read_all(standby)
+    # Whatever the answer is: an Associate elsewhere that nobody has announced is refused.
+    assert standby.answer(port) is not None
+
+
+def test_switch_that_has_connected_anew_is_compared_before_anything_is_answered() -> None:
+    standby = taken_over(Site(), kept=False)
+    standby.send(HV1, VM.tlv(VdpMode.ASSOCIATE), VM.address)
+    assert not standby.sent.get(HV1)
+    read_all(standby)
+    assert standby.answer(HV1).success
+
+
+def test_bridge_without_all_records_compares_first() -> None:
+    site = Site()
+    leader = leading(site)
+    standby = standby_of(leader, leader.life.generation)
+    standby.connect()
+    records = {**leader.store, **{key: value for key, value in UNKNOWN.items() if value is not None}}
+    standby.engine = site.start(records=records).engine
+    standby.slow_reads |= {S1, S2}
+    for dpid in (S1, S2):
+        standby.feed(ChannelUp(dpid, kept=True))
+    standby.send(HV1, VM.tlv(VdpMode.ASSOCIATE), VM.address)
+    assert not standby.sent.get(HV1)
