@@ -53,7 +53,7 @@ _BYSTANDERS = {"b1": ("hv1", "10.0.100.101"), "b2": ("hv9", "10.0.100.102")}
 _INTERVAL = 0.01
 FLOWS = (
     Flow("across", "udp", "b2", "b1", 443, _INTERVAL, True),
-    Flow("outside", "udp", "nms", "b1", 443, _INTERVAL, True, host_port=4433),
+    Flow("outside", "udp", "nms", "b1", 123, _INTERVAL, True),
 )
 
 
