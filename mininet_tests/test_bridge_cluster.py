@@ -46,7 +46,7 @@ POINTS = {
 
 @pytest.fixture(scope="module")
 def members_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MembersRig]:
-    with inside(), MembersRig(tmp_path_factory.mktemp("members"), patience=PATIENCE) as rig:
+    with inside(), MembersRig(tmp_path_factory.mktemp("members"), patience=PATIENCE, apart=True) as rig:
         yield rig
         rig.write("bridge-cluster")
 

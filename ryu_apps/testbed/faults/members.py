@@ -146,10 +146,17 @@ class MembersRig(Rig):
         timers: dict[str, Timers] | None = None,
         patience: float = PATIENCE,
         fabric: Fabric | None = None,
+        apart: bool = False,
     ) -> None:
+        """
+        Args:
+            folder, timers, fabric: as of any rig.
+            patience: of the members.
+            apart: the servers of the store can be cut off from each other.
+        """
         # A path of a socket has at most 107 octets.
         self._sockets = Path(tempfile.mkdtemp(prefix="evb-"))
-        self.servers = OvsdbCluster(self._sockets, apart=True)
+        self.servers = OvsdbCluster(self._sockets, apart=apart)
         self._store_relays = [
             [StoreRelay(self._sockets / f"{name}-{at}", remote) for at, remote in enumerate(self.servers.remotes)]
             for name in NAMES
