@@ -57,6 +57,7 @@ OPENFLOW_REST = "ryu.app.ofctl_rest"
 )
 @click.option("--pause", is_flag=True, help="In each migration, wait for Enter when the VM's rules are staged.")
 @click.option("--keep", is_flag=True, help="Keep the cluster up after the last migration, until Enter.")
+@click.option("--pcap", is_flag=True, help="Capture every uplink (pcapng, wall clock); needs dumpcap.")
 @click.option("--ofctl-rest", is_flag=True, help=f"Load {OPENFLOW_REST} beside evbridge's apps.")
 def replay(
     scenario: Path | None,
@@ -71,6 +72,7 @@ def replay(
     root_namespace: bool,
     pause: bool,
     keep: bool,
+    pcap: bool,
     ofctl_rest: bool,
 ) -> None:
     """Run a migration scenario (.yaml) or a trace (.csv, or --day) and report on it.
@@ -80,8 +82,8 @@ def replay(
     if (scenario is None) == (seed is None):
         raise click.UsageError("a file or --day is needed, and not both")
     if scenario is None or scenario.suffix == ".csv":
-        if pause or keep:
-            raise click.UsageError("--pause and --keep are for scenarios")
+        if pause or keep or pcap:
+            raise click.UsageError("--pause, --keep and --pcap are for scenarios")
         from ryu_apps.cli.trace import TraceOptions, replay_trace
 
         width = Width(vms, moves, evacuations, failures, room=max(2 * vms // nodes, 2))
@@ -94,7 +96,7 @@ def replay(
     loaded = load(scenario)
     target = output or Path("reports") / f"{loaded.file.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     console = Console()
-    report = perform(loaded, target, console, ofctl_rest, _pauses(console, pause, keep))
+    report = perform(loaded, target, console, ofctl_rest, _pauses(console, pause, keep), pcap)
     for number, migration in enumerate(report.migrations, 1):
         show_ladder(console, migration)
         show_figures(console, [migration])
@@ -132,7 +134,12 @@ def load(path: Path, nodes: int | None = None) -> Scenario:
 
 
 def perform(
-    scenario: Scenario, output: Path, console: Console, ofctl_rest: bool = False, pauses: Pauses | None = None
+    scenario: Scenario,
+    output: Path,
+    console: Console,
+    ofctl_rest: bool = False,
+    pauses: Pauses | None = None,
+    pcap: bool = False,
 ) -> ReplayReport:
     """Run a scenario behind a progress display."""
     from ryu_apps.testbed.harness.controller import APPS
@@ -141,7 +148,7 @@ def perform(
 
     apps = (*APPS, OPENFLOW_REST) if ofctl_rest else APPS
     with performance(scenario.file.name, console, output / "logs") as tell:
-        return run_scenario(scenario, output, tell, apps, pauses or NO_PAUSES)
+        return run_scenario(scenario, output, tell, apps, pauses or NO_PAUSES, pcap)
 
 
 def show_ladder(console: Console, migration: MigrationReport) -> None:

@@ -149,6 +149,7 @@ def test_the_scenario_page_has_the_keys_of_the_schema() -> None:
         "cluster.": scenario.ClusterSpec,
         "cluster.hypervisors.NAME.": scenario.HypervisorSpec,
         "cluster.balancers.NAME.": scenario.BalancerSpec,
+        "cluster.links.NAME.": scenario.LinkSpec,
         "vms.NAME.": scenario.VmSpec,
         "vms.NAME.firewall.": scenario.FirewallSpec,
         "flows.NAME.": scenario.FlowSpec,
@@ -156,7 +157,7 @@ def test_the_scenario_page_has_the_keys_of_the_schema() -> None:
         "migrations[].expect.": scenario.Expectation,
     }
     nested = {"cluster", "cluster.hypervisors", "cluster.balancers", "vms", "vms.NAME.firewall"}
-    nested |= {"flows", "migrations", "migrations[].expect"}
+    nested |= {"cluster.links", "flows", "migrations", "migrations[].expect"}
     keys = {prefix + name for prefix, model in parts.items() for name in model.model_fields} - nested
     shown = table_keys(text("docs/replay.rst").partition("The report\n")[0])
     assert {key for key in shown if "." in key or key in keys} - keys == {

@@ -102,6 +102,7 @@ class EndHost:
         self.mac = mac_text(system.mac)
         self.ip = system.ip.partition("/")[0]
         self.namespace = namespace
+        self.ip6: str | None = None
         self.interface = f"{system.name}-eth0"
         namespace.quiet()
         no_checksum_offload(namespace, self.interface)
@@ -207,6 +208,12 @@ class Cluster(Running):
         home.edge.detach(gone.port)
         home.namespace.ip(f"link del dev {gone.port}")
         gone.halt()
+
+    def at(self, name: str) -> Namespace:
+        """Return the namespace of a hypervisor, an end system or an analyser."""
+        if name in self.analysers:
+            return self.analysers[name]
+        return self.hypervisors[name].namespace if name in self.hypervisors else self.hosts[name].namespace
 
     def keep_logs(self, target: Path) -> None:
         """Copy configuration and logs to where they outlive the cluster."""

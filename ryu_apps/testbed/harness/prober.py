@@ -41,6 +41,11 @@ _RECEIVE_BUFFER = 8 << 20
 _PAUSE = 0.02
 
 
+def family(order: Order) -> socket.AddressFamily:
+    """Address family of a flow, by the address of this end."""
+    return socket.AF_INET6 if ":" in order["local"] else socket.AF_INET
+
+
 class UdpFlow:
     """Datagrams at a fixed interval, one socket for both directions."""
 
@@ -52,7 +57,7 @@ class UdpFlow:
         self.heard: list[tuple[int, float, float]] = []
         self.announced, self.failure = False, ""
         self.mark: float | None = None
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = socket.socket(family(order), socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         self.silent = False
@@ -119,10 +124,11 @@ class TcpFlow:
         self.torn, self._rest, self.announced = 0, b"", False
         self.mark: float | None = None  # a stream needs none: TCP repeats what is lost
         self.peer = (order["peer"], order["peer_port"])
+        self.family = family(order)
         self.listener: socket.socket | None = None
         self.stream: socket.socket | None = None
         if order["listen"]:
-            self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self.listener = socket.socket(self.family, socket.SOCK_STREAM)
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.listener.bind((order["local"], order["port"]))
             self.listener.listen(1)
@@ -176,7 +182,7 @@ class TcpFlow:
             self.heard.append((beat, now))
 
     def _connect(self) -> None:
-        stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        stream = socket.socket(self.family, socket.SOCK_STREAM)
         stream.settimeout(0.25)
         try:
             stream.connect(self.peer)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +20,7 @@ from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, end, wait_until
 
 #: Seconds that the notes of a long run may take to write.
 _WRITING = 60.0
+_NO_PEERS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Flow:
         group: IPv4 multicast group that the VM joins and the other end sends to; empty: they talk to each other.
         address: destination of the host in place of the VM; empty: the VM itself.
         host_port: the host's port of a UDP flow, where it has such a flow with several VMs.
+        ipv6: between the IPv6 addresses of both ends.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Flow:
     group: str = ""
     address: str = ""
     host_port: int | None = None
+    ipv6: bool = False
 
     def port_of(self, end: str) -> int:
         """The port of an end (of the VM or of the host, by name)."""
@@ -92,21 +95,21 @@ Notes = UdpNotes | TcpNotes
 class Prober:
     """The process at one end of some flows."""
 
-    def __init__(self, name: str, namespace: Namespace, address: str, folder: Path) -> None:
+    def __init__(self, name: str, namespace: Namespace, address: str, folder: Path, address6: str = "") -> None:
         self.name = name
         self._namespace = namespace
-        self._address = address
+        self._address, self._address6 = address, address6
         self._notes = folder / f"{name}-notes.json"
         self._log = folder / f"{name}-prober.log"
         self._flows: list[Flow] = []
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, flows: Sequence[Flow], peers: dict[str, str]) -> None:
-        """Start this end's part of ``flows``; ``peers`` maps names to addresses."""
+    def start(self, flows: Sequence[Flow], peers: Mapping[str, str], peers6: Mapping[str, str] = _NO_PEERS) -> None:
+        """Start this end's part of ``flows``; ``peers`` and ``peers6`` map names to addresses."""
         self._flows = list(flows)
         # In a folder that several runs use, another one's words are not this one's.
         self._log.unlink(missing_ok=True)
-        orders = [self._order(flow, peers) for flow in flows]
+        orders = [self._order(flow, peers6 if flow.ipv6 else peers) for flow in flows]
         command = [sys.executable, "-S", "-E", str(Path(prober.__file__)), json.dumps(orders), str(self._notes)]
         self._process = self._namespace.popen(*command, log=self._log)
 
@@ -170,13 +173,13 @@ class Prober:
     def _said(self) -> list[str]:
         return self._log.read_text(encoding="utf-8").splitlines()
 
-    def _order(self, flow: Flow, peers: dict[str, str]) -> dict[str, object]:
+    def _order(self, flow: Flow, peers: Mapping[str, str]) -> dict[str, object]:
         other = flow.host if self.name == flow.vm else flow.vm
         peer = peers[flow.host] if self.name == flow.vm else flow.address or peers[flow.vm]
         return {
             "id": flow.name,
             "proto": flow.proto,
-            "local": self._address,
+            "local": self._address6 if flow.ipv6 else self._address,
             "peer": peer,
             "port": flow.port_of(self.name),
             "peer_port": flow.port_of(other),

@@ -35,14 +35,16 @@ class NamespaceVm:
         name: unique in the cluster.
         mac: text form.
         ip: IPv4 address without prefix length (the network is a /24).
+        ip6: IPv6 address likewise (the network is a /64); None: the guest does not speak IPv6.
         namespace: where its interface ``eth0`` is.
         prober: the process that runs in it, None if none does.
     """
 
-    def __init__(self, name: str, mac: str, ip: str) -> None:
+    def __init__(self, name: str, mac: str, ip: str, ip6: str | None = None) -> None:
         self.name = name
         self.mac = mac
         self.ip = ip
+        self.ip6 = ip6
         self._keeper = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"], stdout=subprocess.PIPE
         )
@@ -70,6 +72,9 @@ class NamespaceVm:
         no_checksum_offload(self.namespace, INTERFACE)
         # A guest does not notice its migration: no carrier lost, no neighbour forgotten.
         self.namespace.set(f"net.ipv4.conf.{INTERFACE}.arp_evict_nocarrier=0")
+        if self.ip6 is not None:
+            self.namespace.set(f"net.ipv6.conf.{INTERFACE}.ndisc_evict_nocarrier=0")
+            self.namespace.speak_ipv6(INTERFACE, f"{self.ip6}/64")
 
     def power_on(self) -> None:
         """The guest's kernel takes its interface up; from now on it answers, and asks for its neighbours."""

@@ -157,7 +157,7 @@ class Attempt:
     def boot(self) -> None:
         """Make the VM anew from its storage, switched off, its port at the destination down."""
         self.ladder = Ladder.RESTART
-        self.vm = self.cluster.vms[self.vm.name] = NamespaceVm(self.vm.name, self.vm.mac, self.vm.ip)
+        self.vm = self.cluster.vms[self.vm.name] = NamespaceVm(self.vm.name, self.vm.mac, self.vm.ip, self.vm.ip6)
         self.vm.create(self.destination.namespace)
         self.destination.edge.attach(self.vm.port, self.vm.mac)
 

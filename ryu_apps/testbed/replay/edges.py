@@ -10,9 +10,10 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, ReflectiveRelay, Rol
 from ryu_apps.testbed.harness.cluster import EdgeMaker, StationMaker
 from ryu_apps.testbed.harness.shell import Namespace
 from ryu_apps.testbed.harness.station import LldpadStation
+from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.veb import VebEdge
 from ryu_apps.testbed.harness.vepa import VepaEdge
-from ryu_apps.testbed.replay.schema import HypervisorSpec
+from ryu_apps.testbed.replay.schema import ClusterSpec, HypervisorSpec
 
 _USUAL = HypervisorSpec()
 
@@ -31,11 +32,14 @@ def with_relay(fabric: Fabric, specs: Mapping[str, HypervisorSpec]) -> Fabric:
     return replace(fabric, switches=switches)
 
 
-def station_maker(specs: Mapping[str, HypervisorSpec]) -> StationMaker:
-    """Maker of an lldpad that requests reflective relay if its hypervisor does."""
+def station_maker(spec: ClusterSpec) -> StationMaker:
+    """Maker of a station: ``evbridge station``, or lldpad, which requests reflective relay if its hypervisor does."""
+    if spec.station == "evbridge":
+        return DaemonStation
 
     def make(namespace: Namespace, uplink: str, folder: Path) -> LldpadStation:
-        return LldpadStation(namespace, uplink, folder, reflective_relay=specs.get(namespace.name, _USUAL).requests)
+        hypervisor = spec.hypervisors.get(namespace.name, _USUAL)
+        return LldpadStation(namespace, uplink, folder, reflective_relay=hypervisor.requests)
 
     return make
 

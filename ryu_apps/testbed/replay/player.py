@@ -21,7 +21,9 @@ from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, ow
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS
+from ryu_apps.testbed.harness.dumpcap import captured
 from ryu_apps.testbed.harness.haproxy import proxies_of
+from ryu_apps.testbed.harness.links import LinkLimits, check_kernel, limit_links
 from ryu_apps.testbed.harness.probes import Prober, settle
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
@@ -45,6 +47,9 @@ from ryu_apps.testbed.replay.scenario import Scenario
 from ryu_apps.testbed.replay.schema import MigrationSpec
 from ryu_apps.testbed.site import config_of
 
+#: End systems and VMs are in one IPv6 network of this prefix length.
+_IPV6_PREFIX = 64
+
 
 class GateError(TestbedError):
     """A VM is associated, and no rule lets its frames in."""
@@ -56,6 +61,7 @@ def replay(
     progress: ShowProgress = lambda words: None,
     apps: Sequence[str] = APPS,
     pauses: Pauses = NO_PAUSES,
+    pcap: bool = False,
 ) -> ReplayReport:
     """Run a scenario on a cluster of its own.
 
@@ -65,15 +71,18 @@ def replay(
         progress: told each stage.
         apps: what ryu-manager loads.
         pauses: in which the cluster stays as it is.
+        pcap: every uplink is captured, in ``uplinks`` in the output folder.
 
     Raises:
         TimeoutError, StationError: the cluster did not come up; logs are in the output folder.
+        MissingDumpcapError, LinkLimitsError: this machine lacks what the captures or the links need.
     """
     output.mkdir(parents=True, exist_ok=True)
     with running_cluster(scenario, output / "logs", progress, apps) as cluster:
         staged = StepCallbacks(on_copying=partial(pauses.staged, cluster))
         finished = partial(pauses.finished, cluster)
-        return Replay(scenario, cluster, progress, (staged,), finished).run(output)
+        with captured(cluster.hypervisors.values() if pcap else (), output / "uplinks"):
+            return Replay(scenario, cluster, progress, (staged,), finished).run(output)
 
 
 @contextmanager
@@ -84,15 +93,32 @@ def running_cluster(
 
     Raises:
         TimeoutError, StationError: it did not come up.
+        LinkLimitsError: the kernel cannot limit links as wanted.
     """
+    check_kernel(_limits(scenario))
     with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as folder:
         cluster = cluster_for(scenario, Path(folder), apps)
         progress(f"starting {len(cluster.fabric.switches)} switches and their hypervisors")
         try:
             with cluster, proxies_of(cluster, Path(folder)):
+                _equip(cluster, scenario)
                 yield cluster
         finally:
             cluster.keep_logs(logs)
+
+
+def _limits(scenario: Scenario) -> dict[str, LinkLimits]:
+    links = scenario.file.cluster.links.items()
+    return {name: LinkLimits(link.rate_mbit, link.delay_ms) for name, link in links}
+
+
+def _equip(cluster: Cluster, scenario: Scenario) -> None:
+    """Give end systems their IPv6 addresses, and links their bandwidth and delay."""
+    for name, address in scenario.file.cluster.hosts6.items():
+        host = cluster.hosts[name]
+        host.namespace.speak_ipv6(host.interface, f"{address}/{_IPV6_PREFIX}")
+        host.ip6 = address
+    limit_links(cluster, _limits(scenario))
 
 
 def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) -> Cluster:
@@ -102,7 +128,7 @@ def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) ->
     config = replace(config, fabric=with_relay(config.fabric, spec.hypervisors))
     if spec.load_balancers:
         config = replace(config, fabric=replace(config.fabric, balancers=balancers(spec.load_balancers)))
-    station, edge = station_maker(spec.hypervisors), edge_maker(spec.hypervisors)
+    station, edge = station_maker(spec), edge_maker(spec.hypervisors)
     return Cluster(config.fabric, site.hosts, folder, dump_config(config), apps, station=station, edge=edge)
 
 
@@ -157,7 +183,8 @@ class Replay:
             self._dismiss_vms()
         self._progress("evaluating")
         migrations = tuple(self._evaluate(moves, observed, settled, output))
-        report = ReplayReport(self.scenario.file.name, migrations, environment(), passed)
+        offset = time.time() - time.monotonic()
+        report = ReplayReport(self.scenario.file.name, migrations, environment(), passed, offset)
         write_packets(output / "packets.csv", self.scenario.flows, observed.notes)
         (output / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
         return report
@@ -166,7 +193,7 @@ class Replay:
     def _admit_vms(self) -> None:
         for name, spec in self.scenario.file.vms.items():
             self._progress(f"{name} starts at {spec.at}")
-            self._cluster.boot(NamespaceVm(name, spec.mac, spec.ip), spec.at)
+            self._cluster.boot(NamespaceVm(name, spec.mac, spec.ip, spec.ip6), spec.at)
             admit(self._cluster.hypervisors[spec.at], self.scenario.vsis[name])
 
     def _dismiss_vms(self) -> None:
@@ -182,12 +209,13 @@ class Replay:
         self._progress("starting flows")
         ends: dict[str, Any] = {**self._cluster.hosts, **self._cluster.vms}
         peers = {name: end.ip for name, end in ends.items()}
+        peers6 = {name: end.ip6 or "" for name, end in ends.items()}
         for host in self._cluster.hosts.values():
             tap = Tap(host.namespace, host.interface, only_ethertypes(ETHERTYPE_RARP))
             self._rarps.append(self._cluster.watcher.watch(tap))
         for name in dict.fromkeys(name for flow in flows for name in (flow.vm, flow.host)):
-            prober = Prober(name, ends[name].namespace, ends[name].ip, self._cluster.folder)
-            prober.start([flow for flow in flows if name in (flow.vm, flow.host)], peers)
+            prober = Prober(name, ends[name].namespace, ends[name].ip, self._cluster.folder, peers6[name])
+            prober.start([flow for flow in flows if name in (flow.vm, flow.host)], peers, peers6)
             self._probers[name] = prober
         for name, vm in self._cluster.vms.items():
             vm.prober = self._probers.get(name)
@@ -236,7 +264,9 @@ class Replay:
     def _target(self, vm: str) -> StagedTarget | None:
         for flow in self.scenario.flows:
             host = self._cluster.hosts.get(flow.host)
-            if flow.vm == vm and flow.proto == "udp" and flow.passes and not flow.group and host is not None:
+            if host is None or flow.group or flow.ipv6:
+                continue
+            if flow.vm == vm and flow.proto == "udp" and flow.passes:
                 return StagedTarget(host.mac, host.ip, flow.port)
         return None
 

@@ -59,12 +59,14 @@ class ReplayReport:
     Attributes:
         environment: of the run: machine, versions.
         appliances: what has gone through each.
+        wall_offset: Unix time less the monotonic time, in seconds.
     """
 
     scenario: str
     migrations: tuple[MigrationReport, ...] = field(default=())
     environment: dict[str, Any] = field(default_factory=dict)
     appliances: tuple[ApplianceReport, ...] = ()
+    wall_offset: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -79,6 +81,7 @@ class ReplayReport:
             "ok": self.ok,
             "environment": self.environment,
             "appliances": [asdict(appliance) for appliance in self.appliances],
+            "wall_offset": self.wall_offset,
             "migrations": [
                 {**asdict(migration), "figures": migration.figures.as_json()} for migration in self.migrations
             ],

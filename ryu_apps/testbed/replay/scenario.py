@@ -15,6 +15,7 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
 from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.testbed.errors import TestbedError
+from ryu_apps.testbed.harness.links import names_of_links
 from ryu_apps.testbed.harness.probes import Flow
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.replay.filled_types import FilledTypes, FillingError, fill
@@ -131,6 +132,12 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
     for name, flow in parsed.flows.items():
         if flow.address and flow.proto != "tcp":
             yield ("flows", name, "address"), "only TCP may have an address: of UDP both ends send"
+        for attribute in ("address", "group") if flow.ipv6 else ():
+            if getattr(flow, attribute):
+                yield ("flows", name, attribute), "an IPv4 address, of a flow over IPv6"
+    for name, hypervisor in cluster.hypervisors.items():
+        if cluster.station == "evbridge" and not hypervisor.requests:
+            yield ("cluster", "hypervisors", name), "evbridge station always requests reflective relay"
     users: list[Stray] = [(("flows", name, "vm"), flow.vm) for name, flow in parsed.flows.items()]
     users += [(("migrations", number, "vm"), move.vm) for number, move in enumerate(parsed.migrations)]
     for name, balancer in cluster.balancers.items():
@@ -144,13 +151,14 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
     for place, vm in users:
         if vm not in parsed.vms:
             yield place, f"there is no VM {vm!r}"
-    sockets: set[tuple[str, str, int]] = set()
+    sockets: set[tuple[str, str, int, bool]] = set()
     for name, flow in parsed.flows.items():
         if flow.host == flow.vm:
             yield ("flows", name, "host"), "a flow has two ends"
-        if (flow.vm, flow.proto, flow.port) in sockets:
+        socket = flow.vm, flow.proto, flow.port, flow.ipv6
+        if socket in sockets:
             yield ("flows", name, "port"), f"another flow has {flow.proto} port {flow.port} of {flow.vm}"
-        sockets.add((flow.vm, flow.proto, flow.port))
+        sockets.add(socket)
 
 
 def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
@@ -179,7 +187,17 @@ def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
             if peer not in parsed.vms and not hosts.get(peer):
                 place = ("vms", name, "firewall", "between", other)
                 yield place, f"there is no VM {peer!r}, and no end system of that name with an address"
+    for name in parsed.cluster.hosts6:
+        if name not in hosts:
+            yield ("cluster", "hosts6", name), f"there is no end system {name!r}"
+    links = {name for name, _ in names_of_links(site.config.fabric)}
+    for name in parsed.cluster.links:
+        if name not in links:
+            yield ("cluster", "links", name), f"there is no link {name!r}; there are: {', '.join(sorted(links))}"
+    with_ipv6 = {*parsed.cluster.hosts6, *(name for name, vm in parsed.vms.items() if vm.ip6)}
     for name, flow in parsed.flows.items():
+        if flow.ipv6 and (missing := [end for end in (flow.vm, flow.host) if end not in with_ipv6]):
+            yield ("flows", name, "ipv6"), f"{missing[0]} has no IPv6 address: ip6 of a VM, cluster.hosts6"
         if flow.host in parsed.vms:
             continue
         if flow.host not in hosts:
@@ -199,9 +217,10 @@ def _flow(name: str, spec: FlowSpec) -> Flow:
         spec.expect == "pass",
         spec.group or "",
         spec.address or "",
+        ipv6=spec.ipv6,
     )
 
 
 def _vsi(scenario: str, name: str, spec: VmSpec) -> VdptoolVsi:
     uuid = str(uuid5(NAMESPACE_URL, f"{scenario}/{name}"))
-    return VdptoolVsi(uuid, spec.type, spec.version, (f"{spec.vlan or 0}-{spec.mac}",), spec.ip)
+    return VdptoolVsi(uuid, spec.type, spec.version, (f"{spec.vlan or 0}-{spec.mac}",), spec.ip, ip6=spec.ip6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -36,6 +36,13 @@ def _ip(text: str) -> str:
     return str(IPv4Address(text))
 
 
+def _ip6(text: str) -> str:
+    address = IPv6Address(text)
+    if address.is_multicast or address.is_link_local or address.is_unspecified:
+        raise ValueError(f"{text} is no unicast address beyond one link")
+    return str(address)
+
+
 def _group(text: str) -> str:
     if not IPv4Address(text).is_multicast:
         raise ValueError(f"{text} is not a multicast group")
@@ -45,6 +52,7 @@ def _group(text: str) -> str:
 GroupText = Annotated[str, AfterValidator(_group)]
 MacAsText = Annotated[str, AfterValidator(_mac)]
 Ip = Annotated[str, AfterValidator(_ip)]
+Ip6 = Annotated[str, AfterValidator(_ip6)]
 
 
 class HypervisorSpec(Strict):
@@ -92,6 +100,18 @@ class FirewallSpec(Strict):
         return self
 
 
+class LinkSpec(Strict):
+    """Bandwidth and delay of a link, in each direction.
+
+    Attributes:
+        rate_mbit: megabits a second; None: no limit.
+        delay_ms: milliseconds; 0: none.
+    """
+
+    rate_mbit: Annotated[float, Field(ge=0.1, le=100_000)] | None = None
+    delay_ms: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+
+
 class ClusterSpec(Strict):
     """Topology, and settings of the controller that differ from its defaults.
 
@@ -99,6 +119,9 @@ class ClusterSpec(Strict):
         topology: a module of topologies/, or a Python or YAML file relative to the scenario.
         parameters: of the topology, besides ``n`` and ``proxies``; a YAML file has none.
         hosts: addresses of end systems, where the topology has none or others.
+        hosts6: IPv6 addresses of end systems, in a /64.
+        station: of each hypervisor: lldpad, or ``evbridge station``.
+        links: by the device at a port, or by two switches, ``s1-s2``: those that are not as fast as the machine.
         hypervisors: those that differ from a VEPA by agreement.
         balancers: end systems that are load balancers in hardware.
         rules: ACL rules towards the VM of each VSI type in use, see ``filled_types``; None: as the types have them.
@@ -109,6 +132,9 @@ class ClusterSpec(Strict):
     proxies: bool = False
     parameters: dict[str, int] = Field(default_factory=dict)
     hosts: dict[str, Ip] = Field(default_factory=dict)
+    hosts6: dict[str, Ip6] = Field(default_factory=dict)
+    station: Literal["lldpad", "evbridge"] = "lldpad"
+    links: dict[str, LinkSpec] = Field(default_factory=dict)
     hypervisors: dict[str, HypervisorSpec] = Field(default_factory=dict)
     load_balancers: dict[str, LoadBalancerSection] = Field(default_factory=dict)
     balancers: dict[str, BalancerSpec] = Field(default_factory=dict)
@@ -121,6 +147,7 @@ class VmSpec(Strict):
     """A VM: where it starts, its addresses, its VSI type.
 
     Attributes:
+        ip6: IPv6 address; None: the VM has none.  lldpad does not tell it to the bridge, ``evbridge station`` does.
         vlan: VID; None: a null VID is requested, and the bridge answers that of the VSI type.
         firewall: it is one; None: it is none.
     """
@@ -128,6 +155,7 @@ class VmSpec(Strict):
     at: str
     mac: MacAsText
     ip: Ip
+    ip6: Ip6 | None = None
     type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]
     vlan: Annotated[int, Field(ge=1, le=4094)] | None = 100
@@ -140,6 +168,7 @@ class FlowSpec(Strict):
     Attributes:
         host: the other end: an end system, or another VM.
         address: destination of the end system, if it is not the VM: a load balancer that has this back end only.
+        ipv6: between the IPv6 addresses of both ends.
     """
 
     proto: Literal["udp", "tcp"]
@@ -149,6 +178,7 @@ class FlowSpec(Strict):
     interval_ms: Annotated[float, Field(gt=0)] = 1.0
     group: GroupText | None = None
     address: Ip | None = None
+    ipv6: bool = False
     expect: Literal["pass", "block"] = "pass"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ryu_apps.evb.policy.document import Document, Path
 from ryu_apps.evb.policy.scalars import Scalar, plain
+from ryu_apps.testbed.replay.schema import HypervisorSpec, LinkSpec
 from ryu_apps.testbed.sweep.errors import SweepError
 
 #: Short names of paths.
@@ -21,8 +22,12 @@ SHORT_NAMES = {
 }
 #: All items of a mapping or of a list.
 _ALL = "*"
-#: Mappings of a scenario whose keys need not be in the file.
-_OPEN = (("cluster", "parameters"), ("cluster", "max_rules"), ("cluster", "hosts"))
+#: Mappings of a scenario whose keys need not be in the file: of single values, and of sections with these defaults.
+_OPEN = (("cluster", "parameters"), ("cluster", "max_rules"), ("cluster", "hosts"), ("cluster", "hosts6"))
+_OPEN_SECTIONS: Mapping[Path, Mapping[str, Any]] = {
+    ("cluster", "links"): LinkSpec().model_dump(),
+    ("cluster", "hypervisors"): HypervisorSpec().model_dump(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,8 @@ class Substitution:
                 yield from self._expand(parameter, (*done, key), here[key])
         elif len(rest) == 1 and done in _OPEN:
             yield (*done, part)
+        elif done in _OPEN_SECTIONS and part not in here:
+            yield from self._expand(parameter, (*done, part), _OPEN_SECTIONS[done])
         else:
             key = self._key(parameter, done, here, part)
             yield from self._expand(parameter, (*done, key), here[key])

@@ -50,6 +50,14 @@ def test_a_vsi_is_what_vdptool_will_be_told(tmp_path: Path) -> None:
     assert (vsi.type_id, vsi.version, vsi.filters, vsi.ip) == (1, 2, ("100-52:54:00:aa:00:01",), "10.0.100.11")
 
 
+def test_a_flow_over_ipv6_has_both_ends(tmp_path: Path) -> None:
+    text = GOOD.replace("ip: 10.0.100.11", 'ip: 10.0.100.11, ip6: "FD00::11"').replace("443}", "443, ipv6: true}")
+    with pytest.raises(ScenarioError, match="client has no IPv6 address"):
+        load_scenario(write(tmp_path, text))
+    scenario = load_scenario(write(tmp_path, text.replace("vms:", "cluster: {hosts6: {client: 'fd00::2'}}\nvms:")))
+    assert scenario.flows[0].ipv6 and scenario.vsis["vm1"].ip6 == "fd00::11"
+
+
 def test_ports_have_reflective_relay_as_a_scenario_has_it(tmp_path: Path) -> None:
     specs = load_scenario(SHIPPED[0].parent / "veb.yaml").file.cluster.hypervisors
     fabric = with_relay(two_switch.fabric(8), specs)
@@ -86,6 +94,20 @@ def test_policies_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
         ("vms:", "cluster: {hypervisors: {hv9: {edge: veb}}}\nvms:", 3, "there is no hypervisor 'hv9'"),
         ("vms:", "cluster: {hypervisors: {hv1: {edge: evb}}}\nvms:", 3, "'vepa' or 'veb'"),
         ("vms:", "cluster: {hypervisors: {hv1: {reflective_relay: on}}}\nvms:", 3, "'agreed', 'always' or 'never'"),
+        ("vms:", "cluster: {hosts6: {nms9: 'fd00::1'}}\nvms:", 3, "there is no end system 'nms9'"),
+        ("vms:", "cluster: {hosts6: {client: 'fe80::1'}}\nvms:", 3, "no unicast address beyond one link"),
+        ("vms:", "cluster: {links: {hv9: {rate_mbit: 1}}}\nvms:", 3, "there is no link 'hv9'; there are: client, hv1"),
+        ("vms:", "cluster: {links: {s1-s2: {delay_ms: -1}}}\nvms:", 3, "greater than or equal to 0"),
+        ("vms:", "cluster: {station: ladder}\nvms:", 3, "'lldpad' or 'evbridge'"),
+        (
+            "vms:",
+            "cluster: {station: evbridge, hypervisors: {hv1: {edge: veb}}}\nvms:",
+            3,
+            "always requests reflective relay",
+        ),
+        ("port: 443", "port: 443, ipv6: true", 6, "vm1 has no IPv6 address: ip6 of a VM, cluster.hosts6"),
+        ("port: 443", "port: 443, ipv6: true, group: 239.1.1.1", 6, "an IPv4 address, of a flow over IPv6"),
+        ("ip: 10.0.100.11", "ip: 10.0.100.11, ip6: 10.0.0.1", 4, "10.0.0.1"),
         ("vms:", "cluster: {parameters: {n: 9}}\nvms:", 3, "n has an attribute of its own: cluster.n"),
         ("vms:", "cluster: {balancers: {nms: {port: 80, backends: [vm9]}}}\nvms:", 3, "there is no VM 'vm9'"),
         ("vms:", "cluster: {balancers: {lb: {port: 80, backends: [vm1]}}}\nvms:", 3, "there is no end system 'lb'"),

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.testbed.replay.scenario import ScenarioError
+from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario
 from ryu_apps.testbed.sweep.errors import SweepError
 from ryu_apps.testbed.sweep.parameters import read_parameter, value_text
 from ryu_apps.testbed.sweep.plan import PlannedRun, plan_sweep
 from ryu_apps.vcm.move import Ladder
 from tests.worlds.sweeps import POLICIES, SCENARIO, planned, scenario_in
 
+SHIPPED = sorted((Path(__file__).parents[4] / "mininet_tests" / "scenarios").glob("*.yaml"))
 WEB_SERVER = VsiTypeKey(1, 1)
 
 
@@ -55,12 +59,38 @@ def test_without_parameters_there_is_one_point(tmp_path: Path) -> None:
         ("cluster.max_rules.s1=9000", lambda file: file.cluster.max_rules == {"s1": 9000}),
         ("n=16", lambda file: file.cluster.n == 16),
         ("cluster.rules=20", lambda file: file.cluster.rules == 20),
+        # What the file does not name, with the defaults of its kind.
+        ("cluster.links.hv1.rate_mbit=50", lambda file: file.cluster.links["hv1"].rate_mbit == 50),
+        ("cluster.links.s1-s2.delay_ms=2", lambda file: file.cluster.links["s1-s2"].delay_ms == 2),
+        ("cluster.hypervisors.hv2.edge=veb", lambda file: file.cluster.hypervisors["hv2"].edge == "veb"),
     ],
 )
 def test_any_single_value_can_be_a_parameter(tmp_path: Path, setting: str, read: object) -> None:
     (run,) = planned(tmp_path, [setting]).runs
     assert callable(read)
     assert read(run.point.scenario.file)
+
+
+def numbers(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Paths of all numbers of a scenario."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(item, (*path, str(key)))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield ".".join(path)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_number_of_every_shipped_scenario_can_be_a_parameter(path: Path) -> None:
+    written = read_document(str(path), path.read_text(encoding="utf-8")).data
+    found = [name for name in numbers(written) if name != "version"]
+    assert len(found) > 5
+    for name in found:
+        value = written
+        for part in name.split("."):
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        (run,) = plan_sweep(path, [read_parameter(f"{name}={value}")], 1, 0).runs
+        assert run.point.scenario.file == load_scenario(path).file
 
 
 def test_a_star_is_every_migration(tmp_path: Path) -> None:
@@ -88,6 +118,9 @@ def test_a_star_is_every_migration(tmp_path: Path) -> None:
         (["n=1"], "3:21", "2 to 128 hypervisors"),
         (["n=4"], "9:19", "there is no hypervisor 'hv5'"),
         (["cluster.max_rules.s9=1"], "3:10", "there is no switch 's9'"),
+        (["cluster.links.hv9.rate_mbit=1"], "3:10", "there is no link 'hv9'; there are: client, hv1"),
+        (["cluster.links.hv1.rate=1"], "3:10", "--set cluster.links.hv1.rate: cluster.links.hv1 has no 'rate'"),
+        (["cluster.links.hv1.rate_mbit=0"], "3:10", "greater than or equal to 0.1"),
         (["rules=3"], "3:10", "web_server.yaml has 9 ACL rules towards the VM, more than 3"),
         (["rules=10", "vms.vm1.version=9"], "3:10", "no policy has the VSI type 1 version 9"),
     ],
