@@ -350,9 +350,16 @@ class StateFetched:
 
 @dataclass(frozen=True, slots=True)
 class StateWanted:
-    """Another pod asks for the state of a VSI."""
+    """Another pod, or an NMS, asks for the state of a VSI."""
 
     vsi: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateGiven:
+    """An NMS brings the state of a VSI that is reserved here, in the place of what it has brought before."""
+
+    state: VsiState
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +418,7 @@ Event = (
     | VsiCleared
     | StateFetched
     | StateWanted
+    | StateGiven
     | HandOver
     | Missed
     | FramesDropped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlencode
 
 from webob import Request, Response
@@ -14,12 +15,12 @@ from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.evb.store import StoreError
 from ryu_apps.rest.answers import Page, body_of
 from ryu_apps.rest.bridge import Aside, Bridge, Document, Later, Negotiated, PlainText, Reply, RestError
-from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
+from ryu_apps.rest.callers import MAX_BODY, Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.rest.cluster import refer_to_leader
 from ryu_apps.rest.event_ids import event_id
 from ryu_apps.rest.guard import ADMITTED, CALLER
 from ryu_apps.rest.resource import LAG
-from ryu_apps.rest.resources import Called, allowed, find
+from ryu_apps.rest.resources import Called, allowed, find, longest_body
 from ryu_apps.rest.stream import CONTENT_TYPE, EventFeed, EventStream
 
 _JSON = "application/json"
@@ -55,7 +56,7 @@ def respond(
     running = bridge()
     try:
         screen(request, running.rest.names if running is not None else ())
-        octets = read_body(request, limit)
+        octets = read_body(request, limit, _longest_body(request))
         return _served(request, octets, running, clock, pause, elsewhere)
     except NotServedError as refused:
         abandon(request)
@@ -104,7 +105,11 @@ def _viewed(
     elsewhere: Elsewhere,
 ) -> Response:
     resource = called.resource
-    more: dict[str, object] = {} if resource.body is None else {"body": _body(octets, resource.body)}
+    more: dict[str, object] = {}
+    if resource.body is not None:
+        # A long one takes too long between two frames of stations.
+        aside = elsewhere if len(octets) > MAX_BODY else _here
+        more["body"] = aside(partial(_body, octets, resource.body))
     if resource.asks_caller:
         more["caller"] = request.environ.get(CALLER)
     pause(0)
@@ -135,6 +140,13 @@ def _viewed(
             return body_of([_octets(body)], pause).response(request, _JSON)
         case body:
             return _json(200, body)
+
+
+def _longest_body(request: Request) -> int:
+    try:
+        return longest_body(request.method, request.path_info)
+    except UnicodeDecodeError:
+        return MAX_BODY
 
 
 def _stream(request: Request, feed: EventFeed, clock: Callable[[], float], pause: Callable[[float], None]) -> Response:

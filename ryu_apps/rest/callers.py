@@ -67,11 +67,12 @@ def screen(request: Request, names: Iterable[str] = ()) -> None:
         _screen_change(request)
 
 
-def read_body(request: Request, limit: Limit) -> bytes:
+def read_body(request: Request, limit: Limit, longest: int = MAX_BODY) -> bytes:
     """The body of a request, whole; empty if it has none.
 
     Args:
         limit: bounds the time of reading.
+        longest: the most octets.
 
     Raises:
         NotServedError: 400, 408, 411 or 413.
@@ -79,8 +80,8 @@ def read_body(request: Request, limit: Limit) -> bytes:
     if _in_pieces(request):
         raise NotServedError(411, "a body needs a Content-Length")
     length = request.content_length or 0
-    if length > MAX_BODY:
-        raise NotServedError(413, f"more than {MAX_BODY} octets")
+    if length > longest:
+        raise NotServedError(413, f"more than {longest} octets")
     octets: bytes | None = None
     try:
         with limit(BODY_PATIENCE):

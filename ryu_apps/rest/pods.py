@@ -1,4 +1,4 @@
-"""Pods: the state of a VSI for the pod that it goes to, the request to shut its gate, and this pod in the status."""
+"""Pods: the request to shut the gate of a VSI for the pod that it goes to, and this pod in the status."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from ryu_apps.evb.events import StateWanted
-from ryu_apps.evb.pods.state_document import StateDocument, to_json
 from ryu_apps.evb.pods.status import PodStatus
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.rest.bridge import Bridge, Later, RestError
@@ -44,30 +42,6 @@ class Claimed(Strict):
 
     pod: Annotated[str, Field(min_length=1, max_length=64)]
     generation: Annotated[int, Field(ge=1, lt=1 << 63), INTEGRAL]
-
-
-def state(bridge: Bridge, now: float, vsi: str) -> Later[StateDocument]:
-    """State that switches have learned for a VSI, its groups and totals, for another pod.
-
-    Raises:
-        RestError: 404, it is active at no port, and has not left within the last minute; 503, its switch is not
-            connected.
-    """
-    bridge.deliver(StateWanted(vsi))
-
-    def ready() -> bool:
-        found = bridge.queries.pods.state(vsi)
-        return found is None or found.complete or found.failure is not None
-
-    def answer(later: float) -> StateDocument:
-        found = bridge.queries.pods.state(vsi)
-        if found is None:
-            raise RestError(404, f"VSI {vsi} is active at no port")
-        if found.failure is not None:
-            raise RestError(503, found.failure)
-        return to_json(found.state)
-
-    return Later(ready, answer)
 
 
 def hand_over(bridge: Bridge, now: float, vsi: str, body: Claimed) -> Later[HandedOverJson]:

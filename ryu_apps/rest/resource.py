@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.rest.callers import MAX_BODY
 from ryu_apps.rest.tokens import Role
 
 #: Header of what a standby answers for the leader: seconds by which it may be outdated.
@@ -37,6 +38,7 @@ class Resource:
         filters: parameters of the query, each optional.
         listing: it is a list that can be read in parts; the view takes ``after``.
         body: model of the body, which the view gets as ``body``.
+        max_body: the most octets of it.
         role: what a client's token has to allow, where tokens are needed; None: it is for everyone.
         asks_caller: the view takes the token of the request as ``caller``; None: it needs none.
         statuses: those of the view's answers.
@@ -51,6 +53,7 @@ class Resource:
     filters: tuple[str, ...] = ()
     listing: Listing | None = None
     body: type[Strict] | None = None
+    max_body: int = MAX_BODY
     role: Role | None = Role.READ
     asks_caller: bool = False
     statuses: tuple[int, ...] = (200,)

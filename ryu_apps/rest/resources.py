@@ -15,6 +15,7 @@ from ryu_apps.metrics.exposition import CONTENT_TYPES
 from ryu_apps.rest import configuration
 from ryu_apps.rest.access import access
 from ryu_apps.rest.bridge import Bridge, JsonValue, Negotiated, RestError
+from ryu_apps.rest.callers import MAX_BODY
 from ryu_apps.rest.cluster import Transfer, transfer
 from ryu_apps.rest.flows import flows
 from ryu_apps.rest.groups import foreseen, groups, meters
@@ -25,7 +26,7 @@ from ryu_apps.rest.openapi import openapi_document
 from ryu_apps.rest.page import HTML, SCRIPT, STYLE_SHEET, page, page_script, page_sheet
 from ryu_apps.rest.parameters import MOST, read
 from ryu_apps.rest.picture import SVG, picture
-from ryu_apps.rest.pods import Claimed, hand_over, state
+from ryu_apps.rest.pods import Claimed, hand_over
 from ryu_apps.rest.reservations import reservations
 from ryu_apps.rest.resource import Listing, Resource
 from ryu_apps.rest.sets import sets
@@ -34,6 +35,7 @@ from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
 from ryu_apps.rest.status import status
 from ryu_apps.rest.stream import CONTENT_TYPE as EVENT_STREAM
 from ryu_apps.rest.tokens import Role
+from ryu_apps.rest.vsi_state import MAX_STATE, BroughtState, put_state, state
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
 from ryu_apps.rest.vsitypes import POLICY_TYPE, policy, reload, vsitype, vsitypes
 from ryu_apps.rest.vswitches import vswitch, vswitches
@@ -111,6 +113,7 @@ RESOURCES = (
     Resource("GET", "/evb/vsis/{vsi}", vsi, followed=True),
     Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen, listing=Listing("port", "port")),
     Resource("GET", "/evb/vsis/{vsi}/state", state),
+    Resource("PUT", "/evb/vsis/{vsi}/state", put_state, body=BroughtState, max_body=MAX_STATE, role=Role.OPERATE),
     Resource("POST", "/evb/vsis/{vsi}/handover", hand_over, body=Claimed, role=Role.OPERATE),
     Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE, statuses=(200, 202)),
     Resource("GET", "/evb/flows/{dpid}", flows, filters=("state", "vsi"), listing=Listing("id", "rule")),
@@ -185,6 +188,11 @@ class Called(NamedTuple):
     def key(self) -> str | None:
         """Member of an item of a list that names it; None: it is not read in parts."""
         return self.resource.listing.key if self.resource.listing else None
+
+
+def longest_body(method: str, path: str) -> int:
+    """The most octets of the body of a request."""
+    return next((resource.max_body for resource, _ in _at(path) if resource.method == method), MAX_BODY)
 
 
 def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:

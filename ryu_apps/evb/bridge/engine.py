@@ -24,6 +24,7 @@ from ryu_apps.evb.bridge.repetitions import Repetitions
 from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.bridge.restore import Restorer
 from ryu_apps.evb.bridge.snooper import Snooper
+from ryu_apps.evb.bridge.state_imports import StateImports
 from ryu_apps.evb.bridge.store_events import StoreEvents
 from ryu_apps.evb.bridge.switch_events import SwitchEvents
 from ryu_apps.evb.bridge.timers import Timers
@@ -56,6 +57,7 @@ from ryu_apps.evb.events import (
     Save,
     Saved,
     StateFetched,
+    StateGiven,
     StateWanted,
     StatisticsPopulated,
     StatisticsWanted,
@@ -126,8 +128,8 @@ class Engine:
         fabric: as given.
         types: the VSI types of all managers.
         registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours, fragments, translator,
-            recovery, fencing, pods, associations, bringup, snooper, lifecycle, comparisons, vsi_ports, foreign_frames:
-            read by queries; written only here.
+            recovery, fencing, pods, imports, associations, bringup, snooper, lifecycle, comparisons, vsi_ports,
+            foreign_frames: read by queries; written only here.
         wanted: desired state of each switch.
         epochs: compiled VSI types.
         restorer: of attachments from their records.
@@ -218,6 +220,7 @@ class Engine:
             lambda port, manager_id, tlv, now: self._ports.answer(port, manager_id, tlv, now),
         )
         self.restorer = self._restorer()
+        self.imports = StateImports(self.registry, self.lifecycle)
         self.pods = OtherPods(self.registry, self.lifecycle, self.associations, tokens, effects, alone)
         self.recovery = Recovery(fabric.switches, records, complete=True)
         self._begin_restoration(records or {}, now)
@@ -482,6 +485,8 @@ class Engine:
                 self.pods.fetched(event, now)
             case StateWanted():
                 self.pods.wanted(event)
+            case StateGiven(state):
+                self.imports.given(state, now)
             case HandOver():
                 self.pods.hand_over(event, now)
             case PoliciesLoaded(policies):
@@ -528,5 +533,6 @@ class Engine:
         """Process an open gate, newly or at another port, that every switch has confirmed."""
         vsi = gate_switch.attachment.vsi
         self.associations.opened(gate_switch, now)
+        self.imports.opened(vsi, gate_switch.attachment.text)
         self.snooper.activated(vsi, now)
         self._in_flight.confirmed(vsi, now)

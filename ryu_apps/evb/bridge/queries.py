@@ -206,6 +206,7 @@ class BridgeQueries:
         self.sets = SetQueries(engine)
         self.pods = PodQueries(engine)
         self.vswitches = VswitchQueries(engine, self.statistics)
+        self.imports = engine.imports
 
     @property
     def fabric(self) -> Fabric:

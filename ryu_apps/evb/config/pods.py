@@ -49,8 +49,6 @@ def _odd_ports(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
             if not isinstance(section, PodPortSection):
                 continue
             here: Path = ("dps", name, "interfaces", port_no)
-            if parsed.pod is None:
-                yield here, "a port towards other pods needs the section pod"
             vids = [vid for vid in (section.native_vlan, *section.tagged_vlans) if vid is not None]
             if not vids:
                 yield here, "a port towards other pods needs a native_vlan or tagged_vlans"

@@ -1,7 +1,7 @@
-"""State of a VSI that another pod has, as JSON: what a bridge shows, and what one that takes the VSI over reads.
+"""State of a VSI as JSON: what the bridge that has it shows, and what a bridge of another pod, or an NMS, makes of it.
 
 The rules are those that the switch has learned for the VSI, of all services that keep state in the switch.  They say
-nothing of a port or a switch, so they hold in another pod after the index of the VSI is rewritten.
+nothing of a port or a switch, so they hold in another fabric after the index of the VSI is rewritten.
 """
 
 from __future__ import annotations
@@ -109,14 +109,26 @@ def read(octets: bytes, vsi: str) -> VsiState:
             str(document["type"]),
             str(document["digest"]),
             bool(document["final"]),
-            tuple(map(_rule, document["rules"])),
-            b64decode(document["memberships"], validate=True),
+            tuple(map(rule_of, document["rules"])),
+            memberships_of(document["memberships"]),
             _totals(document["totals"]),
         )
     except StateError:
         raise
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise StateError(f"no state of a VSI: {type(error).__name__} {error}") from error
+
+
+def memberships_of(written: str) -> bytes:
+    """Read the memberships of a document.
+
+    Raises:
+        StateError: they are damaged.
+    """
+    try:
+        return b64decode(written, validate=True)
+    except (ValueError, TypeError) as error:
+        raise StateError(f"memberships: {error}") from error
 
 
 def _totals(written: Mapping[str, Any] | None) -> Totals | None:
@@ -154,6 +166,20 @@ def _action_json(action: Action) -> list[object]:
         case FinTimeout(idle):
             return ["fin_timeout", idle]
     raise StateError(f"learned rules have no {type(action).__name__}")
+
+
+def rule_of(written: Mapping[str, Any]) -> Rule:
+    """Read one rule of a document.
+
+    Raises:
+        StateError: it is damaged, or not of one VSI, or writes what no learned rule writes.
+    """
+    try:
+        return _rule(written)
+    except StateError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise StateError(f"a rule: {type(error).__name__} {error}") from error
 
 
 def _rule(written: Mapping[str, Any]) -> Rule:

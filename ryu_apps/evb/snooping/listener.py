@@ -15,7 +15,7 @@ Without a querier memberships do not age: they last until they are left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -188,6 +188,22 @@ class MembershipTable:
             if binding not in there or not terms.allows(group):
                 del self.memberships[binding, group]
                 self.packed = None
+
+    def adopt(
+        self, brought: Mapping[tuple[Binding, MulticastGroup], Membership], bindings: Iterable[Binding], terms: Terms
+    ) -> None:
+        """Add memberships that another bridge or an NMS has told of, as far as reports of them would be accepted."""
+        there = set(bindings)
+        for (binding, group), held in brought.items():
+            permitted = binding in there and group.is_multicast and not is_control(group)
+            if not permitted or held.source_filter.empty:
+                continue
+            if (binding, group) not in self.memberships and not self._admits(group, terms):
+                continue
+            if len(held.source_filter.sources) > terms.max_sources:
+                held.source_filter = ALL_SOURCES
+            self.memberships[binding, group] = held
+            self.packed = None
 
     # --- checks ---
     def moved(self, now: float) -> None:

@@ -7,6 +7,7 @@ nowhere has no source: then the staged rules themselves are written again.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from ryu_apps.evb.deadlines import DeadlineQueue
@@ -34,12 +35,14 @@ class _Refresh(NamedTuple):
 
     Attributes:
         staged: the number of its rules at that time, by service.
+        refreshed: time at which these were last staged.
         shown: rules that the switch has shown so far.
     """
 
     attachment: Attachment
     program: Installation
     staged: dict[str, int]
+    refreshed: float | None
     shown: list[Rule]
 
 
@@ -88,6 +91,19 @@ class StateRefresh(TokenOwner):
             if attachment.port.dpid == dpid:
                 self._agenda.set(attachment, now)
 
+    # --- what an NMS brings ---
+    def replace(self, attachment: Attachment, program: Installation, state: Iterable[Rule], now: float) -> None:
+        """Stage state that was brought from outside, in the place of what is staged; no more than is reserved.
+
+        Args:
+            state: rules of this program.
+        """
+        self._write(attachment, program, rule_set(state), now)
+
+    def is_writing(self, attachments: Container[Attachment]) -> bool:
+        """True while a switch has not confirmed what was last staged for one of some attachments."""
+        return any(attachment in attachments for attachment in self._writing.values())
+
     # --- time ---
     def planned(self, now: float) -> None:
         """Set the deadlines of attachments that are new."""
@@ -126,7 +142,7 @@ class StateRefresh(TokenOwner):
     def _read(self, attachment: Attachment, program: Installation, dpid: int, shown: Installation) -> None:
         mask = owned_by(CookieKind.STATE, shown.binding.vsi_index, shown.binding.generation)
         token = self._pending.read(dpid, mask, shown.binding.vsi_index, state_parts(program.vsi_type), owner=self)
-        self._reading[token] = _Refresh(attachment, program, dict(program.carried), [])
+        self._reading[token] = _Refresh(attachment, program, dict(program.carried), program.refreshed, [])
 
     # --- answers ---
     def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
@@ -135,11 +151,11 @@ class StateRefresh(TokenOwner):
 
     def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Stage the state that a switch has shown."""
-        attachment, program, staged, shown = self._reading.pop(token)
+        attachment, program, staged, refreshed, shown = self._reading.pop(token)
         if _staged(attachment) is not program:
             return
-        if program.carried != staged:
-            # Another reading has brought something meanwhile, which may be newer.
+        if program.carried != staged or program.refreshed != refreshed:
+            # Another reading, or an NMS, has brought something meanwhile, which may be newer.
             self._agenda.set(attachment, now + _TURN)
             return
         found = rule_set(carried_state(program.vsi_type, (*shown, *rules), program.binding))

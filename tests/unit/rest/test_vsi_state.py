@@ -1,0 +1,244 @@
+"""State that is read at one bridge and put to another one, which knows nothing of the first."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from ryu_apps.evb.flow.rule import Learn, Rule
+from ryu_apps.evb.model import Binding, SourceFilter
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
+from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
+from ryu_apps.evb.services.body import body_of_vsi
+from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
+from ryu_apps.evb.services.multicast.schema import MulticastPolicy
+from ryu_apps.evb.simulation.learning import learnt
+from ryu_apps.evb.snooping.listener import Generation, Membership
+from ryu_apps.evb.wire.vdp import VdpMode
+from tests.worlds.bridge import HV1, HV3, S1, Vm
+from tests.worlds.counting import BY_NMS, POLICIES, CountingWorld
+from tests.worlds.rest import RestWorld
+
+RR, ASSOCIATE, GONE = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
+_FIREWALL = FirewallPolicy(Acl(default=True), Acl(), 10, Lifetimes(300, 20, 300, 300))
+_GROUPS = MulticastPolicy(max_groups=2)
+COUNTED = POLICIES.types[BY_NMS]
+TYPE = replace(COUNTED, services=(*COUNTED.services, ("firewall", _FIREWALL), ("multicast", _GROUPS)))
+VM = Vm(7, TYPE.key)
+PATH = f"/evb/vsis/{VM.text}/state"
+
+
+@dataclass
+class Bridge(CountingWorld, RestWorld):
+    """A bridge with switches of its own."""
+
+    policies: PolicySet = PolicySet({TYPE.key: TYPE})
+
+
+def bridge(vsi_type: VsiType = TYPE) -> Bridge:
+    world = Bridge(policies=PolicySet({vsi_type.key: vsi_type}))
+    world.connect()
+    return world
+
+
+def learn(world: Bridge, *ports: int) -> None:
+    """The switch of the VM learns an established connection from each of these TCP ports, as it does from a frame."""
+    vsi = world.engine.registry.vsi(VM.vsi_id)
+    assert vsi is not None and vsi.owner is not None and vsi.gate_program is not None
+    action = next(
+        action
+        for rule in body_of_vsi(TYPE, vsi.gate_program.binding)
+        for action in rule.apply
+        if isinstance(action, Learn) and action.table == Table.CONNECTIONS and action.priority == 200
+    )
+    for port in ports:
+        frame = {"vlan_vid": 0x1064, "ipv4_src": 1, "ipv4_dst": 2, "tcp_src": port, "tcp_dst": 80}
+        rule = learnt(action, frame)
+        world.tables[vsi.owner.port.dpid].rules[rule.key] = rule
+
+
+def named(rule: Rule) -> list[tuple[str, int]]:
+    """Fields that a rule matches."""
+    return [(field.name, field.value) for field in rule.match]
+
+
+def connections(world: Bridge) -> dict[int, int]:
+    """Source port of each connection that a switch has learned -> its idle timeout."""
+    return {
+        value: rule.idle_timeout
+        for rule in world.rules(S1, CookieKind.STATE).values()
+        for name, value in named(rule)
+        if name == "tcp_src"
+    }
+
+
+def active(*ports: int, vsi_type: VsiType = TYPE) -> Bridge:
+    world = bridge(vsi_type)
+    world.ask(HV1, VM, RR)
+    world.ask(HV1, VM, ASSOCIATE)
+    learn(world, *ports)
+    return world
+
+
+def reserved() -> Bridge:
+    world = bridge()
+    world.ask(HV1, VM, RR)
+    assert world.answer(HV1).success
+    return world
+
+
+def put(world: Bridge, state: object) -> object:
+    response = world.request(PATH, "PUT", json.dumps(state).encode())
+    assert response.status_code == 200, response.text
+    return response.json
+
+
+def refusal(world: Bridge, state: object) -> tuple[int, str]:
+    return world.refusal(PATH, "PUT", json.dumps(state).encode())
+
+
+def has_gate(world: Bridge) -> bool:
+    vsi = world.engine.registry.vsi(VM.vsi_id)
+    return vsi is not None and vsi.owner is not None
+
+
+def test_connections_are_staged_behind_the_gate_and_live_on_behind_it() -> None:
+    there, here = active(1001, 1002), reserved()
+    answer = put(here, there.get(PATH))
+    assert answer == {"vsi": VM.text, "staged": [{"port": "0000000000000001:1", "services": {"firewall": 2}}]}
+    # Nothing meets them, so that they would end before the VM comes.
+    assert set(connections(here)) == {1001, 1002} and min(connections(here).values()) >= 3600
+    assert not has_gate(here)
+    here.ask(HV1, VM, ASSOCIATE)
+    assert connections(here) == {1001: 300, 1002: 300}
+
+
+def test_last_state_of_a_source_that_has_let_go_takes_the_place_of_what_was_put_first() -> None:
+    there, here = active(1001, 1002), reserved()
+    put(here, there.get(PATH))
+    ended = [key for key, rule in there.rules(S1, CookieKind.STATE).items() if ("tcp_src", 1001) in named(rule)]
+    there.delete_objects(S1, ended)
+    learn(there, 1003)
+    there.ask(HV1, VM, GONE)
+    last: Any = there.get(PATH)
+    assert last["final"]
+    put(here, last)
+    here.ask(HV1, VM, ASSOCIATE)
+    assert set(connections(here)) == {1002, 1003}
+
+
+def test_state_is_refused_where_the_vsi_is_active_or_unknown() -> None:
+    there = active(1001)
+    state = there.get(PATH)
+    assert refusal(there, state) == (
+        409,
+        f"VSI {VM.text} is active at 0000000000000001:1: its switch learns for itself",
+    )
+    assert refusal(bridge(), state) == (404, f"VSI {VM.text} is reserved at no port")
+    other = {**deepcopy(state), "vsi": Vm(8).text}  # type: ignore[dict-item]
+    assert refusal(reserved(), other) == (422, f"vsi: the state is about VSI {Vm(8).text}")
+
+
+def test_state_waits_in_the_switch_that_the_vsi_has_left_and_is_not_overwritten() -> None:
+    # With this trigger it may be read behind the next gate only.
+    there = active(1001, vsi_type=replace(TYPE, trigger=Trigger.SINGLE))
+    state = there.get(PATH)
+    there.ask(HV3, VM, RR)
+    there.ask(HV1, VM, GONE)
+    status, reason = refusal(there, state)
+    assert status == 409 and reason.endswith("switch 0000000000000001 has its state"), reason
+
+
+def test_more_than_the_type_has_room_for_is_refused_and_changes_nothing() -> None:
+    there, here = active(*range(1001, 1022)), reserved()
+    status, reason = refusal(here, there.get(PATH))
+    assert (status, reason) == (409, "21 rules of state, the VSI type has room for 20")
+    assert connections(here) == {}
+
+
+def test_switch_that_is_not_connected_is_said_so() -> None:
+    there, here = active(1001), reserved()
+    state = there.get(PATH)
+    here.disconnect(S1)
+    assert refusal(here, state) == (503, "switch 0000000000000001 is not connected")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rule: rule["match"].pop("tcp_src"),
+        lambda rule: rule["match"].pop("vlan_vid"),
+        lambda rule: rule["match"].update(ipv4_dst=["0x0", "0x0"]),
+        lambda rule: rule["match"].update(ip_proto="0x11"),
+        lambda rule: rule.update(priority=201),
+        lambda rule: rule.update(idle_timeout=0),
+        lambda rule: rule["actions"].pop(0),
+        lambda rule: rule["actions"].append(["load", "reg5", 0, 1, "0x1"]),
+        lambda rule: rule["actions"].append(["load", "reg0", 8, 1, "0x1"]),
+    ],
+)
+def test_rule_that_no_switch_learns_lets_nothing_in(change: Any) -> None:
+    there, here = active(1001), reserved()
+    state: Any = there.get(PATH)
+    change(state["rules"][0])
+    status, reason = refusal(here, state)
+    assert status == 422 and "rule" in reason
+    assert connections(here) == {}
+
+
+@pytest.mark.parametrize(
+    "change", [{"memberships": "AAAA"}, {"memberships": "gA"}, {"version": 2}, {"rules": [{}]}, {"more": 1}]
+)
+def test_damaged_document_is_refused(change: dict[str, object]) -> None:
+    there, here = active(1001), reserved()
+    state: Any = there.get(PATH)
+    assert refusal(here, {**state, **change})[0] == 422
+    assert connections(here) == {}
+
+
+def test_totals_go_on_where_the_gate_opens() -> None:
+    there, here = active(), reserved()
+    state: Any = there.get(PATH)
+    state["totals"] = {"from_vm": [7, 700], "to_vm": [5, 500]}
+    put(here, state)
+    here.ask(HV1, VM, ASSOCIATE)
+    found: Any = here.get(f"/evb/statistics/{VM.text}")
+    assert [found[way]["base"] for way in ("from_vm", "to_vm")] == [
+        {"packets": 7, "octets": 700},
+        {"packets": 5, "octets": 500},
+    ]
+
+
+def test_memberships_come_along_as_far_as_the_type_permits() -> None:
+    there, here = active(), reserved()
+    vsi = there.engine.registry.vsi(VM.vsi_id)
+    assert vsi is not None and vsi.gate_program is not None
+    (binding,) = vsi.gate_program.binding.bindings
+    strange = Binding(binding.vid, 0x020000000099)
+    wished = [(binding, f"239.1.1.{number}") for number in range(3)]
+    for holder, group in ((strange, "239.1.1.9"), (binding, "224.0.0.1"), *wished):
+        held = Membership(SourceFilter(True, frozenset()), Generation.THIRD, 0.0)
+        vsi.listener.memberships[holder, ip_address(group)] = held
+    vsi.listener.packed = None
+    put(here, there.get(PATH))
+    held_here = here.engine.registry.vsi(VM.vsi_id).listener.memberships  # type: ignore[union-attr]
+    assert [(holder, str(group)) for holder, group in held_here] == wished[:2]
+    # A later document without them ends them.
+    vsi.listener.memberships.clear()
+    vsi.listener.packed = None
+    put(here, there.get(PATH))
+    assert here.engine.registry.vsi(VM.vsi_id).listener.memberships == {}  # type: ignore[union-attr]
+
+
+def test_document_longer_than_other_bodies_is_read() -> None:
+    there, here = active(1001), reserved()
+    state: Any = there.get(PATH)
+    state["digest"] = "d" * 200
+    long = json.dumps(state).encode() + b" " * 100_000
+    assert here.request(PATH, "PUT", long).status_code == 200
+    assert here.request(PATH, "PUT", long + b" " * 16_000_000).status_code == 413
