@@ -1,4 +1,4 @@
-"""HTTP with VSI managers and other pods: the only client of ours that leaves the machine.
+"""HTTP with VSI managers, other pods, and the bridges of an NMS: the only client of ours that leaves the machine.
 
 Every answer is bounded in time and size.  Certificates are verified.  A redirection is followed on the same scheme,
 host and port only.
@@ -7,9 +7,12 @@ host and port only.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
+from socket import SHUT_RDWR
+from threading import Timer
 from typing import NamedTuple, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -63,11 +66,12 @@ class Answer(NamedTuple):
     body: bytes | None
 
 
-def exchange(base: Path, server: Server, request: Request) -> Answer:
+def exchange(base: Path, server: Server, request: Request, deadline: float | None = None) -> Answer:
     """Send a request, and return the answer.
 
     Args:
         base: folder to which the files of ``server`` are relative.
+        deadline: seconds from connection to end, for each redirection; ``timeout`` is that of each step.  None: none.
 
     Raises:
         RefusedError, HTTPException, OSError, ValueError: there is none.
@@ -75,8 +79,11 @@ def exchange(base: Path, server: Server, request: Request) -> Answer:
     where = urlsplit(request.url)
     headers = {**request.headers, **_credentials(base, server)}
     for _ in range(_MAX_REDIRECTIONS + 1):
+        timer: Timer | None = None
         connection = _connection(base, server, where)
         try:
+            connection.connect()
+            timer = _hang_up_after(connection, deadline)
             path = f"{where.path}?{where.query}" if where.query else where.path
             connection.request(request.method, path, request.body, headers)
             response = connection.getresponse()
@@ -84,9 +91,50 @@ def exchange(base: Path, server: Server, request: Request) -> Answer:
             if target is None:
                 return _read(response, server.max_size)
         finally:
+            if timer is not None:
+                timer.cancel()
             connection.close()
         where = _followed(where, target)
     raise RefusedError(f"more than {_MAX_REDIRECTIONS} redirections")
+
+
+def _hang_up_after(connection: HTTPConnection, seconds: float | None) -> Timer | None:
+    if seconds is None:
+        return None
+    timer = Timer(seconds, _hang_up, (connection,))
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _hang_up(connection: HTTPConnection) -> None:
+    with suppress(OSError, AttributeError):
+        connection.sock.shutdown(SHUT_RDWR)
+
+
+def lines(base: Path, server: Server, request: Request, longest: int) -> Iterator[bytes]:
+    """Yield the lines of an answer that goes on; ``timeout`` is that between two of them.
+
+    Args:
+        longest: octets of a line.
+
+    Raises:
+        RefusedError, HTTPException, OSError, ValueError: there is no answer, its status is not 200, or it breaks.
+    """
+    where = urlsplit(request.url)
+    connection = _connection(base, server, where)
+    try:
+        path = f"{where.path}?{where.query}" if where.query else where.path
+        connection.request(request.method, path, request.body, {**request.headers, **_credentials(base, server)})
+        response = connection.getresponse()
+        if response.status != 200:
+            raise RefusedError(f"HTTP {response.status} {response.reason}")
+        while line := response.readline(longest + 1):
+            if len(line) > longest:
+                raise RefusedError(f"a line of more than {longest} octets")
+            yield line
+    finally:
+        connection.close()
 
 
 def _connection(base: Path, server: Server, where: SplitResult) -> HTTPConnection:

@@ -37,6 +37,7 @@ SUBCOMMANDS = {
     "sweep": _Subcommand("ryu_apps.cli.sweep:sweep", "Run a scenario with many values of its attributes, and plot."),
     "matrix": _Subcommand("ryu_apps.cli.matrix:matrix", "Measure the founding paper's tables, service by service."),
     "vcm": _Subcommand("ryu_apps.cli.vcm:vcm", "Plan and carry out evacuations, fail-overs and the like."),
+    "nms": _Subcommand("ryu_apps.cli.nms:nms", "Gather statistics of bridges, and call hooks at steps of VSIs."),
     "station": _Subcommand(
         "ryu_apps.cli.station:station", "Run the EVB station of a hypervisor, and make calls to it."
     ),

@@ -216,10 +216,11 @@ def serve(inventory: Path, host: str, port: int, journal: Path | None, **access:
     The agent posts goals, carries out the steps in the answers, and reports the result of each.  Its token needs the
     role operate; read does for questions.  Beyond the loopback address tokens and TLS are needed.
     """
-    from ryu_apps.vcm_server import ManagerAccess, serve_inventory
+    from ryu_apps.rest_daemon import DaemonAccess
+    from ryu_apps.vcm_server import serve_inventory
 
     text = inventory.read_text(encoding="utf-8")
-    serve_inventory(read(inventory), text, host, port, journal, ManagerAccess(**access))
+    serve_inventory(read(inventory), text, host, port, journal, DaemonAccess(**access))
 
 
 def read(path: Path) -> Loaded:

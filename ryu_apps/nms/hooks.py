@@ -1,0 +1,53 @@
+"""What hooks of components that speak no OpenFlow are told: which log events of bridges are steps of a VSI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from ryu_apps.nms.schema import HookSection
+
+
+class Step(Enum):
+    """Steps of a VSI at a bridge; the value is the word of the configuration."""
+
+    STAGE = "stage"
+    """Its rules are in the switch, behind the gate."""
+    ACTIVATE = "activate"
+    """Its gate is open."""
+    FIX_UP = "fix-up"
+    """State that came after it was staged is in the switch."""
+    RELEASE = "release"
+    """Nothing is left of it at a port."""
+
+
+#: Log events of a bridge that are such steps.
+STEPS = {
+    "flow.staged": Step.STAGE,
+    "vsi.active": Step.ACTIVATE,
+    "state.fixed_up": Step.FIX_UP,
+    "vsi.gone": Step.RELEASE,
+}
+
+
+def told(hooks: Mapping[str, HookSection], bridge: str, event: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what each hook that wants an event is told, by its name.
+
+    Args:
+        event: of ``/evb/events/stream``.
+    """
+    step = STEPS.get(str(event.get("kind")))
+    if step is None:
+        return {}
+    call = {
+        "id": f"{bridge}/{event['id']}",
+        "step": step.value,
+        "bridge": bridge,
+        **{name: event.get(name) for name in ("vsi", "port", "dpid", "wall", "detail")},
+    }
+    return {
+        name: {**call, "hook": name}
+        for name, hook in hooks.items()
+        if step.value in hook.steps and (hook.bridges is None or bridge in hook.bridges)
+    }
