@@ -25,6 +25,7 @@ CHANGES = {
     ("DELETE", "/evb/vsis/{vsi}"): Role.OPERATE,
     ("PUT", "/evb/load_balancers/{balancer}/backends/{backend}"): Role.OPERATE,
     ("PUT", "/evb/statistics/{vsi}"): Role.OPERATE,
+    ("PUT", "/evb/vsis/{vsi}/state"): Role.OPERATE,
 }
 OTHER_APPS = [("GET", "/stats/flow/1"), ("POST", "/stats/flowentry/add"), ("POST", "/"), ("DELETE", "/evbs")]
 

@@ -20,6 +20,7 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT, SHORT
 from ryu_apps.testbed.conversations import (
+    DNS,
     HTTP,
     MYSQL,
     FirewallVm,
@@ -148,7 +149,7 @@ def test_nms_knows_the_totals_of_a_vm_wherever_it_was_and_tells_its_steps(
         def sends(frames: int) -> None:
             with closing(vm.stack.socket(socket.SOCK_DGRAM)) as sender:
                 for _ in range(frames):
-                    sender.sendto(b"counted", (far.ip, 5000))
+                    sender.sendto(b"counted", (far.ip, DNS))
 
         own = both.controllers["a"].get
         sends(5)
