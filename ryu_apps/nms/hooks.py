@@ -1,4 +1,4 @@
-"""What hooks of components that speak no OpenFlow are told: which log events of bridges are steps of a VSI."""
+"""Calls of hooks of components that speak no OpenFlow, and the log events of bridges that lead to them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ NOTHING: Numbers = (0, 0, 0, 0)
 
 
 class Reading(NamedTuple):
-    """What a bridge shows of a VSI at one time.
+    """Totals of a VSI as a bridge shows them at one time.
 
     Attributes:
         port: where it is active; None: it is not any more.

@@ -1,4 +1,4 @@
-"""What the NMS knows, in one SQLite file: totals and samples of VSIs, places in event streams, calls of hooks."""
+"""Knowledge of the NMS in one SQLite file: totals and samples of VSIs, places in event streams, calls of hooks."""
 
 from __future__ import annotations
 
