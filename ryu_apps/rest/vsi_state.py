@@ -151,10 +151,10 @@ def put_state(bridge: Bridge, now: float, vsi: str, body: BroughtState) -> Later
             about another VSI, or no switch could have learned it; 503, a switch is not connected.
     """
     imports = bridge.queries.imports
-    if body.vsi != vsi:
-        raise RestError(422, f"vsi: the state is about VSI {body.vsi}")
     if not imports.staged(vsi) and (refusal := imports.objection(VsiState(vsi, "", "", False))) is not None:
         raise RestError(_STATUSES[refusal.cause], refusal.reason)
+    if body.vsi != vsi:
+        raise RestError(422, f"vsi: the state is about VSI {body.vsi}")
     try:
         state = body.state()
     except StateError as error:
