@@ -174,8 +174,9 @@ def _found(answer: object, clock: Callable[[], float], pause: Callable[[float], 
     match answer:
         case Later():
             return _awaited(answer, clock, pause)
-        case Aside(work):
-            return elsewhere(work)
+        case Aside(work, then):
+            made = elsewhere(work)
+            return made if then is None else then(made)
         case _:
             return answer
 

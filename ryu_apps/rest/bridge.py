@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
@@ -145,10 +145,14 @@ class Document(NamedTuple):
     headers: Mapping[str, str]
 
 
-class Aside(NamedTuple):
-    """An answer that takes too long between two frames of stations: ``work`` returns it in another thread."""
+class Aside(NamedTuple, Generic[Awaited]):
+    """An answer that takes too long between two frames of stations: ``work`` returns it in another thread.
 
-    work: Callable[[], Document]
+    ``then``, if there is one, makes the answer of that in the thread of the bridge.
+    """
+
+    work: Callable[[], Any]
+    then: Callable[[Any], Awaited] | None = None
 
 
 class Later(NamedTuple, Generic[Awaited]):

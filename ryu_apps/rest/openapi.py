@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from ryu_apps.rest.bridge import JsonValue, Later, Reply
+from ryu_apps.rest.bridge import Aside, JsonValue, Later, Reply
 from ryu_apps.rest.parameters import READERS
 from ryu_apps.rest.resource import LAG, Resource
 
@@ -144,7 +144,7 @@ def _schema(returned: Any, schemas: dict[str, Any]) -> JsonValue:
             if (schema := _schema(argument, schemas)) not in alternatives:
                 alternatives.append(schema)
         return alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
-    if kind in (Reply, Later):
+    if kind in (Reply, Later, Aside):
         return _schema(arguments[0], schemas)
     if kind in (list, Iterator):
         return {"type": "array", "items": _schema(arguments[0], schemas)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.picture import render
@@ -35,7 +36,7 @@ class _Drawn:
 _DRAWN = _Drawn()
 
 
-def picture(bridge: Bridge, now: float) -> Aside:
+def picture(bridge: Bridge, now: float) -> Aside[Any]:
     """The configured cluster as SVG; groups have their ``data-port``, ``data-switch`` or ``data-ends``."""
     fabric = bridge.queries.fabric
     return Aside(lambda: Document(SVG, _DRAWN.of(fabric), _HEADERS))

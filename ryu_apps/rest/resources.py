@@ -27,6 +27,7 @@ from ryu_apps.rest.page import HTML, SCRIPT, STYLE_SHEET, page, page_script, pag
 from ryu_apps.rest.parameters import MOST, read
 from ryu_apps.rest.picture import SVG, picture
 from ryu_apps.rest.pods import Claimed, hand_over
+from ryu_apps.rest.policy_check import MAX_CHECKED, PolicyTexts, check_policies
 from ryu_apps.rest.reservations import reservations
 from ryu_apps.rest.resource import Listing, Resource
 from ryu_apps.rest.sets import sets
@@ -105,6 +106,15 @@ RESOURCES = (
     Resource("POST", "/evb/cluster/transfer", transfer, body=Transfer, role=Role.ADMIN, statuses=(202,)),
     Resource("GET", "/evb/vsitypes", vsitypes, listing=Listing("type", "type_key"), everywhere=True),
     Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN, statuses=(200, 409), everywhere=True),
+    Resource(
+        "POST",
+        "/evb/vsitypes/check",
+        check_policies,
+        body=PolicyTexts,
+        max_body=MAX_CHECKED,
+        role=Role.OPERATE,
+        everywhere=True,
+    ),
     # Before the next row, which would take the suffix for a part of the version.
     Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy, media_types=(POLICY_TYPE,), everywhere=True),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, filters=("manager",), everywhere=True),

@@ -24,6 +24,7 @@ CHANGES = {
     ("POST", "/evb/vsis/{vsi}/handover"): Role.OPERATE,
     ("DELETE", "/evb/vsis/{vsi}"): Role.OPERATE,
     ("PUT", "/evb/load_balancers/{balancer}/backends/{backend}"): Role.OPERATE,
+    ("POST", "/evb/vsitypes/check"): Role.OPERATE,
     ("PUT", "/evb/statistics/{vsi}"): Role.OPERATE,
     ("PUT", "/evb/vsis/{vsi}/state"): Role.OPERATE,
 }

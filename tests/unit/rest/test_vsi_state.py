@@ -140,6 +140,8 @@ def test_state_is_refused_where_the_vsi_is_active_or_unknown() -> None:
         f"VSI {VM.text} is active at 0000000000000001:1: its switch learns for itself",
     )
     assert refusal(bridge(), state) == (404, f"VSI {VM.text} is reserved at no port")
+    damaged = {**deepcopy(state), "vsi": "w", "memberships": "gA"}  # type: ignore[dict-item]
+    assert refusal(bridge(), damaged)[0] == 404
     other = {**deepcopy(state), "vsi": Vm(8).text}  # type: ignore[dict-item]
     assert refusal(reserved(), other) == (422, f"vsi: the state is about VSI {Vm(8).text}")
 
