@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ryu_apps.cli.rest_client import credentials, rest_client
+from ryu_apps.cli.rest_client import RestClient, credentials, rest_client
 from ryu_apps.evb.policy.diagnostic import has_errors
 from ryu_apps.nms.loader import load_nms
 from ryu_apps.nms.schema import NmsFile
@@ -20,6 +20,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _CONFIG = click.argument("config", type=_FILE)
 #: Columns of a table that goes to a file.
 _WIDE = 160
+#: Seconds for a roll-out, and between two looks; states in which it is over.
+_PATIENCE, _NAP = 120.0, 0.1
+_FINAL = ("done", "refused", "taken back")
 
 
 @click.group()
@@ -65,6 +68,60 @@ def show(vsi: str | None, url: str, since: float, token_file: Path | None, ca_fi
             when = time.strftime("%H:%M:%S", time.localtime(found["t"]))
             table.add_row(when, found["bridge"] or "-", found["port"] or "-", *_counts(found))
     console.print(table)
+
+
+@nms.command("roll-out")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--rest", "url", default="http://127.0.0.1:8082", show_default=True, help="REST of the NMS.")
+@click.option("--from", "bridge", help="REST of a bridge whose local VSI types are rolled out; without PATHS.")
+@credentials
+def roll_out(
+    paths: tuple[Path, ...], url: str, bridge: str | None, token_file: Path | None, ca_file: Path | None
+) -> None:
+    """Roll a set of policies out to all bridges of the NMS, in the place of what it serves.
+
+    PATHS are policy files and directories of them, or an OVF descriptor with its network port profiles.  Each bridge
+    checks them first; if one could not have them, or fails when it is told, all of them keep what they have, and the
+    status is 1.
+    """
+    if bool(paths) == (bridge is not None):
+        raise click.UsageError("either PATHS or --from")
+    if bridge is None:
+        policies = _policies(paths)
+    else:
+        policies = _types_of(rest_client(bridge, from_token_file, from_ca_file))
+    server = rest_client(url, token_file, ca_file)
+    written = [{"name": name, "text": text} for name, text in policies.items()]
+    found = server.post("/nms/rollouts", {"policies": written})
+    deadline = time.monotonic() + _PATIENCE
+    while found["state"] not in _FINAL:
+        if time.monotonic() > deadline:
+            raise click.ClickException(f"roll-out {found['id']} is still {found['state']}")
+        time.sleep(_NAP)
+        found = server.get(f"/nms/rollouts/{found['id']}")
+    for name, reasons in found["refusals"].items():
+        for reason in reasons:
+            click.echo(f"{name}: {reason}", err=True)
+    click.echo(f"roll-out {found['id']}: {found['state']}")
+    raise SystemExit(0 if found["state"] == "done" else 1)
+
+
+def _policies(paths: tuple[Path, ...]) -> dict[str, str]:
+    if any(path.suffix.lower() == ".ovf" for path in paths):
+        from ryu_apps.cli.ovf import policies_of_package
+
+        return policies_of_package(paths)
+    sources, found = read_sources(paths)
+    if has_errors(found):
+        raise click.ClickException("\n".join(map(str, found)))
+    return dict(sources)
+
+
+def _types_of(bridge: RestClient) -> dict[str, str]:
+    """Policies of the local directory of a bridge."""
+    listed = [found for found in bridge.get("/evb/vsitypes") if found["source"] == "local"]
+    keys = [(found["type_id"], found["version"]) for found in listed]
+    return {f"{key[0]}_{key[1]}.yaml": bridge.text(f"/evb/vsitypes/{key[0]}/{key[1]}/policy") for key in keys}
 
 
 def _counts(found: dict[str, Any]) -> list[str]:

@@ -89,6 +89,16 @@ def export(paths: tuple[Path, ...], output: Path | None) -> None:
         click.echo(f"{_summary(package)}: {_warnings(found)}")
 
 
+def policies_of_package(paths: tuple[Path, ...]) -> dict[str, str]:
+    """Return the policy files of an OVF package by name, as ``import`` writes them; with mistakes the command ends."""
+    sources, found = read_sources(paths)
+    package, diagnostics = read_package(tuple(sources), _fetch_beside(paths, sources), SECTIONS)
+    _report([*found, *diagnostics], err=True)
+    profiles = package.profiles if package is not None else ()
+    origin = ", ".join(path.name for path in paths)
+    return {_file_name(profile): policy_text(profile, origin) for profile in profiles}
+
+
 def _fetch_beside(paths: Iterable[Path], sources: list[Source]) -> ReadFile:
     """Finds network port profiles among the files that were named, then beside the first of them; never elsewhere."""
     named = {Path(file).name: (file, text) for file, text in sources}

@@ -70,6 +70,19 @@ class RestClient:
             url = more[1] if more else ""
         return found
 
+    def text(self, path: str) -> str:
+        """The text at a path.
+
+        Raises:
+            ClickException: no answer, an error, or no UTF-8.
+        """
+        try:
+            with self._open(path, _PATIENCE, {}) as answer:
+                found: str = answer.read().decode()
+                return found
+        except (OSError, HTTPException, ValueError) as error:
+            raise click.ClickException(f"{self.base}{path}: {_reason(error)}") from None
+
     def follow(self, path: str, last: str | None = None) -> Iterator[PushedEvent]:
         """Yield the events of a stream until it ends.
 

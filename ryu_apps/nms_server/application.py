@@ -4,24 +4,49 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from webob import Request, Response
 from webob.dec import wsgify
 
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.validate import BodyError, Strict
+from ryu_apps.evb.policy.validate import read_body as read_json
 from ryu_apps.nms.schema import HookSection
 from ryu_apps.nms.totals import Numbers
 from ryu_apps.nms_server.bridge import BridgeClient
 from ryu_apps.nms_server.collector import Collector
 from ryu_apps.nms_server.database import Database, Seen
 from ryu_apps.nms_server.following import Follower
+from ryu_apps.nms_server.rollouts import RollOutError, RollOuts, roll_out_json
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 
 #: The most items of an answer, and as many as without ``limit``.
 MOST, _USUAL = 10_000, 1000
+#: Octets of the body of a roll-out; a bridge checks as many.
+MAX_POLICIES = 4_000_000
+
+
+_NUMBER = re.compile("[0-9]{1,9}")
+
+
+class PolicyText(Strict):
+    """A policy file."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    text: str
+
+
+class RollOutBody(Strict):
+    """Policies that are to be served together."""
+
+    policies: Annotated[list[PolicyText], Field(min_length=1, max_length=1000)]
 
 
 class NmsRefusal(Exception):
@@ -47,6 +72,7 @@ class NmsApplication:
         followers: Iterable[tuple[str, Follower]],
         hooks: Mapping[str, HookSection],
         database: Database,
+        roll_outs: RollOuts,
         names: tuple[str, ...] = (),
         limit: Limit = lambda seconds: nullcontext(),
     ) -> None:
@@ -55,6 +81,7 @@ class NmsApplication:
         self._followers = tuple(followers)
         self._hooks = hooks
         self._database = database
+        self._roll_outs = roll_outs
         self._names = names
         self._limit = limit
 
@@ -63,8 +90,9 @@ class NmsApplication:
         """Serve one request."""
         try:
             screen(request, self._names)
-            read_body(request, self._limit)
-            return _response(200, self._served(request.method, request.path_info, _query(request)))
+            octets = read_body(request, self._limit, MAX_POLICIES)
+            served = self._served(request.method, request.path_info, _query(request), octets)
+            return served if isinstance(served, Response) else _response(200, served)
         except UnicodeDecodeError:
             return _response(400, {"error": "the URL is not UTF-8"})
         except NotServedError as refused:
@@ -75,11 +103,19 @@ class NmsApplication:
         except sqlite3.Error as error:
             return _response(503, {"error": f"the database: {error}"})
 
-    def _served(self, method: str, path: str, query: dict[str, str]) -> object:
+    def _served(self, method: str, path: str, query: dict[str, str], octets: bytes) -> object:
         view: Callable[[dict[str, str]], object] | None = None
         match path.strip("/").split("/"):
             case ["nms", "bridges"]:
                 view = self._all_bridges
+            case ["nms", "rollouts"] if method == "POST":
+                return self._begin(octets)
+            case ["nms", "rollouts"]:
+                view = self._all_roll_outs
+            case ["nms", "rollouts", number]:
+                return self._shown(method, lambda asked: self._roll_out(number), query, ())
+            case ["nms", "vsitypes", type_id, file]:
+                return self._shown(method, lambda asked: self._policy(type_id, file), query, ())
             case ["nms", "hooks"]:
                 view = self._all_hooks
             case ["nms", "vsis"]:
@@ -102,6 +138,36 @@ class NmsApplication:
             if name not in known:
                 raise NmsRefusal(400, f"there is no parameter {name!r}")
         return view(query)
+
+    # --- roll-outs ---
+    def _begin(self, octets: bytes) -> Response:
+        try:
+            body = read_json(RollOutBody, octets)
+            number = self._roll_outs.begin({policy.name: policy.text for policy in body.policies}, time.time())
+        except BodyError as error:
+            raise NmsRefusal(error.status, str(error)) from None
+        except RollOutError as error:
+            more = {"mistakes": error.mistakes} if error.mistakes else {}
+            return _response(422 if error.mistakes else 409, {"error": str(error), **more})
+        return _response(201, self._roll_out(str(number)))
+
+    def _all_roll_outs(self, query: dict[str, str]) -> object:
+        return [roll_out_json(row) for row in self._database.roll_outs()]
+
+    def _roll_out(self, number: str) -> object:
+        row = self._database.roll_out(int(number)) if _NUMBER.fullmatch(number) else None
+        if row is None:
+            raise NmsRefusal(404, f"no roll-out {number}")
+        return roll_out_json(row, whole=True)
+
+    def _policy(self, type_id: str, file: str) -> Response:
+        version = file.removesuffix(".yaml")
+        known = _NUMBER.fullmatch(type_id) and _NUMBER.fullmatch(version) and version != file
+        found = self._roll_outs.policy(VsiTypeKey(int(type_id), int(version))) if known else None
+        if found is None:
+            raise NmsRefusal(404, f"no VSI type {type_id}/{version}")
+        headers = {"Content-Type": "text/yaml; charset=utf-8"}
+        return Response(body=found.text, headers=headers, etag=found.etag, conditional_response=True)
 
     # --- views ---
     def _all_bridges(self, query: dict[str, str]) -> object:

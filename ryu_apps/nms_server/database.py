@@ -26,8 +26,16 @@ CREATE TABLE place (bridge TEXT PRIMARY KEY, event TEXT NOT NULL, missed INTEGER
 CREATE TABLE call (number INTEGER PRIMARY KEY AUTOINCREMENT, hook TEXT NOT NULL, body TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL DEFAULT 0) STRICT;
 CREATE INDEX call_of ON call (hook, number);
+CREATE TABLE roll_out (number INTEGER PRIMARY KEY AUTOINCREMENT, policies TEXT NOT NULL, state TEXT NOT NULL,
+    begun REAL NOT NULL, before INTEGER, refusals TEXT NOT NULL DEFAULT '{}', open INTEGER DEFAULT 1) STRICT;
+CREATE UNIQUE INDEX roll_out_open ON roll_out (open) WHERE open = 1;
+CREATE TABLE served (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER) STRICT;
+INSERT INTO served VALUES (1, NULL);
 CREATE TABLE hook (hook TEXT PRIMARY KEY, done INTEGER NOT NULL, failed INTEGER NOT NULL, error TEXT) STRICT;
 """
+
+
+_ROLL_OUTS = "SELECT number, policies, state, begun, before, refusals FROM roll_out"
 
 
 class Seen(NamedTuple):
@@ -62,6 +70,23 @@ class Call(NamedTuple):
     body: str
     attempts: int
     due: float
+
+
+class RollOutRow(NamedTuple):
+    """A roll-out of policies.
+
+    Attributes:
+        policies, refusals: JSON objects: texts by name, reasons by bridge.
+        begun: Unix time in seconds.
+        before: number of the one whose policies were served before; None: there were none.
+    """
+
+    number: int
+    policies: str
+    state: str
+    begun: float
+    before: int | None
+    refusals: str
 
 
 class HookStatus(NamedTuple):
@@ -209,6 +234,61 @@ class Database:
         """Return the counts of a hook."""
         rows = self._rows("SELECT done, failed, error FROM hook WHERE hook = ?", hook)
         return HookStatus(self.waiting(hook), *(rows[0] if rows else (0, 0, None)))
+
+    # --- roll-outs ---
+    def begin_roll_out(self, policies: str, state: str, begun: float, kept: int) -> int | None:
+        """Write a new roll-out and return its number; None: another one is open.  No more than ``kept`` stay."""
+        try:
+            with self._changing() as database:
+                (before,) = database.execute("SELECT number FROM served").fetchone()
+                added = "INSERT INTO roll_out (policies, state, begun, before) VALUES (?, ?, ?, ?)"
+                number = database.execute(added, (policies, state, begun, before)).lastrowid
+                oldest = "DELETE FROM roll_out WHERE number <= ? AND number IS NOT ?"
+                database.execute(oldest, ((number or 0) - kept, before))
+                return number
+        except sqlite3.IntegrityError:
+            return None
+
+    def advance(
+        self,
+        number: int,
+        state: str,
+        refusals: Mapping[str, Any],
+        serves: int | None = None,
+        serving: bool = False,
+        final: bool = False,
+    ) -> None:
+        """Write the next state of a roll-out, and whose policies are served then.
+
+        Args:
+            serves: number of the roll-out; None: none, if ``serving``, or else as before.
+            final: nothing more happens.
+        """
+        with self._changing() as database:
+            changed = "UPDATE roll_out SET state = ?, refusals = ?, open = ? WHERE number = ?"
+            database.execute(changed, (state, json.dumps(refusals), None if final else 1, number))
+            if serves is not None or serving:
+                database.execute("UPDATE served SET number = ?", (serves,))
+
+    def roll_out(self, number: int) -> RollOutRow | None:
+        """Return a roll-out; None: it is not known."""
+        return self._roll_out("number = ?", number)
+
+    def open_roll_out(self) -> RollOutRow | None:
+        """Return the roll-out that is not over; None: there is none."""
+        return self._roll_out("open = 1")
+
+    def served(self) -> RollOutRow | None:
+        """Return the roll-out whose policies are served; None: there are none."""
+        return self._roll_out("number = (SELECT number FROM served)")
+
+    def roll_outs(self) -> list[RollOutRow]:
+        """Return all roll-outs, oldest first."""
+        return [RollOutRow(*row) for row in self._rows(f"{_ROLL_OUTS} ORDER BY number")]
+
+    def _roll_out(self, which: str, *values: object) -> RollOutRow | None:
+        rows = self._rows(f"{_ROLL_OUTS} WHERE {which}", *values)
+        return RollOutRow(*rows[0]) if rows else None
 
 
 def _seen(row: tuple[Any, ...]) -> Seen:

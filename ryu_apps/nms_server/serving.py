@@ -17,6 +17,7 @@ from ryu_apps.nms_server.collector import Collector
 from ryu_apps.nms_server.database import Database
 from ryu_apps.nms_server.following import Follower
 from ryu_apps.nms_server.hooks import HookRunner
+from ryu_apps.nms_server.rollouts import RollOuts
 from ryu_apps.rest.callers import Limit
 from ryu_apps.rest_daemon import DaemonAccess, ServedApplication, serve_daemon
 
@@ -53,8 +54,9 @@ def _made(
         for url in bridge.urls
     ]
     runners = [HookRunner(name, hook, database, base) for name, hook in config.hooks.items()]
-    application = NmsApplication(bridges, collector, followers, config.hooks, database, access.names, limit)
-    works: list[Callable[[threading.Event], None]] = [collector.run]
+    roll_outs = RollOuts(bridges, database)
+    application = NmsApplication(bridges, collector, followers, config.hooks, database, roll_outs, access.names, limit)
+    works: list[Callable[[threading.Event], None]] = [collector.run, roll_outs.run]
     works += [follower.run for _, follower in followers]
     works += [runner.run for runner in runners]
     for work in works:

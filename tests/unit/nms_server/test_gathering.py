@@ -21,6 +21,7 @@ from ryu_apps.nms_server.bridge import BridgeClient
 from ryu_apps.nms_server.collector import Collector
 from ryu_apps.nms_server.database import Database
 from ryu_apps.nms_server.following import Follower
+from ryu_apps.nms_server.rollouts import RollOuts
 
 PORT = "0000000000000001:1"
 
@@ -86,7 +87,7 @@ class Gathering:
         bridges = [client(name, url, folder) for name, url in zip("ab", urls, strict=True)]
         self.now = 1000.0
         self._collector = Collector(bridges, StatisticsSection(**settings), database, lambda: self.now)
-        self._application = NmsApplication(bridges, self._collector, (), {}, database)
+        self._application = NmsApplication(bridges, self._collector, (), {}, database, RollOuts(bridges, database))
 
     def round(self) -> None:
         self.now += 10
