@@ -74,9 +74,17 @@ def show(vsi: str | None, url: str, since: float, token_file: Path | None, ca_fi
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--rest", "url", default="http://127.0.0.1:8082", show_default=True, help="REST of the NMS.")
 @click.option("--from", "bridge", help="REST of a bridge whose local VSI types are rolled out; without PATHS.")
+@click.option("--from-token-file", type=_FILE, help="Token for --from.")
+@click.option("--from-ca-file", type=_FILE, help="Certificate authorities of --from.")
 @credentials
 def roll_out(
-    paths: tuple[Path, ...], url: str, bridge: str | None, token_file: Path | None, ca_file: Path | None
+    paths: tuple[Path, ...],
+    url: str,
+    bridge: str | None,
+    from_token_file: Path | None,
+    from_ca_file: Path | None,
+    token_file: Path | None,
+    ca_file: Path | None,
 ) -> None:
     """Roll a set of policies out to all bridges of the NMS, in the place of what it serves.
 
