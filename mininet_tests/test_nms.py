@@ -29,8 +29,8 @@ from ryu_apps.testbed.conversations import (
     trespasses,
 )
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
-from ryu_apps.testbed.harness.pods import PodsCluster
 from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.separate_bridges import SeparateBridges
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
@@ -65,15 +65,15 @@ class Carrier(StepObserver):
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodsCluster]:
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeparateBridges]:
     folder: Path = tmp_path_factory.mktemp("bridges")
     with inside(), closing(StationLoop()) as loop:
         station: Callable[..., EmulatedStation] = partial(EmulatedStation, loop)
-        with PodsCluster(folder, CHECKOUT / "policies", station, {}, SHORT) as cluster:
+        with SeparateBridges(folder, CHECKOUT / "policies", station, SHORT) as cluster:
             yield cluster
 
 
-def move(cluster: PodsCluster, vm: FirewallVm, there: str, ladder: Ladder, carried: bool = True) -> None:
+def move(cluster: SeparateBridges, vm: FirewallVm, there: str, ladder: Ladder, carried: bool = True) -> None:
     carrier = Carrier(URLS[vm.at], URLS[there], vm.vsi.uuid)
     observers = (carrier,) if carried else ()
     move = SingleMove(cluster, vm.vsi, vm.vm.name, vm.at, there, ladder, 0.02, observers=observers)
@@ -82,7 +82,7 @@ def move(cluster: PodsCluster, vm: FirewallVm, there: str, ladder: Ladder, carri
 
 
 @pytest.mark.parametrize("ladder", LIVE_LADDERS)
-def test_connections_go_on_and_nothing_else_gets_in(both: PodsCluster, ladder: Ladder) -> None:
+def test_connections_go_on_and_nothing_else_gets_in(both: SeparateBridges, ladder: Ladder) -> None:
     near, far = stack_of(both.hosts["nms"]), stack_of(both.hosts["client"])
     with guest(both, hypervisor=BACK) as vm, ExitStack() as ends:
         receiver, pusher = ends.enter_context(connected(vm.stack, far, MYSQL))
@@ -95,7 +95,7 @@ def test_connections_go_on_and_nothing_else_gets_in(both: PodsCluster, ladder: L
         assert trespasses(near, vm.stack, (uploader.getsockname()[1], HTTP)) == ["known"]
 
 
-def test_bridge_takes_no_state_of_a_vsi_that_is_active_there_or_not_reserved(both: PodsCluster) -> None:
+def test_bridge_takes_no_state_of_a_vsi_that_is_active_there_or_not_reserved(both: SeparateBridges) -> None:
     with guest(both, hypervisor=BACK) as vm:
         path = f"/evb/vsis/{vm.vsi.uuid}/state"
         state = asked("GET", URLS[BACK] + path)
