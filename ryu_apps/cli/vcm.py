@@ -210,9 +210,21 @@ def run(
 @click.option("--tokens", type=_FILE, help="File of the tokens that clients need (evbridge token).")
 @click.option("--certificate", type=_FILE, help="Certificate for TLS, in PEM.")
 @click.option("--private-key", type=_FILE, help="Its private key, in PEM.")
-def serve(inventory: Path, host: str, port: int, journal: Path | None, **access: Any) -> None:
+@click.option("--rest", metavar="URL", help="Running bridge that has the VSI types, such as http://127.0.0.1:8080.")
+@credentials
+def serve(
+    inventory: Path,
+    host: str,
+    port: int,
+    journal: Path | None,
+    rest: str | None,
+    token_file: Path | None,
+    ca_file: Path | None,
+    **access: Any,
+) -> None:
     """Serve the cluster manager's REST API; an external agent carries out the steps.
 
+    The VSI type of each VM has to exist: at the bridge of --rest, or in the policies that the inventory names.
     The agent posts goals, carries out the steps in the answers, and reports the result of each.  Its token needs the
     role operate; read does for questions.  Beyond the loopback address tokens and TLS are needed.
     """
@@ -220,7 +232,8 @@ def serve(inventory: Path, host: str, port: int, journal: Path | None, **access:
     from ryu_apps.vcm_server import serve_inventory
 
     text = inventory.read_text(encoding="utf-8")
-    serve_inventory(read(inventory), text, host, port, journal, DaemonAccess(**access))
+    loaded = read_with_types(inventory, rest_client(rest, token_file, ca_file) if rest else None)
+    serve_inventory(loaded, text, host, port, journal, DaemonAccess(**access))
 
 
 def read(path: Path) -> Loaded:
@@ -237,7 +250,7 @@ def read_with_types(path: Path, bridge: RestClient | None = None) -> Loaded:
     try:
         types = types_of(loaded.file.cluster, path.parent) if bridge is None else types_at(bridge)
     except UnknownTypesError as reason:
-        click.echo(f"{path}: VSI types are not checked: {reason} (--rest of 'plan' asks a bridge)", err=True)
+        click.echo(f"{path}: VSI types are not checked: {reason} (--rest asks a bridge)", err=True)
     else:
         _load(path, types)
     return loaded

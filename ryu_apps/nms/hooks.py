@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from ryu_apps.evb.event_catalogue.vsis import BodyStaged, StateFixedUp, VsiActive, VsiGone
 from ryu_apps.nms.schema import HookSection
 
 
@@ -24,10 +25,10 @@ class Step(Enum):
 
 #: Log events of a bridge that are such steps.
 STEPS = {
-    "flow.staged": Step.STAGE,
-    "vsi.active": Step.ACTIVATE,
-    "state.fixed_up": Step.FIX_UP,
-    "vsi.gone": Step.RELEASE,
+    BodyStaged.row.kind: Step.STAGE,
+    VsiActive.row.kind: Step.ACTIVATE,
+    StateFixedUp.row.kind: Step.FIX_UP,
+    VsiGone.row.kind: Step.RELEASE,
 }
 
 

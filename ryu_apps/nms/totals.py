@@ -58,7 +58,8 @@ class VsiTotals(NamedTuple):
             # What a bridge counts last, after the VSI has gone on with its totals, has been counted with these.
             return NOTHING if reading.port is None and self._carries(bridge, reading.total) else grown
         if reading.port is None:
-            return NOTHING if self.known else reading.total
+            # Of former times: what is active now has been given it, or not; that cannot be known any more.
+            return NOTHING
         # A new account: what was carried is counted already, up to where it was last seen.
         return _difference(reading.total, _least(reading.base, self.last))
 

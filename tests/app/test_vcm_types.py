@@ -1,4 +1,4 @@
-"""``evbridge vcm plan`` and ``run``: a VM whose VSI type is nowhere is a mistake before anything moves."""
+"""``evbridge vcm plan``, ``run`` and ``serve``: a VM whose VSI type is nowhere is a mistake before anything moves."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ def asked(folder: Path, inventory: str, *arguments: str) -> Result:
     path = folder / "inventory.yaml"
     path.write_text(inventory)
     return CliRunner().invoke(main, ["vcm", arguments[0], str(path), "rebalance", *arguments[1:]])
+
+
+def test_manager_of_unknown_types_is_not_served(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(STRAY + POLICIES)
+    result = CliRunner().invoke(main, ["vcm", "serve", str(path), "--port", "0"])
+    assert result.exit_code == 1
+    assert "there is no VSI type 2/9" in result.output
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
