@@ -1,4 +1,4 @@
-"""Two bridges that do not know each other: the state of VMs that move between them.
+"""Two bridges that do not know each other, and an NMS on its host: state, totals and hooks of VMs that move.
 
 The script that carries the state knows the URLs of both bridges: it reads it at one and puts it to the other.
 """
@@ -6,8 +6,9 @@ The script that carries the state knows the URLs of both bridges: it reads it at
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT, SHORT
 from ryu_apps.testbed.conversations import (
+    DNS,
     HTTP,
     MYSQL,
     FirewallVm,
@@ -29,8 +31,10 @@ from ryu_apps.testbed.conversations import (
     trespasses,
 )
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.harness.nms import NmsHost
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.separate_bridges import SeparateBridges
+from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
@@ -41,6 +45,17 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 URLS = {"hv1": "http://127.0.0.1:8080", "hv4": "http://127.0.0.1:8081"}
 THERE, BACK = "hv4", "hv1"
+#: A type with statistics.
+ACCOUNTED = (30, 1)
+NMS = """version: 1
+state_dir: state
+bridges:
+  a: {urls: ["http://127.0.0.1:8080"]}
+  b: {urls: ["http://127.0.0.1:8081"]}
+statistics: {interval: 0.2}
+hooks:
+  file: {steps: [stage, activate, fix-up, release], command: [/bin/sh, -c, "cat >> told"]}
+"""
 
 
 def asked(method: str, url: str, body: Any = None) -> Any:
@@ -93,6 +108,74 @@ def test_connections_go_on_and_nothing_else_gets_in(both: SeparateBridges, ladde
             assert passes(receiver, pusher) and passes(server, uploader)
         assert trespasses(far, vm.stack, (MYSQL, receiver.getsockname()[1])) == ["known"]
         assert trespasses(near, vm.stack, (uploader.getsockname()[1], HTTP)) == ["known"]
+
+
+@pytest.fixture
+def nms(both: SeparateBridges, tmp_path: Path) -> Iterator[NmsHost]:
+    """The daemon on the host ``nms``, whose hook writes what it is told into a file."""
+    config = tmp_path / "nms.yaml"
+    config.write_text(NMS)
+    daemon = NmsHost(both.hosts["nms"].namespace, config, (8080, 8081))
+    with closing(daemon):
+        daemon.start()
+        yield daemon
+
+
+def told(folder: Path, vm: FirewallVm) -> list[tuple[str, str]]:
+    """Steps of a VM that the hook was told of, each with its bridge, without repetitions."""
+    path = folder / "told"
+    calls = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    by_id = {call["id"]: (call["bridge"], call["step"]) for call in calls if call["vsi"] == vm.vsi.uuid}
+    return list(by_id.values())
+
+
+@pytest.mark.parametrize(("number", "carried"), [(1, True), (2, False)], ids=["carried", "not carried"])
+def test_nms_knows_the_totals_of_a_vm_wherever_it_was_and_tells_its_steps(
+    both: SeparateBridges, nms: NmsHost, tmp_path: Path, number: int, carried: bool
+) -> None:
+    far = stack_of(both.hosts["client"])
+    with guest(both, number, BACK, ACCOUNTED) as vm:
+        path = f"/nms/vsis/{vm.vsi.uuid}"
+
+        def counted(frames: int, bridge: str) -> Callable[[], bool]:
+            def is_so() -> bool:
+                with suppress(OSError):
+                    found = nms.get(path)
+                    return found["bridge"] == bridge and found["from_vm"]["packets"] == frames
+                return False
+
+            return is_so
+
+        def sends(frames: int) -> None:
+            with closing(vm.stack.socket(socket.SOCK_DGRAM)) as sender:
+                for _ in range(frames):
+                    sender.sendto(b"counted", (far.ip, DNS))
+
+        own = both.controllers["a"].get
+        sends(5)
+        wait_until(lambda: own(f"/evb/statistics/{vm.vsi.uuid}?fresh=1")["from_vm"]["packets"] >= 5, "5 frames", 10)
+        first = own(f"/evb/statistics/{vm.vsi.uuid}?fresh=1")["from_vm"]["packets"]
+        wait_until(counted(first, "a"), f"{first} frames at the NMS", 20)
+        # It dies while the VM moves, and goes on where it was.
+        nms.kill()
+        move(both, vm, THERE, Ladder.SAFEST_EXCHANGE, carried)
+        nms.start()
+        sends(7)
+        base = first if carried else 0
+        other = both.controllers["b"].get
+
+        def there() -> int:
+            return int(other(f"/evb/statistics/{vm.vsi.uuid}?fresh=1")["from_vm"]["packets"])
+
+        wait_until(lambda: there() >= base + 7, "7 frames", 10)
+        wait_until(counted(first + there() - base, "b"), "the sum at the NMS", 20)
+        series = nms.get(path + "/series")
+        totals = [sample["from_vm"]["packets"] for sample in series]
+        assert totals == sorted(totals) and {sample["bridge"] for sample in series} >= {"a", "b"}
+        steps = [("b", "stage"), ("a", "release"), ("b", "activate")]
+        wait_until(lambda: set(steps) <= set(told(tmp_path, vm)), "calls of the hook", 20)
+    wait_until(lambda: ("b", "release") in told(tmp_path, vm), "the last call", 20)
+    assert nms.get("/nms/hooks")[0]["failed"] == 0
 
 
 def test_bridge_takes_no_state_of_a_vsi_that_is_active_there_or_not_reserved(both: SeparateBridges) -> None:
