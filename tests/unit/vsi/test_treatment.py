@@ -181,6 +181,14 @@ def test_an_association_that_has_not_moved_is_ended_at_once(active: bool) -> Non
     assert [answer.MODE for answer in world.sent[HV1]] == [D]
 
 
+def test_a_station_that_is_notified_at_once_is_answered_at_once_when_it_ends_its_association() -> None:
+    world = moved(two_switches())
+    world.advance(1.0)
+    world.sent.clear()
+    world.ask(HV1, VM, D)
+    assert [answer.MODE for answer in world.sent[HV1]] == [D]
+
+
 def test_time_in_which_the_controller_stood_still_postpones_a_notice() -> None:
     world = moved(with_stations(notify_displaced=10.0))
     live(world, 8.0)
