@@ -101,6 +101,12 @@ class PortEvents:
             if len(state.early) < MAX_EARLY_FRAMES:
                 state.early.append(event)
             return
+        if station is not None and (owner := self._compared_owner(event)) is not None:
+            # Its gate there is shut, and that confirmed, before one is opened here.
+            if len(owner.early) < MAX_EARLY_FRAMES:
+                owner.early.append(event)
+            self._effects.put(Hasten(owner.dpid))
+            return
         if station is not None and station.interface.is_up(state.ports) is False:
             self._prove(port, now)
         if data[_ETHERTYPE] == _TAGGED and self._translator.wants(data):
@@ -125,6 +131,14 @@ class PortEvents:
         if not any(early.port == event.port for early in state.early):
             self._effects.put(Hasten(state.dpid))
         return False
+
+    def _compared_owner(self, event: FrameReceived) -> SwitchState | None:
+        """Return another switch that has the gate of a VSI of a request, and is being compared; None: there is none."""
+        if all(map(self._bringup.ready, self._bringup.switches)):
+            return None
+        there = (self._bringup.switches.get(dpid) for dpid in self._repetitions.owners(event.data))
+        compared = (state for state in there if state is not None and state.readiness is not Readiness.READY)
+        return next((state for state in compared if state.dpid != event.port.dpid), None)
 
     def states(self, event: SwitchUp) -> dict[int, bool]:
         """Return the link states of a switch that has connected: port number -> up."""

@@ -22,18 +22,17 @@ class Repetitions:
 
     def are_all(self, port: PortId, data: bytes) -> bool:
         """Return True if a frame has requests, and each of them is what its VSI has been granted at the port."""
-        try:
-            frame = Frame.decode(data)
-            if frame.ethertype != ETHERTYPE_ECP:
-                return False
-            ecpdu = Ecpdu.decode(frame.payload)
-            if ecpdu.op is not EcpOp.REQUEST:
-                return False
-            pdu = VdpPdu.decode(ecpdu.payload)
-        except WireError:
+        pdu = _pdu(data)
+        asked = [association for association, _ in pdu.associations()] if pdu is not None else []
+        if pdu is None or not asked or pdu.malformed:
             return False
-        asked = [association for association, _ in pdu.associations()]
-        return bool(asked) and not pdu.malformed and all(self._is_granted(port, pdu.manager_id, tlv) for tlv in asked)
+        return all(self._is_granted(port, pdu.manager_id, tlv) for tlv in asked)
+
+    def owners(self, data: bytes) -> set[int]:
+        """Return the switches at which VSIs of the requests of a frame have their gates."""
+        pdu = _pdu(data)
+        asked = () if pdu is None else (self._registry.vsi(association.vsi_id) for association, _ in pdu.associations())
+        return {vsi.owner.port.dpid for vsi in asked if vsi is not None and vsi.owner is not None}
 
     def _is_granted(self, port: PortId, manager_id: ManagerId, asked: Association) -> bool:
         vsi = self._registry.vsi(asked.vsi_id)
@@ -45,3 +44,13 @@ class Repetitions:
             return False
         same = conversation.newest == asked and conversation.manager_id == manager_id
         return same and mode is asked.MODE and not conversation.left
+
+
+def _pdu(data: bytes) -> VdpPdu | None:
+    """Return the VDP data unit of a frame with an ECP request; None: it is none, or cannot be read."""
+    try:
+        frame = Frame.decode(data)
+        ecpdu = Ecpdu.decode(frame.payload) if frame.ethertype == ETHERTYPE_ECP else None
+        return None if ecpdu is None or ecpdu.op is not EcpOp.REQUEST else VdpPdu.decode(ecpdu.payload)
+    except WireError:
+        return None

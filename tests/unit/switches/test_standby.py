@@ -178,3 +178,17 @@ def test_bridge_without_all_records_compares_first() -> None:
         standby.feed(ChannelUp(dpid, kept=True))
     standby.send(HV1, VM.tlv(VdpMode.ASSOCIATE), VM.address)
     assert not standby.sent.get(HV1)
+
+
+def test_gate_is_opened_nowhere_before_the_switch_that_has_it_is_compared() -> None:
+    standby = taken_over(Site())
+    token = next(token for token, answer in standby.reads.items() if answer.dpid == S2)
+    standby.feed(standby.reads.pop(token))
+    assert standby.engine.bringup.ready(S2) and not standby.engine.bringup.ready(S1)
+    for mode in (VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
+        standby.send(HV3, VM.tlv(mode), VM.address)
+    assert not standby.sent.get(HV3) and gate_ports(standby) == {HV1}
+    read_all(standby)
+    for mode in (VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
+        standby.ask(HV3, VM, mode)
+    assert standby.answer(HV3).success and gate_ports(standby) == {HV3}
