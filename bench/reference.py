@@ -13,7 +13,9 @@ from enum import IntEnum
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from bench.openflow import Switch
-from ryu_apps.evb.flow.rule import CookieMask, Output, Rule, match
+from ryu_apps.evb.flow.actions import Output
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.flood import FloodMember, FloodVid
 from ryu_apps.evb.pipeline.gate import local_gate, to_vm_metadata

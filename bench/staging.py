@@ -20,7 +20,8 @@ from bench.rig import TYPES, listener, process
 from bench.station import BenchStation, vsi
 from bench.stream import Listener, udp
 from ryu_apps.evb.events import Apply, Confirmed, Event, Mode
-from ryu_apps.evb.flow.rule import CookieMask, Rule, RuleBlock, RuleChange
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.pipeline.tables import PAGE_OF_BODY
 from ryu_apps.evb.wire.vdp import DeAssociate, PreAssociateRR
 from ryu_apps.southbound.driver import SwitchDriver

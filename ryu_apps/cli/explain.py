@@ -19,7 +19,7 @@ from ryu_apps.evb.explanation.report import Explanation
 from ryu_apps.evb.explanation.sources import source_of
 from ryu_apps.evb.explanation.words import receiver_of
 from ryu_apps.evb.explanation.written_frame import read_fields
-from ryu_apps.evb.flow.rule import VLAN_PRESENT
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.simulation.steps import LookedUp
 from ryu_apps.evb.wire.mac import mac_to_text

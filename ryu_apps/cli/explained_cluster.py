@@ -10,7 +10,13 @@ import click
 
 from ryu_apps.cli.rest_client import RestClient
 from ryu_apps.evb.explanation.cluster import AclView, Owners, PolicyPlace, Port, PortView, SwitchView, TypeView
-from ryu_apps.evb.flow.rule import FlowTable, Group, Meter, MeterUnit, Rule, RuleChange
+from ryu_apps.evb.flow.change import FlowTable, RuleChange
+from ryu_apps.evb.flow.rule import (
+    Group,
+    Meter,
+    MeterUnit,
+    Rule,
+)
 from ryu_apps.evb.pipeline.notation_reader import read_group, read_rule
 from ryu_apps.evb.pipeline.tables import CookieKind, parse_cookie
 from ryu_apps.southbound.dump import DumpError, SwitchDump, read_switch

@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.features import SwitchFeatures
-from ryu_apps.evb.flow.rule import CookieMask, Match, Meter, MeterCount, Rule, RuleChange
+from ryu_apps.evb.flow.match import Match
+from ryu_apps.evb.flow.rule import (
+    CookieMask,
+    Meter,
+    MeterCount,
+    Rule,
+)
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pods.state_document import VsiState
@@ -472,7 +479,7 @@ class StandAside:
 
 @dataclass(frozen=True, slots=True)
 class SendFrame:
-    """Send one Ethernet frame out of a port (packet-out); a port of ``flow.rule.TABLES``: through the tables.
+    """Send one Ethernet frame out of a port (packet-out); a port of ``flow.actions.TABLES``: through the tables.
 
     Attributes:
         group: id of the group that chooses the port in place of ``port``; None: none.

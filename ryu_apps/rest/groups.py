@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
-from ryu_apps.evb.flow.rule import Meter, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import Meter
 from ryu_apps.evb.pipeline.notation import group_text, rule_text
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.rest.bridge import Bridge, RestError

@@ -10,27 +10,29 @@ from ipaddress import IPv4Address, IPv6Address
 
 from typing_extensions import TypedDict
 
-from ryu_apps.evb.flow.rule import (
-    REGISTERS,
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
     ClearInPort,
     Clone,
-    FieldMatch,
     FinTimeout,
     Learn,
-    Match,
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
     StackPop,
     StackPush,
 )
+from ryu_apps.evb.flow.match import (
+    REGISTERS,
+    VLAN_PRESENT,
+    FieldMatch,
+    Match,
+)
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.notation import bits_text, learn_text, load_text
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.mac import mac_to_text

@@ -9,7 +9,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.type_queries import TypeBodyStatus, TypeStatus
-from ryu_apps.evb.flow.rule import FieldMatch
+from ryu_apps.evb.flow.match import FieldMatch
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.address_set import AddressSet, referenced
 from ryu_apps.evb.policy.fields import Masked

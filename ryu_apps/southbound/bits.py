@@ -10,7 +10,8 @@ import struct
 
 from ryu.ofproto import nicira_ext
 
-from ryu_apps.evb.flow.rule import REGISTERS, Bits
+from ryu_apps.evb.flow.actions import Bits
+from ryu_apps.evb.flow.match import REGISTERS
 from ryu_apps.southbound.oxm import exact_header
 
 _NXM: dict[str, int] = {

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import Confirmed
-from ryu_apps.evb.flow.rule import RuleChange
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import XID_OFFSET, barrier, bundle_add, bundle_control

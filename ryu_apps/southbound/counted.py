@@ -13,7 +13,9 @@ from functools import partial
 from typing import NamedTuple
 
 from ryu_apps.evb.events import ReadRules, RulesRead
-from ryu_apps.evb.flow.rule import Bits, Rule, match
+from ryu_apps.evb.flow.actions import Bits
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.southbound.jobs import Transport
 from ryu_apps.southbound.messages import Query, aggregate_request, is_aggregate, rules_counted

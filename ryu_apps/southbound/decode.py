@@ -14,24 +14,26 @@ from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
-    Bucket,
     ClearInPort,
-    Group,
-    GroupType,
-    MatchFields,
-    Meter,
-    MeterCount,
-    MeterUnit,
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
-    Rule,
     SetField,
 )
-from ryu_apps.evb.flow.rule import match as match_of
+from ryu_apps.evb.flow.match import MatchFields
+from ryu_apps.evb.flow.match import match as match_of
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Meter,
+    MeterCount,
+    MeterUnit,
+    Rule,
+)
 from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, UNTAGGED_GROUP
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import METER_FLAGS, actions, meter_entry

@@ -30,7 +30,8 @@ from ryu_apps.evb.events import (
     SendFrame,
     SwitchUp,
 )
-from ryu_apps.evb.flow.rule import Group, Meter, Rule, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import Group, Meter, Rule
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound import decode

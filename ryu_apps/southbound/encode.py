@@ -12,19 +12,21 @@ from functools import lru_cache
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
+    Output,
+    OutputGroup,
+    PopVlan,
+    PushVlan,
+    SetField,
+)
+from ryu_apps.evb.flow.rule import (
     Bucket,
     CookieMask,
     Group,
     Meter,
     MeterUnit,
-    Output,
-    OutputGroup,
-    PopVlan,
-    PushVlan,
     Rule,
-    SetField,
 )
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.oxm import encode_match, field, pad

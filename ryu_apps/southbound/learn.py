@@ -10,7 +10,7 @@ import struct
 
 from ryu.ofproto import nicira_ext
 
-from ryu_apps.evb.flow.rule import Bits, Learn, LearnSpec
+from ryu_apps.evb.flow.actions import Bits, Learn, LearnSpec
 from ryu_apps.southbound import bits
 
 LEARN: int = nicira_ext.NXAST_LEARN

@@ -12,7 +12,9 @@ from typing import NamedTuple
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Action, CookieMask, Match, Output, OutputGroup
+from ryu_apps.evb.flow.actions import Action, Output, OutputGroup
+from ryu_apps.evb.flow.match import Match
+from ryu_apps.evb.flow.rule import CookieMask
 from ryu_apps.southbound.encode import actions, message
 from ryu_apps.southbound.oxm import encode_match
 

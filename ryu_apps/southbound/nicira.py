@@ -8,7 +8,7 @@ from ryu.ofproto import nicira_ext
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
     ClearInPort,

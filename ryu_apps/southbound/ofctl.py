@@ -11,7 +11,7 @@ from typing import Any
 
 from ryu.lib import ofctl_nicira_ext
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
     ClearInPort,
     Clone,

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from ryu_apps.evb.events import Apply, Confirmed
-from ryu_apps.evb.flow.rule import Rule, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import barrier, numbered

@@ -12,7 +12,7 @@ import struct
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import FIELD_SIZES, FieldMatch, Match
+from ryu_apps.evb.flow.match import FIELD_SIZES, FieldMatch, Match
 
 _NUMBERS = {
     "in_port": ofp.OFPXMT_OFB_IN_PORT,

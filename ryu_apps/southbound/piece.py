@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from weakref import WeakKeyDictionary
 
-from ryu_apps.evb.flow.rule import CookieMask, Group, Meter, Rule, RuleBlock, RuleChange
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
+from ryu_apps.evb.flow.rule import (
+    CookieMask,
+    Group,
+    Meter,
+    Rule,
+)
 from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.southbound.encode import (
     flow_add,

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import FinTimeout, Meter, Rule, RuleKey
+from ryu_apps.evb.flow.actions import FinTimeout
+from ryu_apps.evb.flow.rule import Meter, Rule, RuleKey
 from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.southbound.decode import FlowStatsEntry, entries, in_order, match_size, meters, rule
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED

@@ -14,20 +14,18 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from ryu_apps.evb.flow.rule import (
-    REGISTERS,
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
-    Group,
     Learn,
     LearnSpec,
     Output,
     OutputGroup,
     RegLoad,
-    Rule,
     SetField,
 )
+from ryu_apps.evb.flow.match import REGISTERS, VLAN_PRESENT
+from ryu_apps.evb.flow.rule import Group, Rule
 from ryu_apps.southbound.piece import QueuedMessage
 
 #: Values to compare for equality: messages of equal shape pass or fail the first step alike.

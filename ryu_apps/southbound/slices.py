@@ -15,7 +15,13 @@ from itertools import groupby
 from operator import or_
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import FIELD_SIZES, REGISTERS, CookieMask, FieldMatch, Match, Rule
+from ryu_apps.evb.flow.match import (
+    FIELD_SIZES,
+    REGISTERS,
+    FieldMatch,
+    Match,
+)
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.pipeline.tables import PAGE_OF_BODY
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.messages import ALL_TABLES, Query

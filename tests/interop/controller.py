@@ -22,7 +22,8 @@ from ryu_apps.evb.events import (
     RulesRead,
     SwitchUp,
 )
-from ryu_apps.evb.flow.rule import CookieMask, MeterCount, Rule, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import CookieMask, MeterCount, Rule
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.driver import SwitchDriver

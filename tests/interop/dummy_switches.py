@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import CONTROLLER, FlowTable
+from ryu_apps.evb.flow.actions import CONTROLLER
+from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.southbound.encode import flow_add, group_write, message, meter_write
 from ryu_apps.southbound.messages import FRAGMENTS_SHOWN, SwitchConfig, barrier, set_config
 

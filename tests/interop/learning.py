@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 
 from ryu_apps.evb.events import Confirmed, Mode
-from ryu_apps.evb.flow.rule import Bits, CookieMask, Learn, LearnSpec, Output, Rule, RuleChange, SetField, match, whole
+from ryu_apps.evb.flow.actions import (
+    Bits,
+    Learn,
+    LearnSpec,
+    Output,
+    SetField,
+    whole,
+)
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.southbound.encode import ALL_ONES
 from tests.interop.controller import Controller
 

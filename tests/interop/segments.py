@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 
 FIN, SYN, RST, ACK = 0x001, 0x002, 0x004, 0x010
 _ETH_DST, _ETH_SRC = 0x5254_0000_0002, 0x5254_0000_0001

@@ -14,7 +14,10 @@ from ryu.ofproto import ofproto_v1_3
 
 from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
 from ryu_apps.evb.events import Apply, ChannelUp, Confirmed, Event, FrameReceived, Mode, SendFrame, Survey, SwitchUp
-from ryu_apps.evb.flow.rule import Output, Rule, RuleChange, match
+from ryu_apps.evb.flow.actions import Output
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.southbound.session import Southbound
 

@@ -19,7 +19,7 @@ from ryu_apps.evb.explanation.cluster import Port, PortView, SwitchView
 from ryu_apps.evb.explanation.frame_reader import read_frame
 from ryu_apps.evb.explanation.journey import End, Visit, travel
 from ryu_apps.evb.explanation.words import table_name
-from ryu_apps.evb.flow.rule import FlowTable
+from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.ethernet import NEAREST_CUSTOMER_BRIDGE

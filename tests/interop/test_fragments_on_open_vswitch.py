@@ -13,7 +13,15 @@ from typing import NamedTuple
 import pytest
 
 from ryu_apps.evb.events import Confirmed, FragmentsHandled, Mode
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable, Output, PopVlan, PushVlan, Rule, RuleChange, SetField, match
+from ryu_apps.evb.flow.actions import (
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+)
+from ryu_apps.evb.flow.change import FlowTable, RuleChange
+from ryu_apps.evb.flow.match import VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.tables import OURS, Direction, Table, metadata
 from ryu_apps.evb.policy.loader import load_policies

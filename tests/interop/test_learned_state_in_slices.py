@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from ryu_apps.evb.events import ReadRules, RulesRead
-from ryu_apps.evb.flow.rule import Rule, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.counted import SLICE
 from tests.interop.controller import Controller

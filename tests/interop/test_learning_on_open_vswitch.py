@@ -10,17 +10,16 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Confirmed, Mode
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Bits,
-    CookieMask,
     FinTimeout,
     Output,
     RegLoad,
-    Rule,
-    RuleChange,
-    match,
     whole,
 )
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.simulation.learning import learnt
 from ryu_apps.southbound.encode import ALL_ONES
 from tests.interop.controller import Controller, Counted

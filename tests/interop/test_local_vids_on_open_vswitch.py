@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.flow.rule import REGISTERS, VLAN_PRESENT, FlowTable
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import REGISTERS, VLAN_PRESENT
 from ryu_apps.evb.policy.model import PolicySet, VsiNetwork
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.evb.topology.vid_translation import VidTranslation

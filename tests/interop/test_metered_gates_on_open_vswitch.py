@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from ryu_apps.evb.events import SwitchUp
-from ryu_apps.evb.flow.rule import CONTROLLER, Output, Resubmit
+from ryu_apps.evb.flow.actions import CONTROLLER, Output, Resubmit
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.metered_gate import gate_meter_id, shut
 from ryu_apps.evb.pipeline.tables import OURS, Table

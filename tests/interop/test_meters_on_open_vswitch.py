@@ -9,25 +9,25 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Confirmed, Mode
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     CONTROLLER,
-    FIRST_COUNTER,
-    VLAN_PRESENT,
-    Bucket,
-    CookieMask,
-    FlowTable,
-    Group,
-    GroupType,
-    Meter,
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
     Resubmit,
-    Rule,
-    RuleChange,
     SetField,
-    match,
+)
+from ryu_apps.evb.flow.change import FlowTable, RuleChange
+from ryu_apps.evb.flow.match import VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import (
+    FIRST_COUNTER,
+    Bucket,
+    CookieMask,
+    Group,
+    GroupType,
+    Meter,
+    Rule,
 )
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.southbound.encode import ALL_ONES

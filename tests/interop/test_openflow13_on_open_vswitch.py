@@ -9,7 +9,10 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.event_catalogue.switches import SwitchUnsuitable
 from ryu_apps.evb.events import Confirmed, FragmentsHandled, Mode, Rejected, SwitchUp
-from ryu_apps.evb.flow.rule import FlowTable, GroupType, Resubmit, Rule, RuleChange, SetField, match
+from ryu_apps.evb.flow.actions import Resubmit, SetField
+from ryu_apps.evb.flow.change import FlowTable, RuleChange
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import GroupType, Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.evb.wire.vdp import VdpMode

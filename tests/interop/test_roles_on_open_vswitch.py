@@ -20,7 +20,10 @@ from ryu_apps.evb.events import (
     RoleShown,
     SendFrame,
 )
-from ryu_apps.evb.flow.rule import CONTROLLER, Output, Rule, RuleChange, match
+from ryu_apps.evb.flow.actions import CONTROLLER, Output
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie
 from ryu_apps.evb.topology.fabric import PortId, Profile
 from tests.interop.controller import Controller

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ryu_apps.evb.flow.rule import FlowTable, Output, Rule, match
+from ryu_apps.evb.flow.actions import Output
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode

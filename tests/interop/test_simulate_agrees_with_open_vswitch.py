@@ -19,29 +19,33 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.flow.rule import (
-    ANY_TAGGED,
+from ryu_apps.evb.flow.actions import (
     CONTROLLER,
-    VLAN_PRESENT,
     Action,
     Bits,
-    Bucket,
     ClearInPort,
-    FlowTable,
-    Group,
-    GroupType,
-    Match,
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
     StackPop,
     StackPush,
+)
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import (
+    ANY_TAGGED,
+    VLAN_PRESENT,
+    Match,
     match,
+)
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Rule,
 )
 from ryu_apps.evb.pipeline.notation import bits_text
 from ryu_apps.evb.simulation.packet import SimulationError

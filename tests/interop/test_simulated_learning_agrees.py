@@ -8,26 +8,23 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.flow.rule import (
-    ANY_TAGGED,
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
-    CookieMask,
-    FlowTable,
     Learn,
     LearnSpec,
     Output,
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
     StackPop,
     StackPush,
-    match,
     whole,
 )
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import ANY_TAGGED, VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.simulation.switch import forward
 from tests.interop.controller import Controller
 from tests.interop.learning import COOKIE, KNOWN, LEARNT, NOTE, TCP, TEACHER, install, ports_of

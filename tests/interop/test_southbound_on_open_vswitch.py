@@ -7,35 +7,34 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Confirmed, Mode, Rejected
-from ryu_apps.evb.flow.rule import (
-    ANY_TAGGED,
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
-    Bucket,
     ClearInPort,
     Clone,
-    CookieMask,
     FinTimeout,
-    Group,
-    GroupType,
     Learn,
     LearnSpec,
-    Meter,
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
-    RuleBlock,
-    RuleChange,
     SetField,
     StackPop,
     StackPush,
-    match,
     whole,
+)
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
+from ryu_apps.evb.flow.match import ANY_TAGGED, VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    CookieMask,
+    Group,
+    GroupType,
+    Meter,
+    Rule,
 )
 from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.encode import ALL_ONES

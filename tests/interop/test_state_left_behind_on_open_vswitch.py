@@ -11,7 +11,14 @@ from itertools import count
 import pytest
 
 from ryu_apps.evb.events import Apply, Confirmed
-from ryu_apps.evb.flow.rule import Learn, LearnSpec, Output, Rule, match, whole
+from ryu_apps.evb.flow.actions import (
+    Learn,
+    LearnSpec,
+    Output,
+    whole,
+)
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie, owned_by
 from ryu_apps.evb.switches.bringup import Bringup, DesiredState, SwitchState
 from ryu_apps.evb.switches.recovery import Patience

@@ -10,7 +10,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from ryu_apps.evb.events import Apply, Confirmed, Effect, ReadRules, RulesRead
-from ryu_apps.evb.flow.rule import CookieMask, Rule, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, owned_by
 from ryu_apps.evb.policy.model import Acl, PolicySet

@@ -5,22 +5,23 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.events import Confirmed, Mode, SwitchAltered
+from ryu_apps.evb.flow.actions import (
+    ClearInPort,
+    Learn,
+    LearnSpec,
+    Output,
+    OutputGroup,
+    whole,
+)
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
+from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import (
     Bucket,
-    ClearInPort,
     CookieMask,
     Group,
     GroupType,
-    Learn,
-    LearnSpec,
     Meter,
-    Output,
-    OutputGroup,
     Rule,
-    RuleBlock,
-    RuleChange,
-    match,
-    whole,
 )
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, cookie, owned_by
 from tests.interop.controller import Controller

@@ -14,7 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import UnsolicitedDeassociate, VdpRequested, VsiActive, VsiGone
 from ryu_apps.evb.events import BackendJudged, Mode, OperatorDeassociate, PortChanged, SwitchCapacity
-from ryu_apps.evb.flow.rule import FlowTable, Learn, Rule, RuleKey, SetField
+from ryu_apps.evb.flow.actions import Learn, SetField
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.rule import Rule, RuleKey
 from ryu_apps.evb.model import Phase, VsiTypeKey
 from ryu_apps.evb.pipeline.load_balancers import group_id
 from ryu_apps.evb.pipeline.metered_gate import gate_number, opened, shut

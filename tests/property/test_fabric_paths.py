@@ -8,7 +8,7 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import VLAN, Vm, World

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.flow.rule import FlowTable
+from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.model import VsiTypeKey
 from tests.unit.services.test_firewall import (
     ACK,

@@ -7,7 +7,10 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable, Output, Rule, match
+from ryu_apps.evb.flow.actions import Output
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.flood_classes import FloodClass, classification
 from ryu_apps.evb.pipeline.tables import ALL_METADATA, PORT_MASK, Direction, Table, metadata

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ryu_apps.evb.bridge.requests import MAX_VSIS
 from ryu_apps.evb.events import Effect, FrameReceived, OperatorDeassociate, PortChanged, SendFrame
-from ryu_apps.evb.flow.rule import FlowTable
+from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.protocol.station_address import LINK_PATIENCE
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.announcement import ETHERTYPE_ARP, ETHERTYPE_IPV6, ETHERTYPE_RARP

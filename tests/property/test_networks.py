@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet, VsiNetwork
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Switch

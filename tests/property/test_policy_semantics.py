@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable, Output, Rule
+from ryu_apps.evb.flow.actions import Output
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import VLAN_PRESENT
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import ALL_METADATA, Direction, Table, metadata
 from ryu_apps.evb.policy.fields import KINDS, parse_field, range_blocks
 from ryu_apps.evb.policy.loader import load_policies

@@ -16,38 +16,41 @@ from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
 from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
-from ryu_apps.evb.flow.rule import (
-    FIELD_SIZES,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
-    Bucket,
     ClearInPort,
     Clone,
-    CookieMask,
-    FieldMatch,
     FinTimeout,
-    Group,
-    GroupType,
     Learn,
     LearnSpec,
-    Match,
-    Meter,
-    MeterCount,
-    MeterUnit,
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
-    RuleBlock,
-    RuleChange,
     SetField,
     StackPop,
     StackPush,
-    match,
     whole,
+)
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
+from ryu_apps.evb.flow.match import (
+    FIELD_SIZES,
+    FieldMatch,
+    Match,
+    match,
+)
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    CookieMask,
+    Group,
+    GroupType,
+    Meter,
+    MeterCount,
+    MeterUnit,
+    Rule,
 )
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.encode import (

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ryu_apps.evb.flow.rule import FlowTable
+from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.statistics.totals import CounterValue

@@ -39,15 +39,12 @@ from ryu_apps.evb.events import (
     TimerExpired,
     TypeFetched,
 )
+from ryu_apps.evb.flow.actions import CONTROLLER, ClearInPort, OutputGroup
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import REGISTERS, VLAN_PRESENT
 from ryu_apps.evb.flow.rule import (
-    CONTROLLER,
-    REGISTERS,
-    VLAN_PRESENT,
-    ClearInPort,
-    FlowTable,
     Group,
     MeterCount,
-    OutputGroup,
     Rule,
     RuleKey,
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Rule
+from ryu_apps.evb.flow.match import VLAN_PRESENT
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Priority, Table
 from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, Interface, PortId, Role, Switch, Timers
 from tests.property.test_fabric_paths import HOST, STATION, joined, mac_of

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.flow.rule import RegLoad, Rule, match
+from ryu_apps.evb.flow.actions import RegLoad
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, vsi_metadata
 from ryu_apps.evb.services.firewall.connections import ESTABLISHED
 from tests.worlds.bridge import Vm, World

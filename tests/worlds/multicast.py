@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.events import FrameReceived
-from ryu_apps.evb.flow.rule import CONTROLLER, REGISTERS, VLAN_PRESENT
+from ryu_apps.evb.flow.actions import CONTROLLER
+from ryu_apps.evb.flow.match import REGISTERS, VLAN_PRESENT
 from ryu_apps.evb.model import MulticastGroup, VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy

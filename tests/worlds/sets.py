@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Rule
+from ryu_apps.evb.flow.match import VLAN_PRESENT
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.pipeline.address_sets import FIELDS
 from ryu_apps.evb.pipeline.tables import Table

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import REGISTERS
+from ryu_apps.evb.flow.match import REGISTERS
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.topology.fabric import PortId
 from tests.worlds.bridge import World

@@ -68,7 +68,7 @@ from ryu_apps.evb.events import (
     TypeFetched,
     VsiCleared,
 )
-from ryu_apps.evb.flow.rule import RuleChange
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.pipeline.bonds import controller_group

@@ -19,7 +19,9 @@ from typing import NamedTuple
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.events import ReadRules, SendFrame
-from ryu_apps.evb.flow.rule import TABLES, CookieMask, MatchFields, RegLoad, Rule, match
+from ryu_apps.evb.flow.actions import TABLES, RegLoad
+from ryu_apps.evb.flow.match import MatchFields, match
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.pipeline.tables import BALANCED_LIFE, CookieKind, Table, cookie
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId

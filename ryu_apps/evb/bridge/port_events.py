@@ -27,8 +27,8 @@ from ryu_apps.evb.events import (
     SendFrame,
     SwitchUp,
 )
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import difference, rule_set
-from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.pipeline.infrastructure import port_groups
 from ryu_apps.evb.pipeline.punting import punting
 from ryu_apps.evb.ports.bridge_port import (

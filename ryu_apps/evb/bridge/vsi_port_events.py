@@ -10,7 +10,7 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.ports import ForeignEvbFrames
 from ryu_apps.evb.event_catalogue.vsis import VsiPortFound, VsiPortGone
 from ryu_apps.evb.events import GATE_LANE, Mode, PortChanged
-from ryu_apps.evb.flow.rule import RuleChange
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.pipeline.vsi_ports import vsi_port, without_vsi_port
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.vsi.lifecycle import Lifecycle

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.migrations import Migration, MigrationPart, MigrationState
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.flow.rule import Group, Meter, Rule, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import Group, Meter, Rule
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.protocol.vdp_bridge import VsiState

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
 from ryu_apps.evb.config.group_ids import group_range
-from ryu_apps.evb.flow.rule import GROUP_BIT
+from ryu_apps.evb.flow.match import GROUP_BIT
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.address_set import is_reference
 from ryu_apps.evb.policy.fields import full_mask, parse_field

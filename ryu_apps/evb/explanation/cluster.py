@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import FlowTable
+from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.pipeline.tables import CookieKind
 
 

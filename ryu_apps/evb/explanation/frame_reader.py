@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from struct import unpack_from
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 
 Fields = dict[str, int]
 

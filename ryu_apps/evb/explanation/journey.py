@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ryu_apps.evb.explanation.cluster import Port, PortView, SwitchView
-from ryu_apps.evb.flow.rule import CONTROLLER, REGISTERS, Output, OutputGroup, Resubmit, Rule
-from ryu_apps.evb.flow.rule import Clone as CloneAction
+from ryu_apps.evb.flow.actions import (
+    CONTROLLER,
+    Output,
+    OutputGroup,
+    Resubmit,
+)
+from ryu_apps.evb.flow.actions import Clone as CloneAction
+from ryu_apps.evb.flow.match import REGISTERS
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.simulation.steps import LookedUp, MeterPassed, Sent
 from ryu_apps.evb.simulation.switch import Trace, steps

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from ryu_apps.evb.explanation.cluster import Owners
 from ryu_apps.evb.explanation.journey import Departure, End, Visit, drops
 from ryu_apps.evb.explanation.sources import Source, source_of, vsi_of, vsi_words
-from ryu_apps.evb.flow.rule import VLAN_PRESENT
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.pipeline.tables import DIRECTION_SHIFT, VSI_BITS, VSI_SHIFT, Direction, Table
 from ryu_apps.evb.simulation.steps import Grouped, Learned, LookedUp, MeterPassed, Sent, Step
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.policy.fields import KINDS, full_mask, parse_field
 
 Fields = dict[str, int]

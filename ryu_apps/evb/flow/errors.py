@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import MatchFields
+from ryu_apps.evb.flow.match import MatchFields
 
 IPV4, IPV6 = 0x0800, 0x86DD
 ICMP, ICMPV6 = 1, 58

@@ -9,17 +9,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
-    Group,
-    GroupType,
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
-    Rule,
     SetField,
 )
+from ryu_apps.evb.flow.rule import Group, GroupType, Rule
 
 _ACTION_NAMES: dict[type[Action], str] = {
     Output: "output",

@@ -10,7 +10,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import MatchFields
+from ryu_apps.evb.flow.match import MatchFields
 
 _ARP, _IPV4, _IPV6 = 0x0806, 0x0800, 0x86DD
 _ICMP, _IGMP, _UDP, _ICMPV6 = 1, 2, 17, 58

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ryu_apps.evb.flow.rule import Rule, RuleChange, RuleKey
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import Rule, RuleKey
 
 #: Rules of one owner in one switch.
 RuleSet = dict[RuleKey, Rule]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import Bits, Match
+from ryu_apps.evb.flow.actions import Bits
+from ryu_apps.evb.flow.match import Match
 
 
 class RulePart(NamedTuple):

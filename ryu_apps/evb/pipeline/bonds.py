@@ -15,23 +15,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
-    Bucket,
-    Group,
-    GroupType,
     Learn,
     LearnSpec,
-    Match,
     Output,
     OutputGroup,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
-    match,
     whole,
+)
+from ryu_apps.evb.flow.match import Match, match
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Rule,
 )
 from ryu_apps.evb.pipeline.tables import (
     BOND_GROUP,

@@ -9,18 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ryu_apps.evb.flow.actions import Action, Resubmit
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.match import VLAN_PRESENT, MatchFields, match
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import (
-    VLAN_PRESENT,
-    Action,
-    MatchFields,
-    Meter,
-    MeterUnit,
-    Resubmit,
-    Rule,
-    RuleChange,
-    match,
-)
+from ryu_apps.evb.flow.rule import Meter, MeterUnit, Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import COPY_METER, CookieKind, Priority, Table, cookie
 

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import (
-    ANY_TAGGED,
-    PRIORITY_TAGGED,
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
-    Match,
     OutputGroup,
     PopVlan,
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
     StackPop,
     StackPush,
-    match,
     whole,
 )
+from ryu_apps.evb.flow.match import (
+    ANY_TAGGED,
+    PRIORITY_TAGGED,
+    VLAN_PRESENT,
+    Match,
+    match,
+)
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import (
     PORT_MASK,
     STACKED,

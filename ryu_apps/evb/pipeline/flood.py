@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+from ryu_apps.evb.flow.actions import Action, Resubmit, SetField
+from ryu_apps.evb.flow.match import ANY_GROUP, VLAN_PRESENT, match
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import ANY_GROUP, VLAN_PRESENT, Action, Group, Resubmit, Rule, SetField, match
+from ryu_apps.evb.flow.rule import Group, Rule
 from ryu_apps.evb.pipeline.tables import PORT_MASK, CookieKind, Priority, Table, cookie, metadata
 
 #: VSIs on one page.

@@ -16,20 +16,20 @@ from collections.abc import Iterator
 from enum import Enum
 from operator import itemgetter
 
-from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import (
-    ANY_GROUP,
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
-    Bucket,
-    Group,
-    GroupType,
     Output,
     OutputGroup,
     PopVlan,
-    Rule,
     SetField,
-    match,
+)
+from ryu_apps.evb.flow.match import ANY_GROUP, VLAN_PRESENT, match
+from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Rule,
 )
 from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.pipeline.tables import (

@@ -6,7 +6,9 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Resubmit, Rule, SetField
+from ryu_apps.evb.flow.actions import Resubmit, SetField
+from ryu_apps.evb.flow.match import VLAN_PRESENT
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import ANY_FRAGMENT, FIRST_FRAGMENT, MatchFields
+from ryu_apps.evb.flow.match import ANY_FRAGMENT, FIRST_FRAGMENT, MatchFields
 
 _IPV4, _IPV6, _TCP, _UDP, _ICMPV6 = 0x0800, 0x86DD, 6, 17, 58
 _NEIGHBOURS = (135, 136)

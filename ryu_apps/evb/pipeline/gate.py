@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     IN_PORT,
-    VLAN_PRESENT,
     Action,
     ClearInPort,
+    Output,
+    SetField,
+)
+from ryu_apps.evb.flow.match import (
+    VLAN_PRESENT,
     Match,
     MatchFields,
-    Output,
-    Rule,
-    SetField,
     match,
 )
+from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.bonds import noting
 from ryu_apps.evb.pipeline.infrastructure import way_between

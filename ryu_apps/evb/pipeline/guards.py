@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ryu_apps.evb.flow.actions import SetField
 from ryu_apps.evb.flow.guarded import (
     ADVERTISEMENTS,
     LOW_LINK_LOCAL,
@@ -19,7 +20,8 @@ from ryu_apps.evb.flow.guarded import (
     frames_of,
     plain_advertisements,
 )
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, MatchFields, Rule, SetField, match
+from ryu_apps.evb.flow.match import VLAN_PRESENT, MatchFields, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.fragments import incomplete, of_neighbour_discovery
 from ryu_apps.evb.pipeline.tables import GUARDED, CookieKind, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Fabric, Role

@@ -7,27 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.guarded import unread
-from ryu_apps.evb.flow.rule import (
-    ANY_GROUP,
-    ANY_TAGGED,
+from ryu_apps.evb.flow.actions import (
     CONTROLLER,
-    VLAN_PRESENT,
     Action,
-    Bucket,
     ClearInPort,
-    Group,
-    GroupType,
-    Match,
-    MatchFields,
     Output,
     OutputGroup,
     PopVlan,
     RegLoad,
     Resubmit,
-    Rule,
-    RuleChange,
+)
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.guarded import unread
+from ryu_apps.evb.flow.match import (
+    ANY_GROUP,
+    ANY_TAGGED,
+    VLAN_PRESENT,
+    Match,
+    MatchFields,
     match,
+)
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Rule,
 )
 from ryu_apps.evb.pipeline.bonds import bond_groups, bond_rules, out_of
 from ryu_apps.evb.pipeline.edge import incoming, outgoing

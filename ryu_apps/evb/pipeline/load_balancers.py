@@ -9,27 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.flow.errors import icmp_errors
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     CONTROLLER,
-    VLAN_PRESENT,
     Action,
-    Bucket,
     ClearInPort,
-    Group,
-    GroupType,
-    MatchFields,
-    Meter,
     Output,
     OutputGroup,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
     StackPop,
     StackPush,
-    match,
     whole,
+)
+from ryu_apps.evb.flow.errors import icmp_errors
+from ryu_apps.evb.flow.match import VLAN_PRESENT, MatchFields, match
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Meter,
+    Rule,
 )
 from ryu_apps.evb.pipeline.load_balancing import (
     IPV4,

@@ -31,21 +31,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.errors import icmp_errors
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
     Learn,
     LearnSpec,
-    MatchFields,
     RegLoad,
     Resubmit,
-    Rule,
     StackPop,
     StackPush,
-    match,
     whole,
 )
+from ryu_apps.evb.flow.errors import icmp_errors
+from ryu_apps.evb.flow.match import MatchFields, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import (
     BALANCE_NOTED,
     BALANCED,

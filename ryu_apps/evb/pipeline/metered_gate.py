@@ -17,21 +17,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import (
-    ANY_FRAGMENT,
-    FIRST_GATE_METER,
-    FIRST_OF_VSIS,
-    GROUP_BIT,
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
-    MatchFields,
-    Meter,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
+)
+from ryu_apps.evb.flow.match import (
+    ANY_FRAGMENT,
+    GROUP_BIT,
+    VLAN_PRESENT,
+    MatchFields,
     match,
+)
+from ryu_apps.evb.flow.rule import (
+    FIRST_GATE_METER,
+    FIRST_OF_VSIS,
+    Meter,
+    Rule,
 )
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.gate import to_vm_metadata

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 
-from ryu_apps.evb.flow.rule import (
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
     ClearInPort,
@@ -21,10 +20,10 @@ from ryu_apps.evb.flow.rule import (
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
-    match,
 )
+from ryu_apps.evb.flow.match import VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.infrastructure import towards
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Fabric, PortId

@@ -17,20 +17,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
-from ryu_apps.evb.flow.rule import (
-    ANY_GROUP,
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
-    MatchFields,
     RegLoad,
     Resubmit,
-    Rule,
-    RuleChange,
     SetField,
+)
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.match import (
+    ANY_GROUP,
+    VLAN_PRESENT,
+    MatchFields,
     match,
 )
+from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import CONTROL_GROUPS, MulticastGroup, SourceFilter
 from ryu_apps.evb.pipeline.flood import PAGE_SIZE, Flood
 from ryu_apps.evb.pipeline.infrastructure import TRUNK_SELECTOR

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.flow.rule import (
-    FIELD_SIZES,
-    REGISTERS,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
-    Bucket,
     ClearInPort,
     Clone,
-    FieldMatch,
     FinTimeout,
-    Group,
     Learn,
     LearnSpec,
     Output,
@@ -24,12 +19,13 @@ from ryu_apps.evb.flow.rule import (
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
     StackPop,
     StackPush,
     whole,
 )
+from ryu_apps.evb.flow.match import FIELD_SIZES, REGISTERS, FieldMatch
+from ryu_apps.evb.flow.rule import Bucket, Group, Rule
 from ryu_apps.evb.pipeline.tables import Table
 
 

@@ -8,32 +8,36 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import (
-    FIELD_SIZES,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
-    Bucket,
     ClearInPort,
     Clone,
     FinTimeout,
-    Group,
-    GroupType,
     Learn,
     LearnSpec,
-    Match,
-    MatchFields,
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
     StackPop,
     StackPush,
-    match,
     whole,
+)
+from ryu_apps.evb.flow.match import (
+    FIELD_SIZES,
+    Match,
+    MatchFields,
+    match,
+)
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Rule,
 )
 from ryu_apps.evb.pipeline.tables import Table
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, Output, PopVlan, Rule, match
+from ryu_apps.evb.flow.actions import Output, PopVlan
+from ryu_apps.evb.flow.match import ANY_TAGGED, VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.edge import native
 from ryu_apps.evb.pipeline.tables import PORT_MASK, CookieKind, Priority, Table, cookie, metadata
 from ryu_apps.evb.topology.fabric import Interface

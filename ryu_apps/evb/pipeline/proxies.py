@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, ClearInPort, RegLoad, Resubmit, Rule, RuleChange, SetField, match
+from ryu_apps.evb.flow.actions import (
+    ClearInPort,
+    RegLoad,
+    Resubmit,
+    SetField,
+)
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.match import VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import FROM_PROXY, PROXY_FOUND, CookieKind, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ryu_apps.evb.flow.rule import CONTROLLER, Action, MatchFields, Meter, Output, Rule, match
+from ryu_apps.evb.flow.actions import CONTROLLER, Action, Output
+from ryu_apps.evb.flow.match import MatchFields, match
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.pipeline.bonds import noting
 from ryu_apps.evb.pipeline.tables import CookieKind, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Interface, Role

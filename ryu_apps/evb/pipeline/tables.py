@@ -22,7 +22,13 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import FIRST_COUNTER, FIRST_FLOOD_GROUP, FIRST_OF_VSIS, Bits, CookieMask
+from ryu_apps.evb.flow.actions import Bits
+from ryu_apps.evb.flow.rule import (
+    FIRST_COUNTER,
+    FIRST_FLOOD_GROUP,
+    FIRST_OF_VSIS,
+    CookieMask,
+)
 
 
 class Table(IntEnum):

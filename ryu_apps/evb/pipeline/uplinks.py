@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Rule, match
+from ryu_apps.evb.flow.match import VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.infrastructure import towards
 from ryu_apps.evb.pipeline.tables import PORT_MASK, CookieKind, Priority, Table, cookie, metadata
 from ryu_apps.evb.topology.fabric import Fabric, Role

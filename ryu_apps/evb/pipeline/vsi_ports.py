@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.edge import incoming_at, outgoing
 from ryu_apps.evb.pipeline.infrastructure import port_groups

@@ -13,8 +13,16 @@ from typing import Any, NamedTuple
 
 from typing_extensions import TypedDict
 
-from ryu_apps.evb.flow.rule import FIELD_SIZES, Action, Bits, FinTimeout, RegLoad, Rule, whole
-from ryu_apps.evb.flow.rule import match as matching
+from ryu_apps.evb.flow.actions import (
+    Action,
+    Bits,
+    FinTimeout,
+    RegLoad,
+    whole,
+)
+from ryu_apps.evb.flow.match import FIELD_SIZES
+from ryu_apps.evb.flow.match import match as matching
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import VSI_MASK, Table
 
 #: Version of the document; a reader refuses others.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.flow.rule import GROUP_BIT
+from ryu_apps.evb.flow.match import GROUP_BIT
 from ryu_apps.evb.policy.diagnostic import Diagnostic, warning
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, MatchBox, Network, VsiType

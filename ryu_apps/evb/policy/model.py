@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from ryu_apps.evb.flow.guarded import NetworkRole
-from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, MatchFields
+from ryu_apps.evb.flow.match import ANY_TAGGED, VLAN_PRESENT, MatchFields
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.address_set import AddressSet, referenced
 from ryu_apps.evb.policy.diagnostic import Position
@@ -199,7 +199,7 @@ class PolicySet:
 
 
 def openflow_fields(box: MatchBox) -> MatchFields:
-    """The fields of a box as arguments of :func:`ryu_apps.evb.flow.rule.match`."""
+    """The fields of a box as arguments of :func:`ryu_apps.evb.flow.match.match`."""
     fields: MatchFields = {}
     for name, (value, mask) in box:
         present = VLAN_PRESENT if name == "vlan_vid" else 0

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata
 from ryu_apps.evb.policy.model import Acl, VsiType
 from ryu_apps.evb.policy.schema import PLAIN_ETH_TYPES

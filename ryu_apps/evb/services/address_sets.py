@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import MatchFields, Rule, match
+from ryu_apps.evb.flow.match import MatchFields, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.address_sets import FIELDS, FOUND_SETS, LOOKED_UP, look_up, member_rules
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, type_metadata
@@ -48,7 +49,7 @@ def set_bits(vsi_type: VsiType, direction: Direction) -> SetBits:
 
 
 def fields_of(box: MatchBox, bits: SetBits) -> MatchFields:
-    """Return the fields of a box as arguments of :func:`ryu_apps.evb.flow.rule.match`, sets as their bits."""
+    """Return the fields of a box as arguments of :func:`ryu_apps.evb.flow.match.match`, sets as their bits."""
     named = [(field, name) for field, masked in box if (name := referenced(masked)) is not None]
     plain = openflow_fields(tuple(test for test in box if referenced(test[1]) is None))
     wanted = sum(1 << bits[reference] for reference in named)

@@ -22,7 +22,8 @@ from enum import IntEnum
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import MatchFields, Rule, match
+from ryu_apps.evb.flow.match import MatchFields, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     CookieKind,

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ryu_apps.evb.flow.rule import Action, Meter, Resubmit, Rule, SetField
+from ryu_apps.evb.flow.actions import Action, Resubmit, SetField
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import Table

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import CookieMask, Meter, Rule, RuleBlock
+from ryu_apps.evb.flow.change import RuleBlock
+from ryu_apps.evb.flow.rule import CookieMask, Meter, Rule
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import Binding, Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import PAGE_OF_BODY, Table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.flow.rule import GROUP_BIT
+from ryu_apps.evb.flow.match import GROUP_BIT
 from ryu_apps.evb.pipeline.flood_classes import FloodClass
 from ryu_apps.evb.policy.fields import Alternatives, Masked, full_mask
 from ryu_apps.evb.policy.model import Acl, AclRule, VsiType

@@ -18,21 +18,19 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import ClassVar
 
-from ryu_apps.evb.flow.rule import (
-    FIRST_FRAGMENT,
-    LATER_FRAGMENT,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
     Learn,
     LearnSpec,
     Resubmit,
-    Rule,
     SetField,
     StackPop,
     StackPush,
-    match,
     whole,
 )
+from ryu_apps.evb.flow.match import FIRST_FRAGMENT, LATER_FRAGMENT, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.fragments import incomplete
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata, vsi_metadata

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ryu_apps.evb.flow.guarded import LOW_LINK_LOCAL, MaskedPrefix, NetworkRole, claims, frames_of
-from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType

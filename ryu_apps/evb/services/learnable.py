@@ -11,7 +11,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import FIELD_SIZES, Bits, FinTimeout, Learn, LearnSpec, RegLoad, Rule
+from ryu_apps.evb.flow.actions import (
+    Bits,
+    FinTimeout,
+    Learn,
+    LearnSpec,
+    RegLoad,
+)
+from ryu_apps.evb.flow.match import FIELD_SIZES
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_vsi, carried_tables

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from ryu_apps.evb.flow.rule import Bits, LearnSpec, Rule, match, whole
+from ryu_apps.evb.flow.actions import Bits, LearnSpec, whole
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (

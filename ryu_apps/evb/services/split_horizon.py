@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType

@@ -10,19 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
     FinTimeout,
     Learn,
     LearnSpec,
-    Match,
     RegLoad,
-    Rule,
-    RuleKey,
-    match,
     whole,
 )
+from ryu_apps.evb.flow.match import Match, match
+from ryu_apps.evb.flow.rule import Rule, RuleKey
 
 #: Bits that Open vSwitch writes in one load.
 _MOST_LOADED = 64

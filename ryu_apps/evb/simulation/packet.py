@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ryu_apps.evb.flow.rule import (
-    LATER_FRAGMENT,
-    REGISTERS,
-    VLAN_PRESENT,
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
     ClearInPort,
-    FieldMatch,
-    Match,
     Output,
     OutputGroup,
     PopVlan,
@@ -20,6 +15,13 @@ from ryu_apps.evb.flow.rule import (
     RegLoad,
     Resubmit,
     SetField,
+)
+from ryu_apps.evb.flow.match import (
+    LATER_FRAGMENT,
+    REGISTERS,
+    VLAN_PRESENT,
+    FieldMatch,
+    Match,
 )
 from ryu_apps.evb.simulation.learning import overwrite
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.flow.rule import Learn, Rule
+from ryu_apps.evb.flow.actions import Learn
+from ryu_apps.evb.flow.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,28 +16,29 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     CONTROLLER,
     IN_PORT,
-    REGISTERS,
-    VLAN_PRESENT,
     Action,
     Bits,
-    Bucket,
     Clone,
     FinTimeout,
-    FlowTable,
-    Group,
-    GroupType,
     Learn,
-    MeterUnit,
     Output,
     OutputGroup,
     RegLoad,
     Resubmit,
-    Rule,
     StackPop,
     StackPush,
+)
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import REGISTERS, VLAN_PRESENT
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    MeterUnit,
+    Rule,
 )
 from ryu_apps.evb.simulation.learning import learn
 from ryu_apps.evb.simulation.packet import PacketFields, SimulationError, action_set, as_read, matches, rewrite

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.events import Apply, ReadRules
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.flow.portions import go_on
-from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Meter, Rule, RuleChange
+from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Meter, Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, of_kind
 from ryu_apps.evb.switches.desired import DesiredRules
 from ryu_apps.evb.tokens import TokenOwner, TokenTable

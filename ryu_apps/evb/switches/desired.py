@@ -6,10 +6,16 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.features import SwitchFeatures, lacking
 from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
 from ryu_apps.evb.flow.portions import finish, in_parts
-from ryu_apps.evb.flow.rule import Group, GroupType, Meter, Rule, RuleChange
+from ryu_apps.evb.flow.rule import (
+    Group,
+    GroupType,
+    Meter,
+    Rule,
+)
 from ryu_apps.evb.pipeline.bonds import follows, learnt_cookie
 from ryu_apps.evb.pipeline.copies import limit_of_copies
 from ryu_apps.evb.pipeline.guards import guards, plain_guards

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address
 
-from ryu_apps.evb.flow.rule import GROUP_BIT
+from ryu_apps.evb.flow.match import GROUP_BIT
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.vsi.places import Place, Placed

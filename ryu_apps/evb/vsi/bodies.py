@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from ryu_apps.evb.flow.rule import RuleBlock
+from ryu_apps.evb.flow.change import RuleBlock
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import EPOCH_BITS
 from ryu_apps.evb.policy.model import VsiType

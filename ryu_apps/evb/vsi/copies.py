@@ -16,8 +16,8 @@ from typing import NamedTuple
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.event_catalogue.vsis import CopiesBegun
 from ryu_apps.evb.events import GATE_LANE, Mode
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet
-from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.copies import GUARD_SECONDS, SECONDS
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
-from ryu_apps.evb.flow.rule import Group, RuleChange
+from ryu_apps.evb.flow.rule import Group
 from ryu_apps.evb.pipeline.flood import Flood, FloodMember, FloodVid, unknown_unicast
 from ryu_apps.evb.pipeline.flood_classes import ClassFlood
 from ryu_apps.evb.pipeline.flood_reader import ShownMember

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ryu_apps.evb.flow.actions import OutputGroup
 from ryu_apps.evb.flow.plan import RuleSet
-from ryu_apps.evb.flow.rule import OutputGroup
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.gate import group_gate, local_gate, remote_gate, remote_group_gate
 from ryu_apps.evb.pipeline.infrastructure import towards

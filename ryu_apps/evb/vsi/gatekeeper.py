@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from ryu_apps.evb.flow.change import NO_CHANGE, RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
-from ryu_apps.evb.flow.rule import NO_CHANGE, Meter, Rule, RuleChange
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.pipeline.flood_reader import ShownMember

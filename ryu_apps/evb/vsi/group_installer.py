@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ryu_apps.evb.events import GATE_LANE, Mode
-from ryu_apps.evb.flow.rule import RuleChange
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.tokens import TokenOwner
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.multicast_groups import GroupChanges, MulticastGroups, VlanGroup

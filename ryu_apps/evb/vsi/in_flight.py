@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ryu_apps.evb.deadlines import DeadlineQueue
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, difference
-from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.copies import GUARD_SECONDS
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie

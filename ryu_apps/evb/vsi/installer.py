@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from ryu_apps.evb.event_catalogue.vsis import BodyStaging, GroupsStaged
 from ryu_apps.evb.events import GATE_LANE, Mode
-from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Rule, RuleBlock, RuleChange
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
+from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Rule
 from ryu_apps.evb.model import Phase, VsiBinding
 from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, of_kind, owned_by
 from ryu_apps.evb.policy.model import VsiType

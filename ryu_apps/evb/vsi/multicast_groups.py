@@ -12,8 +12,8 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, merge
-from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import MulticastGroup, Subscription
 from ryu_apps.evb.pipeline.multicast import GroupMembers, MemberPort, MulticastVid
 from ryu_apps.evb.services.body import multicast_of

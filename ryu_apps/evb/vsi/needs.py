@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from ryu_apps.evb.flow.rule import Rule, RuleBlock
+from ryu_apps.evb.flow.change import RuleBlock
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.kept import kept_by_type
 from ryu_apps.evb.policy.model import VsiType

@@ -9,7 +9,8 @@ from typing import Concatenate, ParamSpec
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Apply, EndRead, Mode, ReadRules, Save
-from ryu_apps.evb.flow.rule import CookieMask, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import CookieMask
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.pipeline.tables import OWNER_BITS
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted, Released

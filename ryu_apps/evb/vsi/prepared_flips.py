@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet
-from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.topology.fabric import Interface, PortId
 from ryu_apps.evb.vsi.copied_vsi import Copy

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, difference, rule_set
-from ryu_apps.evb.flow.rule import Rule, RuleChange
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.address_set import AddressSet
 from ryu_apps.evb.services.address_sets import SetTest, members, set_tests

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.event_catalogue.vsis import StateLost, StateRefreshed
 from ryu_apps.evb.events import Mode
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import Rule, RuleChange
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import CookieKind, owned_by
 from ryu_apps.evb.services.body import carried_state, counted_by_service, state_capacity, state_parts

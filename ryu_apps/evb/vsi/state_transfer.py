@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from ryu_apps.evb.event_catalogue.vsis import StateCarried, StateFixedUp, StateLost
 from ryu_apps.evb.events import Mode
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.plan import rule_set
-from ryu_apps.evb.flow.rule import Rule, RuleBlock, RuleChange
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import CookieKind, owned_by
 from ryu_apps.evb.services.body import (

@@ -9,7 +9,10 @@ import pytest
 from ryu_apps.evb.explanation.cluster import Owners, Port, PortView, SwitchView
 from ryu_apps.evb.explanation.journey import MOST_VISITS, End, travel
 from ryu_apps.evb.explanation.report import Explanation
-from ryu_apps.evb.flow.rule import CONTROLLER, FlowTable, Output, OutputGroup, Rule, match
+from ryu_apps.evb.flow.actions import CONTROLLER, Output, OutputGroup
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 
 FRAME = {"eth_src": 1, "eth_dst": 2, "eth_type": 0x88B5}
 

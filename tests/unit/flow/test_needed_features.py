@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.flow.features import SwitchFeatures, TableFeatures, lacking, needed
-from ryu_apps.evb.flow.rule import (
-    Bucket,
-    Group,
-    GroupType,
+from ryu_apps.evb.flow.actions import (
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
-    Rule,
     SetField,
-    match,
+)
+from ryu_apps.evb.flow.features import SwitchFeatures, TableFeatures, lacking, needed
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Rule,
 )
 
 RULES = (

@@ -8,7 +8,10 @@ import pytest
 
 from ryu_apps.evb.event_catalogue.ports import BondDegraded, BondWhole, EvbLost
 from ryu_apps.evb.events import PortChanged, SwitchUp
-from ryu_apps.evb.flow.rule import CONTROLLER, FlowTable, OutputGroup, Rule, RuleKey, match
+from ryu_apps.evb.flow.actions import CONTROLLER, OutputGroup
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule, RuleKey
 from ryu_apps.evb.pipeline.bonds import HEARD, controller_group
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.simulation.switch import passage

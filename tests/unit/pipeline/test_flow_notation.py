@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.flow.rule import (
-    ANY_TAGGED,
+from ryu_apps.evb.flow.actions import (
     Bits,
     ClearInPort,
     FinTimeout,
@@ -15,11 +14,11 @@ from ryu_apps.evb.flow.rule import (
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
-    match,
     whole,
 )
+from ryu_apps.evb.flow.match import ANY_TAGGED, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.evb.pipeline.tables import Table
 

@@ -10,7 +10,7 @@ from itertools import combinations
 import pytest
 
 from ryu_apps.evb.flow.guarded import NetworkRole, derived_link_local, frames_of
-from ryu_apps.evb.flow.rule import PRIORITY_TAGGED, MatchFields, match
+from ryu_apps.evb.flow.match import PRIORITY_TAGGED, MatchFields, match
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.loader import load_policies

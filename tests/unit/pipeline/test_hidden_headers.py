@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.flow.rule import PRIORITY_TAGGED, VLAN_PRESENT
+from ryu_apps.evb.flow.match import PRIORITY_TAGGED, VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet

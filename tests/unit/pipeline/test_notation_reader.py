@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Bits,
-    Bucket,
     ClearInPort,
     Clone,
     FinTimeout,
-    Group,
-    GroupType,
     Learn,
     LearnSpec,
     Output,
@@ -22,12 +19,17 @@ from ryu_apps.evb.flow.rule import (
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
     StackPop,
     StackPush,
-    match,
     whole,
+)
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Rule,
 )
 from ryu_apps.evb.pipeline.notation import group_text, rule_text
 from ryu_apps.evb.pipeline.notation_reader import read_group, read_rule

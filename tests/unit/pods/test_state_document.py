@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.flow.rule import FinTimeout, RegLoad, Rule, match, whole
+from ryu_apps.evb.flow.actions import FinTimeout, RegLoad, whole
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Direction, Table, vsi_metadata
 from ryu_apps.evb.pods.state_document import VERSION, StateError, VsiState, read, to_json
 from ryu_apps.evb.services.firewall.connections import ESTABLISHED

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.flow.rule import Learn, Rule
+from ryu_apps.evb.flow.actions import Learn
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Binding, SourceFilter
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, MatchFields, Rule, match
+from ryu_apps.evb.flow.match import (
+    ANY_TAGGED,
+    VLAN_PRESENT,
+    MatchFields,
+    match,
+)
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Direction, Priority, Table, type_metadata
 from ryu_apps.evb.policy.loader import MAX_ACL_RULES, load_policies

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable, Output, Rule
+from ryu_apps.evb.flow.actions import Output
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import VLAN_PRESENT
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Binding, VsiBinding, VsiTypeKey
 from ryu_apps.evb.pipeline.tables import ALL_METADATA, CookieKind, Direction, Table, metadata, parse_cookie
 from ryu_apps.evb.policy.model import Acl, AntiSpoofing, VsiType

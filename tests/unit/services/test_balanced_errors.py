@@ -9,7 +9,8 @@ import pytest
 
 from ryu_apps.evb.bridge.icmp_translator import MAX_WAITING
 from ryu_apps.evb.events import FrameReceived, ReadRules, RulesRead, SendFrame
-from ryu_apps.evb.flow.rule import CONTROLLER, TABLES, VLAN_PRESENT
+from ryu_apps.evb.flow.actions import CONTROLLER, TABLES
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.pipeline.tables import BALANCER_METER
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.topology.fabric import PortId

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import pytest
 
-from ryu_apps.evb.flow.rule import FinTimeout, FlowTable, Output, Rule
+from ryu_apps.evb.flow.actions import FinTimeout, Output
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.policy.loader import load_policies

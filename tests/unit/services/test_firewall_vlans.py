@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Learn, LearnSpec, whole
+from ryu_apps.evb.flow.actions import Learn, LearnSpec, whole
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies

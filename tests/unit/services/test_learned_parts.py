@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.flow.rule import FIELD_SIZES, Learn, Rule
+from ryu_apps.evb.flow.actions import Learn
+from ryu_apps.evb.flow.match import FIELD_SIZES
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding, VsiTypeKey
 from ryu_apps.evb.policy.model import Acl
 from ryu_apps.evb.policy.schema import Masked

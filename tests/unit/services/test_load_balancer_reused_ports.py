@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import BackendJudged
-from ryu_apps.evb.flow.rule import Output, match
+from ryu_apps.evb.flow.actions import Output
+from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.pipeline.load_balancing import LIVES
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.simulation.switch import forward

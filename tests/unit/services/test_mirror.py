@@ -8,7 +8,7 @@ from ryu_apps.evb.config import load_config
 from ryu_apps.evb.config.bridge_config import BridgeConfig
 from ryu_apps.evb.config.writing import dump_config
 from ryu_apps.evb.event_catalogue.vsis import VdpRefused
-from ryu_apps.evb.flow.rule import VLAN_PRESENT
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.loader import load_policies

@@ -7,32 +7,35 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.flow.rule import (
-    ANY_TAGGED,
+from ryu_apps.evb.flow.actions import (
     CONTROLLER,
-    VLAN_PRESENT,
     Action,
     Bits,
-    Bucket,
     ClearInPort,
     FinTimeout,
-    FlowTable,
-    Group,
-    GroupType,
     Learn,
     LearnSpec,
-    Match,
     Output,
     OutputGroup,
     PopVlan,
     PushVlan,
     RegLoad,
     Resubmit,
-    Rule,
-    RuleChange,
     SetField,
-    match,
     whole,
+)
+from ryu_apps.evb.flow.change import FlowTable, RuleChange
+from ryu_apps.evb.flow.match import (
+    ANY_TAGGED,
+    VLAN_PRESENT,
+    Match,
+    match,
+)
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Rule,
 )
 from ryu_apps.evb.simulation.packet import SimulationError, action_set, matches
 from ryu_apps.evb.simulation.switch import MAX_DEPTH, forward

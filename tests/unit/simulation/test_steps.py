@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Bits,
-    Bucket,
     Clone,
-    FlowTable,
-    Group,
-    GroupType,
     Learn,
     LearnSpec,
     Output,
     OutputGroup,
     Resubmit,
-    Rule,
     SetField,
-    match,
     whole,
+)
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Rule,
 )
 from ryu_apps.evb.simulation.steps import Grouped, Learned, LookedUp, MeterPassed, Sent
 from ryu_apps.evb.simulation.switch import forward, steps

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ryu_apps.evb.flow.rule import FieldMatch, Rule
+from ryu_apps.evb.flow.match import FieldMatch
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.southbound.messages import ALL_TABLES, Query
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import Confirmed, Mode, ReadRules, RulesRead
-from ryu_apps.evb.flow.rule import CookieMask, Rule, RuleChange, match
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, owned_by, vsi_metadata
 from ryu_apps.evb.services.firewall.service import FIREWALL
 from ryu_apps.evb.services.load_balancer.service import LOAD_BALANCER

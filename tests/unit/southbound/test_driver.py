@@ -26,25 +26,26 @@ from ryu_apps.evb.events import (
     SwitchCapacity,
     SwitchUp,
 )
+from ryu_apps.evb.flow.actions import (
+    Action,
+    ClearInPort,
+    Output,
+    Resubmit,
+    SetField,
+)
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
+from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import (
     FIRST_COUNTER,
     FIRST_OF_VSIS,
-    Action,
     Bucket,
-    ClearInPort,
     CookieMask,
     Group,
     GroupType,
     Meter,
     MeterCount,
     MeterUnit,
-    Output,
-    Resubmit,
     Rule,
-    RuleBlock,
-    RuleChange,
-    SetField,
-    match,
 )
 from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, CookieKind, cookie
 from ryu_apps.evb.topology.fabric import PortId, Profile

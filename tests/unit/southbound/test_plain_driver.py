@@ -9,19 +9,16 @@ import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import Confirmed, FragmentsHandled, Mode, ReadRules, Rejected, RulesRead
+from ryu_apps.evb.flow.actions import Output, OutputGroup, SetField
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
+from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import (
     FIRST_FLOOD_GROUP,
     Bucket,
     Group,
     GroupType,
     Meter,
-    Output,
-    OutputGroup,
     Rule,
-    RuleBlock,
-    RuleChange,
-    SetField,
-    match,
 )
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie
 from ryu_apps.evb.topology.fabric import Profile

@@ -8,7 +8,8 @@ import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import Confirmed, EndRead, Mode, ReadRules, Rejected, RulesRead
-from ryu_apps.evb.flow.rule import CookieMask, Rule, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add
 from ryu_apps.southbound.portions import PORTION
 from tests.unit.southbound.test_driver import COOKIE, Bench, rule

@@ -8,17 +8,14 @@ from dataclasses import replace
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
+from ryu_apps.evb.flow.actions import FinTimeout, Output
+from ryu_apps.evb.flow.change import RuleBlock, RuleChange
+from ryu_apps.evb.flow.match import FieldMatch, match
 from ryu_apps.evb.flow.rule import (
     FIRST_OF_VSIS,
-    FieldMatch,
-    FinTimeout,
     Meter,
     MeterUnit,
-    Output,
     Rule,
-    RuleBlock,
-    RuleChange,
-    match,
 )
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, meter_entry
 from ryu_apps.southbound.piece import KnownObjects, PieceCache, pieces

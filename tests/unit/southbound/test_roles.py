@@ -17,7 +17,7 @@ from ryu_apps.evb.events import (
     RoleShown,
     SendFrame,
 )
-from ryu_apps.evb.flow.rule import RuleChange
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.messages import numbered

@@ -39,7 +39,9 @@ from ryu_apps.evb.events import (
     Survey,
     SwitchDown,
 )
-from ryu_apps.evb.flow.rule import Rule, RuleChange, match
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie
 from ryu_apps.evb.ports.turns import ROOM
 from ryu_apps.evb.topology.fabric import PortId

@@ -8,7 +8,8 @@ import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import Confirmed, Mode, ReadRules, Rejected, RulesRead
-from ryu_apps.evb.flow.rule import CookieMask, Meter, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import CookieMask, Meter
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie, of_kind, owned_by
 from ryu_apps.southbound.portions import PORTION
 from ryu_apps.southbound.sliced import MOST_SLICES, SLICE

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.flow.rule import CookieMask, Match, Rule, match
+from ryu_apps.evb.flow.match import Match, match
+from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.messages import Query
 from ryu_apps.southbound.slices import MOST_SLICES, SLICE, Slice, cut

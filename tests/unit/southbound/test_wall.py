@@ -7,19 +7,21 @@ import struct
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import (
-    Bucket,
+from ryu_apps.evb.flow.actions import (
     ClearInPort,
-    Group,
-    GroupType,
-    Meter,
     Output,
     PopVlan,
     PushVlan,
     Resubmit,
-    Rule,
     SetField,
-    match,
+)
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import (
+    Bucket,
+    Group,
+    GroupType,
+    Meter,
+    Rule,
 )
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.southbound.encode import flow_add, group_add, group_delete, group_write, message, meter_write

@@ -6,7 +6,7 @@ import pytest
 from ryu.lib.packet import lldp
 
 from ryu_apps.evb.events import FrameReceived, SendFrame
-from ryu_apps.evb.flow.rule import CONTROLLER
+from ryu_apps.evb.flow.actions import CONTROLLER
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.switches.adjacency import HOLD, INTERVAL, Adjacencies
 from ryu_apps.evb.topology.fabric import Fabric, PortId

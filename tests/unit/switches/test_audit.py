@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import TimerExpired
+from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.portions import PORTION
-from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie, of_kind
 from ryu_apps.evb.policy.model import VsiType

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.events import FrameReceived, PortChanged
-from ryu_apps.evb.flow.rule import ClearInPort, FlowTable
+from ryu_apps.evb.flow.actions import ClearInPort
+from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.pipeline.tables import UNTAGGED_GROUP
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.topology.fabric import PortId

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Mode, SwitchUp
-from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, FlowTable, Group, GroupType, match
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.match import ANY_TAGGED, VLAN_PRESENT, match
+from ryu_apps.evb.flow.rule import Group, GroupType
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, CookieKind, Table

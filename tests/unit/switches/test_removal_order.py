@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, cookie
 from ryu_apps.evb.switches.bringup import DesiredState
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ryu_apps.evb.flow.features import SwitchFeatures, TableFeatures, needed
-from ryu_apps.evb.flow.rule import FIELD_SIZES
+from ryu_apps.evb.flow.match import FIELD_SIZES
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import Role
 from ryu_apps.evb.wire.vdp import VdpMode

@@ -8,7 +8,7 @@ import msgpack
 import pytest
 
 from ryu_apps.evb.events import FrameReceived
-from ryu_apps.evb.flow.rule import VLAN_PRESENT
+from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.model import PolicySet, VsiNetwork

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from ryu_apps.evb.events import Apply, Mode, TimerExpired
-from ryu_apps.evb.flow.rule import RegLoad, RuleKey
+from ryu_apps.evb.flow.actions import RegLoad
+from ryu_apps.evb.flow.rule import RuleKey
 from ryu_apps.evb.model import MulticastGroup, VsiTypeKey
 from ryu_apps.evb.pipeline.multicast import MAX_TESTED_GATES
 from ryu_apps.evb.pipeline.tables import Table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.flow.rule import FIRST_COUNTER, FlowTable
+from ryu_apps.evb.flow.change import FlowTable
+from ryu_apps.evb.flow.rule import FIRST_COUNTER
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.idle_meters import LINGER

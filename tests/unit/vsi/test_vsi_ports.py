@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import FrameReceived
-from ryu_apps.evb.flow.rule import CONTROLLER, Rule
+from ryu_apps.evb.flow.actions import CONTROLLER
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.topology.fabric import PortId

@@ -5,14 +5,16 @@ too, as at any port that polices.  So the limit of the source ends with the sour
 
 Frames to the VM are metered behind the policy, so that refused frames of others cost the VM nothing.  The meter is
 behind a clone: a broadcast has one list of actions for all VSIs of a page, and a drop by a meter would end that list
-for all of them (:class:`ryu_apps.evb.flow.rule.Clone`).
+for all of them (:class:`ryu_apps.evb.flow.actions.Clone`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import Clone, Meter, MeterUnit, Resubmit, Rule, match
+from ryu_apps.evb.flow.actions import Clone, Resubmit
+from ryu_apps.evb.flow.match import match
+from ryu_apps.evb.flow.rule import Meter, MeterUnit, Rule
 from ryu_apps.evb.model import Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     CookieKind,

@@ -20,12 +20,11 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
     Learn,
     LearnSpec,
-    MatchFields,
     RegLoad,
     Resubmit,
     SetField,
@@ -33,6 +32,7 @@ from ryu_apps.evb.flow.rule import (
     StackPush,
     whole,
 )
+from ryu_apps.evb.flow.match import MatchFields
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import Direction, Table
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes

@@ -16,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from operator import attrgetter
 
+from ryu_apps.evb.flow.actions import Action, Resubmit, SetField
 from ryu_apps.evb.flow.errors import icmp_errors
-from ryu_apps.evb.flow.rule import Action, MatchFields, Resubmit, Rule, SetField, match
+from ryu_apps.evb.flow.match import MatchFields, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import Acl, VsiType

@@ -15,7 +15,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import CONTROLLER, Action, MatchFields, Meter, Output, Rule, SetField, match
+from ryu_apps.evb.flow.actions import (
+    CONTROLLER,
+    Action,
+    Output,
+    SetField,
+)
+from ryu_apps.evb.flow.match import MatchFields, match
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     REPORTS_MAC,

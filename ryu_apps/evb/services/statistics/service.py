@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import MatchFields, Meter, Resubmit, Rule, match
+from ryu_apps.evb.flow.actions import Resubmit
+from ryu_apps.evb.flow.match import MatchFields, match
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     GUARDED,

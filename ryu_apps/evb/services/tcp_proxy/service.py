@@ -15,19 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.errors import icmp_errors
-from ryu_apps.evb.flow.rule import (
+from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
     ClearInPort,
-    MatchFields,
     OutputGroup,
     RegLoad,
     Resubmit,
-    Rule,
     SetField,
-    match,
 )
+from ryu_apps.evb.flow.errors import icmp_errors
+from ryu_apps.evb.flow.match import MatchFields, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     FROM_PROXY,

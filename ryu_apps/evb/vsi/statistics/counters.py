@@ -15,7 +15,8 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
 from ryu_apps.evb.events import Apply, Mode, ReadMeters, Save
-from ryu_apps.evb.flow.rule import MeterCount, RuleChange
+from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.rule import MeterCount
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.pipeline.tables import Direction, counter_id, parse_counter
 from ryu_apps.evb.policy.model import Trigger
