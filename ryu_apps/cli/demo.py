@@ -19,7 +19,7 @@ from ryu_apps import testbed
 from ryu_apps.cli.demo_paper import load_paper, show_paper
 from ryu_apps.cli.replay import load, perform, show_figures, show_ladder
 from ryu_apps.cli.stage import errors_in_a_line, performance, private_namespaces
-from ryu_apps.evb.config.schema import MAX_PATIENCE, MIN_PATIENCE, PATIENCE
+from ryu_apps.evb.config.service_sections import MAX_PATIENCE, MIN_PATIENCE, PATIENCE
 
 if TYPE_CHECKING:
     from ryu_apps.testbed.replay.report import MigrationReport

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
-from ryu_apps.evb.config.schema import VlanId
+from ryu_apps.evb.config.values import VlanId
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.vcm.move import LIVE_LADDERS, GrantedNetwork, Ladder
 from ryu_apps.vcm.plans import GoalKind

@@ -16,8 +16,9 @@ from ryu_apps.cli.replay import replay
 from ryu_apps.cli.sweep import sweep
 from ryu_apps.cli.vcm import vcm
 from ryu_apps.evb.alarms import TABLE as ALARMS
-from ryu_apps.evb.config import load_config
-from ryu_apps.evb.config import schema as config_schema
+from ryu_apps.evb.config import load_config, schema
+from ryu_apps.evb.config import service_sections as services
+from ryu_apps.evb.config import switch_sections as ports
 from ryu_apps.evb.event_catalogue.catalogue import CATALOGUE, documented_rows
 from ryu_apps.evb.policy import schema as policy_schema
 from ryu_apps.evb.policy.loader import load_policies
@@ -123,22 +124,14 @@ def model_keys(*models: type[BaseModel]) -> set[str]:
 
 
 def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
-    schema = config_schema
     models = (
-        schema.ConfigFile,
-        schema.DatapathSection,
-        schema.StationSection,
-        schema.LocalStationSection,
-        schema.VsiPortSection,
-        schema.HostSection,
-        schema.TrunkSection,
-        schema.MirrorPortSection,
-        schema.TimerValues,
+        *(schema.ConfigFile, schema.BridgeMulticastSection, schema.RetentionValues),
+        *(ports.DatapathSection, ports.StationSection, ports.LocalStationSection, ports.VsiPortSection),
+        *(ports.HostSection, ports.PodPortSection, ports.TrunkSection, ports.MirrorPortSection, ports.TimerValues),
+        *(ports.VswitchSection, services.LoadBalancerSection, services.BackendSection, services.ManagersSection),
+        *(services.HttpManagerSection, services.RestSection, services.StoreSection, services.ClusterSection),
+        *(services.PodSection, services.PeerSection),
     )
-    models = (*models, schema.BridgeMulticastSection, schema.LoadBalancerSection, schema.BackendSection)
-    models = (*models, schema.ManagersSection, schema.HttpManagerSection, schema.RetentionValues, schema.RestSection)
-    models = (*models, schema.StoreSection, schema.VswitchSection)
-    models = (*models, schema.ClusterSection, schema.PodSection, schema.PeerSection, schema.PodPortSection)
     shown = {key for key in table_keys(text("docs/configuration.rst")) if re.fullmatch("[a-z_]+", key)}
     assert shown == model_keys(*models)
 

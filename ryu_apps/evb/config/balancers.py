@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.config.schema import BackendSection as WrittenBackend
-from ryu_apps.evb.config.schema import BalancerTimeouts, ConfigFile, HostSection
-from ryu_apps.evb.config.schema import LoadBalancerSection as Written
+from ryu_apps.evb.config.schema import ConfigFile
+from ryu_apps.evb.config.service_sections import BackendSection as WrittenBackend
+from ryu_apps.evb.config.service_sections import BalancerTimeouts
+from ryu_apps.evb.config.service_sections import LoadBalancerSection as Written
+from ryu_apps.evb.config.switch_sections import HostSection
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.policy.document import Finding, Path
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, PATIENCE, POD_TIMEOUT, STATISTICS_INTERVAL, ReaderText
+from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL, ReaderText
+from ryu_apps.evb.config.service_sections import PATIENCE, POD_TIMEOUT
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric

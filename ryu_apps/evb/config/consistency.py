@@ -11,8 +11,9 @@ from ryu_apps.evb.config.managers import odd_managers
 from ryu_apps.evb.config.mirrors import odd_mirrors
 from ryu_apps.evb.config.pods import odd_pod
 from ryu_apps.evb.config.rest import odd_rest
-from ryu_apps.evb.config.schema import (
-    ConfigFile,
+from ryu_apps.evb.config.schema import ConfigFile
+from ryu_apps.evb.config.store import odd_store
+from ryu_apps.evb.config.switch_sections import (
     DatapathSection,
     HostSection,
     LinkSection,
@@ -20,7 +21,6 @@ from ryu_apps.evb.config.schema import (
     TrunkSection,
     VsiPortSection,
 )
-from ryu_apps.evb.config.store import odd_store
 from ryu_apps.evb.config.vsi_ports import odd_vsi_ports
 from ryu_apps.evb.config.vswitches import memberships, odd_vswitches
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from ryu_apps.evb.config.group_ids import LAST_VID, group_range
-from ryu_apps.evb.config.schema import ConfigFile, DatapathSection, GroupsWritten, StationSection
+from ryu_apps.evb.config.schema import ConfigFile
+from ryu_apps.evb.config.switch_sections import DatapathSection, StationSection
 from ryu_apps.evb.config.text import flow_map
+from ryu_apps.evb.config.values import GroupsWritten
 from ryu_apps.evb.policy.document import Finding, Path
 from ryu_apps.evb.topology.fabric import Fabric, Switch
 from ryu_apps.evb.topology.vid_translation import VidTranslation

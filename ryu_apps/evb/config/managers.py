@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from ryu_apps.evb.config.schema import ConfigFile, HttpManagerSection
+from ryu_apps.evb.config.schema import ConfigFile
+from ryu_apps.evb.config.service_sections import HttpManagerSection
 from ryu_apps.evb.config.text import flow_map, quoted
 from ryu_apps.evb.policy.document import Path
 from ryu_apps.evb.policy.offer import HttpSource

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership
-from ryu_apps.evb.config.schema import POD_TIMEOUT, ConfigFile, PeerSection, PodPortSection, PodSection
+from ryu_apps.evb.config.schema import ConfigFile
+from ryu_apps.evb.config.service_sections import POD_TIMEOUT, PeerSection, PodSection
+from ryu_apps.evb.config.switch_sections import PodPortSection
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.policy.document import Path
 

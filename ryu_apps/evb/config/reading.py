@@ -14,15 +14,14 @@ from ryu_apps.evb.config.groups import group_vids, translation
 from ryu_apps.evb.config.managers import vsi_managers
 from ryu_apps.evb.config.pods import pod_membership
 from ryu_apps.evb.config.rest import rest_access
-from ryu_apps.evb.config.schema import (
-    BridgeMulticastSection,
-    ConfigFile,
+from ryu_apps.evb.config.schema import BridgeMulticastSection, ConfigFile, QuerierValues
+from ryu_apps.evb.config.store import shared_store
+from ryu_apps.evb.config.switch_sections import (
     DatapathSection,
     HostSection,
     LocalStationSection,
     MirrorPortSection,
     PodPortSection,
-    QuerierValues,
     StationSection,
     StationValues,
     TimerLimitValues,
@@ -30,7 +29,6 @@ from ryu_apps.evb.config.schema import (
     TrunkSection,
     VsiPortSection,
 )
-from ryu_apps.evb.config.store import shared_store
 from ryu_apps.evb.config.vswitches import vswitches
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors, in_reading_order

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.config.bridge_config import SharedStore
-from ryu_apps.evb.config.schema import ConfigFile, StoreSection
+from ryu_apps.evb.config.schema import ConfigFile
+from ryu_apps.evb.config.service_sections import StoreSection
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.policy.document import Path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ryu_apps.evb.config.schema import DatapathSection, LocalStationSection, VsiPortSection
+from ryu_apps.evb.config.switch_sections import DatapathSection, LocalStationSection, VsiPortSection
 from ryu_apps.evb.policy.document import Path
 
 #: Patterns of names of VSI ports at one switch.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.config.groups import translation
-from ryu_apps.evb.config.schema import ConfigFile, LocalStationSection, TrunkSection, VswitchSection
+from ryu_apps.evb.config.schema import ConfigFile
+from ryu_apps.evb.config.switch_sections import LocalStationSection, TrunkSection, VswitchSection
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.config.vsi_ports import MAX_PATTERNS
 from ryu_apps.evb.policy.document import Finding, Path

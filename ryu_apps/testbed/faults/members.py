@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.bridge_config import ClusterMembership, SharedStore
-from ryu_apps.evb.config.schema import PATIENCE
+from ryu_apps.evb.config.service_sections import PATIENCE
 from ryu_apps.evb.event_catalogue.cluster import LeadBegun
 from ryu_apps.evb.topology.fabric import Fabric, Timers
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp

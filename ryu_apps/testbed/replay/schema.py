@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ryu_apps.evb.config.schema import LoadBalancerSection, RelayText
+from ryu_apps.evb.config.service_sections import LoadBalancerSection
+from ryu_apps.evb.config.values import RelayText
 from ryu_apps.evb.policy.loader import MAX_ACL_RULES
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.testbed.measurement.verdict import Expectation

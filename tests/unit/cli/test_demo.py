@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from ryu_apps.cli.demo import demo
-from ryu_apps.evb.config.schema import MAX_PATIENCE, MIN_PATIENCE
+from ryu_apps.evb.config.service_sections import MAX_PATIENCE, MIN_PATIENCE
 
 
 def test_the_page_and_three_bridges_exclude_each_other() -> None:
