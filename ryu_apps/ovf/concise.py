@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ryu_apps.evb.policy.fields import KINDS, Alternatives
-from ryu_apps.evb.policy.schema import AnyRule, tests_of
+from ryu_apps.evb.policy.rule_entry import AnyRule
+from ryu_apps.evb.policy.rule_kinds import tests_of
 from ryu_apps.ovf.values import Written, written
 
 _RULE: TypeAdapter[Any] = TypeAdapter(AnyRule)

@@ -6,12 +6,7 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.config.groups import group_vids
 from ryu_apps.evb.config.schema import ConfigFile
-from ryu_apps.evb.config.switch_sections import (
-    HostSection,
-    MirrorPortSection,
-    StationSection,
-    VsiPortSection,
-)
+from ryu_apps.evb.config.switch_sections import HostSection, MirrorPortSection, StationSection, VsiPortSection
 from ryu_apps.evb.policy.document import Finding, Path
 
 #: Mirrors of one fabric.

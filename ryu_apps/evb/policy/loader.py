@@ -19,7 +19,8 @@ from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.lint import lint
 from ryu_apps.evb.policy.model import Acl, AntiSpoofing, PolicySet, StageOn, Trigger, VsiNetwork, VsiType
 from ryu_apps.evb.policy.neighbours import neighbour_rules
-from ryu_apps.evb.policy.schema import DirectionSection, NetworkSection, PolicyFile, explain_key, resolve_rules
+from ryu_apps.evb.policy.rule_entry import explain_key
+from ryu_apps.evb.policy.schema import DirectionSection, NetworkSection, PolicyFile, resolve_rules
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.policy.set_section import SetSection, undefined_sets
 from ryu_apps.evb.policy.validate import validate

@@ -15,7 +15,7 @@ from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata
 from ryu_apps.evb.policy.model import Acl, VsiType
-from ryu_apps.evb.policy.schema import PLAIN_ETH_TYPES
+from ryu_apps.evb.policy.rule_kinds import PLAIN_ETH_TYPES
 from ryu_apps.evb.services.address_sets import SetBits, fields_of, set_bits
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 

@@ -6,7 +6,7 @@ from ryu_apps.evb.flow.match import GROUP_BIT
 from ryu_apps.evb.pipeline.flood_classes import FloodClass
 from ryu_apps.evb.policy.fields import Alternatives, Masked, full_mask
 from ryu_apps.evb.policy.model import Acl, AclRule, VsiType
-from ryu_apps.evb.policy.schema import PLAIN_ETH_TYPES
+from ryu_apps.evb.policy.rule_kinds import PLAIN_ETH_TYPES
 
 
 def permitted_classes(vsi_type: VsiType, vid: int) -> frozenset[int]:

@@ -35,7 +35,7 @@ from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.fragments import incomplete
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.policy.schema import IPV4, IPV6
+from ryu_apps.evb.policy.rule_kinds import IPV4, IPV6
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 from ryu_apps.evb.services.firewall.schema import NAME as FIREWALL
 from ryu_apps.evb.services.learnt import in_direction, of_vsi, owner

@@ -22,7 +22,7 @@ from ryu_apps.evb.pipeline.tables import (
     Table,
     cookie,
 )
-from ryu_apps.evb.policy.schema import IPV4, TCP, UDP
+from ryu_apps.evb.policy.rule_kinds import IPV4, TCP, UDP
 
 #: What a learnt rule matches so that it is about the VLAN of the frame it is made of: inside a switch all frames have
 #: a tag.  The same addresses and ports in another VLAN of the VSI may be those of another machine.

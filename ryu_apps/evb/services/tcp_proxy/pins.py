@@ -40,7 +40,7 @@ from ryu_apps.evb.pipeline.tables import (
     Direction,
     Table,
 )
-from ryu_apps.evb.policy.schema import IPV4, TCP
+from ryu_apps.evb.policy.rule_kinds import IPV4, TCP
 from ryu_apps.evb.services.learnt import OF_VLAN, in_direction, of_vsi, owner
 from ryu_apps.evb.services.tcp_proxy.schema import Proxied
 

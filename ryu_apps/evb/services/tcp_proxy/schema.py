@@ -12,7 +12,8 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document
 from ryu_apps.evb.policy.fields import Alternatives, Masked, full_mask, parse_field
 from ryu_apps.evb.policy.model import Acl, Trigger, VsiType
-from ryu_apps.evb.policy.schema import IPV4, IPV6, TCP, TriggerText
+from ryu_apps.evb.policy.rule_kinds import IPV4, IPV6, TCP
+from ryu_apps.evb.policy.schema import TriggerText
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.policy.validate import Strict, Timeout
 

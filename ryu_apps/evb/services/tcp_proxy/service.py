@@ -48,7 +48,7 @@ from ryu_apps.evb.pipeline.tables import (
     vsi_metadata,
 )
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.policy.schema import IPV4, IPV6, TCP
+from ryu_apps.evb.policy.rule_kinds import IPV4, IPV6, TCP
 from ryu_apps.evb.services.base import DIRECT, LearnedState, Route, Service
 from ryu_apps.evb.services.learnt import parts_of
 from ryu_apps.evb.services.tcp_proxy.pins import LIVES, ProxyPin, capacity, look_up, note, seek_answers
