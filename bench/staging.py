@@ -19,7 +19,9 @@ from bench.reference import policy_rules
 from bench.rig import TYPES, listener, process
 from bench.station import BenchStation, vsi
 from bench.stream import Listener, udp
-from ryu_apps.evb.events import Apply, Confirmed, Event, Mode
+from ryu_apps.evb.events.effect import Apply, Mode
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import Confirmed
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.pipeline.tables import PAGE_OF_BODY

@@ -34,17 +34,9 @@ from ryu_apps.evb.cluster.election import Election
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.switches import SwitchAwaited
-from ryu_apps.evb.events import (
-    Effect,
-    Event,
-    FetchType,
-    Missed,
-    NotSaved,
-    Save,
-    Saved,
-    TimerExpired,
-    TypeFetched,
-)
+from ryu_apps.evb.events.effect import Effect, FetchType, Save
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import Missed, NotSaved, Saved, TimerExpired, TypeFetched
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.policy.offer import FetchedDocument
 from ryu_apps.evb.protocol.table import earliest

@@ -20,7 +20,8 @@ from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.config.changes import RefusedChanges
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import ConfigurationInForce, ConfigurationRefused, PoliciesRefused
-from ryu_apps.evb.events import Event, PoliciesLoaded
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import PoliciesLoaded
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 from ryu_apps.evb.policy.model import PolicySet

@@ -13,7 +13,7 @@ from pathlib import Path
 from eventlet import Timeout, tpool
 from eventlet.semaphore import Semaphore
 
-from ryu_apps.evb.events import FetchType
+from ryu_apps.evb.events.effect import FetchType
 from ryu_apps.evb.policy.diagnostic import Position, error
 from ryu_apps.evb.policy.offer import (
     FetchedDocument,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ryu_apps.evb.events import Effect
+from ryu_apps.evb.events.effect import Effect
 
 
 class EffectSink:

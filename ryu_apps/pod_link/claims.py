@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from ryu_apps.evb.config.bridge_config import PodMembership
-from ryu_apps.evb.events import ClaimVsi, HandOver, VsiCleared
+from ryu_apps.evb.events.effect import ClaimVsi
+from ryu_apps.evb.events.other import HandOver, VsiCleared
 from ryu_apps.evb.pods.claim import (
     AskToShut,
     Claim,

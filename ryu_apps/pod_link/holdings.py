@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from ryu_apps.evb.events import HandOver
+from ryu_apps.evb.events.other import HandOver
 from ryu_apps.evb.pods.directory import DirectoryError
 from ryu_apps.evb.pods.owner import Owner, following, returned
 from ryu_apps.pod_link.interfaces import Deliver, OwnDirectory

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ryu_apps.evb.config.bridge_config import Peer
-from ryu_apps.evb.events import Event
+from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.pods.directory import Directory
 from ryu_apps.evb.pods.owner import Owner
 from ryu_apps.evb.pods.state_document import VsiState

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from ryu_apps.evb.config.bridge_config import PodMembership
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.events import CallOffClaim, ClaimVsi, FetchState, ReleaseClaim
+from ryu_apps.evb.events.effect import CallOffClaim, ClaimVsi, FetchState, ReleaseClaim
 from ryu_apps.evb.pods.request_to_shut import RequestToShut
 from ryu_apps.evb.pods.status import PodStatus
 from ryu_apps.pod_link.claims import Claims

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.events import FetchState, StateFetched
+from ryu_apps.evb.events.effect import FetchState
+from ryu_apps.evb.events.other import StateFetched
 from ryu_apps.evb.pods.directory import DirectoryError
 from ryu_apps.evb.pods.owner import Owner, formers
 from ryu_apps.pod_client import UnreachableError

@@ -16,7 +16,7 @@ from ryu_apps.evb.bridge.vsi_queries import VsiStatus
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.events import Event
+from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.pods.request_to_shut import RequestToShut
 from ryu_apps.evb.pods.status import PodStatus
 from ryu_apps.metrics.bridge import Metrics

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.balancer_queries import BackendStatus, BalancerStatus
-from ryu_apps.evb.events import BackendJudged
+from ryu_apps.evb.events.other import BackendJudged
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, RestError

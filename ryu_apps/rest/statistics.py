@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.statistics_queries import AccountStatus, Count
-from ryu_apps.evb.events import StatisticsPopulated, StatisticsWanted
+from ryu_apps.evb.events.other import StatisticsPopulated, StatisticsWanted
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.services.statistics.entries import StatisticsEntry

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.state_imports import Cause, StateImports
-from ryu_apps.evb.events import StateGiven, StateWanted
+from ryu_apps.evb.events.other import StateGiven, StateWanted
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pods.state_document import (
     MAX_RULES,

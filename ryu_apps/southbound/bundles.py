@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Confirmed
+from ryu_apps.evb.events.switch import Confirmed
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport

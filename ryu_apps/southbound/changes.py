@@ -1,4 +1,4 @@
-"""The three ways to change a switch (:class:`ryu_apps.evb.events.Mode`), as jobs."""
+"""The three ways to change a switch (:class:`ryu_apps.evb.events.effect.Mode`), as jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Apply, Confirmed
+from ryu_apps.evb.events.effect import Apply
+from ryu_apps.evb.events.switch import Confirmed
 from ryu_apps.southbound.bundles import Bundle
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport

@@ -12,7 +12,8 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from ryu_apps.evb.events import ReadRules, RulesRead
+from ryu_apps.evb.events.effect import ReadRules
+from ryu_apps.evb.events.switch import RulesRead
 from ryu_apps.evb.flow.actions import Bits
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule

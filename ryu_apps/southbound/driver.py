@@ -13,23 +13,9 @@ from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import (
-    GATE_LANE,
-    Apply,
-    Confirmed,
-    EndRead,
-    Event,
-    FrameReceived,
-    Mode,
-    PortChanged,
-    ReadMeters,
-    ReadRules,
-    Rejected,
-    RequestRole,
-    RoleLost,
-    SendFrame,
-    SwitchUp,
-)
+from ryu_apps.evb.events.effect import GATE_LANE, Apply, EndRead, Mode, ReadMeters, ReadRules, RequestRole, SendFrame
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import Confirmed, FrameReceived, PortChanged, Rejected, RoleLost, SwitchUp
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Group, Meter, Rule
 from ryu_apps.evb.pipeline.tables import OURS

@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ryu_apps.evb.events import Event, Rejected
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import Rejected
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.piece import QueuedMessage, Subject
 

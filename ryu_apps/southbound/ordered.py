@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from ryu_apps.evb.events import Apply, Confirmed
+from ryu_apps.evb.events.effect import Apply
+from ryu_apps.evb.events.switch import Confirmed
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Table

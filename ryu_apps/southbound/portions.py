@@ -8,7 +8,8 @@ from functools import partial
 from itertools import islice
 from typing import ClassVar
 
-from ryu_apps.evb.events import ReadRules, RulesRead
+from ryu_apps.evb.events.effect import ReadRules
+from ryu_apps.evb.events.switch import RulesRead
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport

@@ -5,13 +5,8 @@ Frames are sent by packet-out through a rule that names the meter, as often as t
 
 from __future__ import annotations
 
-from ryu_apps.evb.events import Confirmed
-from ryu_apps.evb.flow.actions import (
-    CONTROLLER,
-    Action,
-    Output,
-    Resubmit,
-)
+from ryu_apps.evb.events.switch import Confirmed
+from ryu_apps.evb.flow.actions import CONTROLLER, Action, Output, Resubmit
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.metered_gate import PASSES, opened, shut

@@ -8,15 +8,8 @@ from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import (
-    FragmentsHandled,
-    MetersRead,
-    ReadMeters,
-    ReadRules,
-    RulesRead,
-    SwitchAltered,
-    SwitchUp,
-)
+from ryu_apps.evb.events.effect import ReadMeters, ReadRules
+from ryu_apps.evb.events.switch import FragmentsHandled, MetersRead, RulesRead, SwitchAltered, SwitchUp
 from ryu_apps.evb.flow.rule import MeterCount, Rule
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport

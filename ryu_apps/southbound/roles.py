@@ -11,7 +11,8 @@ from functools import partial
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import ControllerRole, RequestRole, RoleRefused, RoleShown
+from ryu_apps.evb.events.effect import RequestRole
+from ryu_apps.evb.events.switch import ControllerRole, RoleRefused, RoleShown
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport

@@ -23,25 +23,21 @@ from ryu.controller import controller, ofp_event
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import (
+from ryu_apps.evb.events.effect import (
     GATE_LANE,
     Apply,
-    ChannelUp,
     EndRead,
-    Event,
-    FrameReceived,
-    FramesDropped,
     Hasten,
     Prepare,
     ReadMeters,
     ReadRules,
-    Rejected,
     RequestRole,
     SendFrame,
     StandAside,
     Survey,
-    SwitchDown,
 )
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import ChannelUp, FrameReceived, FramesDropped, Rejected, SwitchDown
 from ryu_apps.evb.ports.turns import Turns
 from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.listening.damper import Tell

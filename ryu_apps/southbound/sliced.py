@@ -15,7 +15,8 @@ from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import ReadRules, RulesRead
+from ryu_apps.evb.events.effect import ReadRules
+from ryu_apps.evb.events.switch import RulesRead
 from ryu_apps.evb.flow.rule import CookieMask, Meter, Rule
 from ryu_apps.evb.pipeline.cookie_masks import divided, without
 from ryu_apps.southbound import decode

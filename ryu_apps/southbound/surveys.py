@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import SwitchCapacity, SwitchUp
+from ryu_apps.evb.events.switch import SwitchCapacity, SwitchUp
 from ryu_apps.evb.flow.features import SwitchFeatures, TableFeatures
 from ryu_apps.evb.flow.rule import GroupType
 from ryu_apps.evb.pipeline.tables import Table

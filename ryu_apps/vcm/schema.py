@@ -8,12 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from ryu_apps.evb.config.values import (
-    IpAddressText,
-    MacText,
-    PlainName,
-    VlanId,
-)
+from ryu_apps.evb.config.values import IpAddressText, MacText, PlainName, VlanId
 from ryu_apps.evb.policy.validate import Strict
 
 WholeNumber = Annotated[int, Field(ge=0, le=1_000_000)]

@@ -14,7 +14,7 @@ from ryu.base import app_manager
 from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
-from ryu_apps.evb.events import FetchType
+from ryu_apps.evb.events.effect import FetchType
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.offer import FetchedDocument, HttpSource, Invalid, Offer, Unreachable, Validators
 from ryu_apps.vsi_manager_client import VsiManagerClient

@@ -10,18 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import (
-    Apply,
-    Confirmed,
-    Event,
-    MetersRead,
-    Mode,
-    ReadMeters,
-    ReadRules,
-    Rejected,
-    RulesRead,
-    SwitchUp,
-)
+from ryu_apps.evb.events.effect import Apply, Mode, ReadMeters, ReadRules
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import Confirmed, MetersRead, Rejected, RulesRead, SwitchUp
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, MeterCount, Rule
 from ryu_apps.evb.topology.fabric import Profile

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ryu_apps.evb.events import Confirmed, Mode
-from ryu_apps.evb.flow.actions import (
-    Bits,
-    Learn,
-    LearnSpec,
-    Output,
-    SetField,
-    whole,
-)
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import Confirmed
+from ryu_apps.evb.flow.actions import Bits, Learn, LearnSpec, Output, SetField, whole
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import CookieMask, Rule

@@ -13,7 +13,9 @@ from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from ryu.ofproto import ofproto_v1_3
 
 from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
-from ryu_apps.evb.events import Apply, ChannelUp, Confirmed, Event, FrameReceived, Mode, SendFrame, Survey, SwitchUp
+from ryu_apps.evb.events.effect import Apply, Mode, SendFrame, Survey
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import ChannelUp, Confirmed, FrameReceived, SwitchUp
 from ryu_apps.evb.flow.actions import Output
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import match

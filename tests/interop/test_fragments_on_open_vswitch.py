@@ -12,13 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
-from ryu_apps.evb.events import Confirmed, FragmentsHandled, Mode
-from ryu_apps.evb.flow.actions import (
-    Output,
-    PopVlan,
-    PushVlan,
-    SetField,
-)
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import Confirmed, FragmentsHandled
+from ryu_apps.evb.flow.actions import Output, PopVlan, PushVlan, SetField
 from ryu_apps.evb.flow.change import FlowTable, RuleChange
 from ryu_apps.evb.flow.match import VLAN_PRESENT, match
 from ryu_apps.evb.flow.rule import Rule

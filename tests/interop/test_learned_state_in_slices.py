@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ryu_apps.evb.events import ReadRules, RulesRead
+from ryu_apps.evb.events.effect import ReadRules
+from ryu_apps.evb.events.switch import RulesRead
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.southbound import decode

@@ -9,14 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Confirmed, Mode
-from ryu_apps.evb.flow.actions import (
-    Bits,
-    FinTimeout,
-    Output,
-    RegLoad,
-    whole,
-)
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import Confirmed
+from ryu_apps.evb.flow.actions import Bits, FinTimeout, Output, RegLoad, whole
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import CookieMask, Rule

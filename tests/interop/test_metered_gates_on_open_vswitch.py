@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ryu_apps.evb.events import SwitchUp
+from ryu_apps.evb.events.switch import SwitchUp
 from ryu_apps.evb.flow.actions import CONTROLLER, Output, Resubmit
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.metered_gate import gate_meter_id, shut

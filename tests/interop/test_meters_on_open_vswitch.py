@@ -8,27 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Confirmed, Mode
-from ryu_apps.evb.flow.actions import (
-    CONTROLLER,
-    Output,
-    OutputGroup,
-    PopVlan,
-    PushVlan,
-    Resubmit,
-    SetField,
-)
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import Confirmed
+from ryu_apps.evb.flow.actions import CONTROLLER, Output, OutputGroup, PopVlan, PushVlan, Resubmit, SetField
 from ryu_apps.evb.flow.change import FlowTable, RuleChange
 from ryu_apps.evb.flow.match import VLAN_PRESENT, match
-from ryu_apps.evb.flow.rule import (
-    FIRST_COUNTER,
-    Bucket,
-    CookieMask,
-    Group,
-    GroupType,
-    Meter,
-    Rule,
-)
+from ryu_apps.evb.flow.rule import FIRST_COUNTER, Bucket, CookieMask, Group, GroupType, Meter, Rule
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.southbound.encode import ALL_ONES
 from tests.interop.controller import Controller

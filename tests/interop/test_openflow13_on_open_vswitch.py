@@ -8,7 +8,8 @@ import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.event_catalogue.switches import SwitchUnsuitable
-from ryu_apps.evb.events import Confirmed, FragmentsHandled, Mode, Rejected, SwitchUp
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import Confirmed, FragmentsHandled, Rejected, SwitchUp
 from ryu_apps.evb.flow.actions import Resubmit, SetField
 from ryu_apps.evb.flow.change import FlowTable, RuleChange
 from ryu_apps.evb.flow.match import match

@@ -10,22 +10,12 @@ import socket
 
 import pytest
 
-from ryu_apps.evb.events import Confirmed, Mode, ReadRules, RulesRead
-from ryu_apps.evb.flow.actions import (
-    Action,
-    Clone,
-    Output,
-    Resubmit,
-    SetField,
-)
+from ryu_apps.evb.events.effect import Mode, ReadRules
+from ryu_apps.evb.events.switch import Confirmed, RulesRead
+from ryu_apps.evb.flow.actions import Action, Clone, Output, Resubmit, SetField
 from ryu_apps.evb.flow.change import FlowTable, RuleChange
 from ryu_apps.evb.flow.match import match
-from ryu_apps.evb.flow.rule import (
-    FIRST_OF_VSIS,
-    Meter,
-    MeterUnit,
-    Rule,
-)
+from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Meter, MeterUnit, Rule
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.simulation.switch import passage
 from tests.interop.controller import Controller

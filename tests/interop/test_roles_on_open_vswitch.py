@@ -8,17 +8,15 @@ from typing import NamedTuple
 
 import pytest
 
-from ryu_apps.evb.events import (
+from ryu_apps.evb.events.effect import Mode, RequestRole, SendFrame
+from ryu_apps.evb.events.switch import (
     Confirmed,
     ControllerRole,
     FrameReceived,
-    Mode,
     Rejected,
-    RequestRole,
     RoleLost,
     RoleRefused,
     RoleShown,
-    SendFrame,
 )
 from ryu_apps.evb.flow.actions import CONTROLLER, Output
 from ryu_apps.evb.flow.change import RuleChange

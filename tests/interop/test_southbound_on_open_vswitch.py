@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Confirmed, Mode, Rejected
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import Confirmed, Rejected
 from ryu_apps.evb.flow.actions import (
     Action,
     Bits,
@@ -28,14 +29,7 @@ from ryu_apps.evb.flow.actions import (
 )
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.match import ANY_TAGGED, VLAN_PRESENT, match
-from ryu_apps.evb.flow.rule import (
-    Bucket,
-    CookieMask,
-    Group,
-    GroupType,
-    Meter,
-    Rule,
-)
+from ryu_apps.evb.flow.rule import Bucket, CookieMask, Group, GroupType, Meter, Rule
 from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.piece import PIECE

@@ -10,13 +10,9 @@ from itertools import count
 
 import pytest
 
-from ryu_apps.evb.events import Apply, Confirmed
-from ryu_apps.evb.flow.actions import (
-    Learn,
-    LearnSpec,
-    Output,
-    whole,
-)
+from ryu_apps.evb.events.effect import Apply
+from ryu_apps.evb.events.switch import Confirmed
+from ryu_apps.evb.flow.actions import Learn, LearnSpec, Output, whole
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie, owned_by

@@ -9,7 +9,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ryu_apps.evb.events import Apply, Confirmed, Effect, ReadRules, RulesRead
+from ryu_apps.evb.events.effect import Apply, Effect, ReadRules
+from ryu_apps.evb.events.switch import Confirmed, RulesRead
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.model import VsiTypeKey

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import Confirmed, Mode, SwitchAltered
-from ryu_apps.evb.flow.actions import (
-    ClearInPort,
-    Learn,
-    LearnSpec,
-    Output,
-    OutputGroup,
-    whole,
-)
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import Confirmed, SwitchAltered
+from ryu_apps.evb.flow.actions import ClearInPort, Learn, LearnSpec, Output, OutputGroup, whole
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.match import match
-from ryu_apps.evb.flow.rule import (
-    Bucket,
-    CookieMask,
-    Group,
-    GroupType,
-    Meter,
-    Rule,
-)
+from ryu_apps.evb.flow.rule import Bucket, CookieMask, Group, GroupType, Meter, Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, cookie, owned_by
 from tests.interop.controller import Controller
 from tests.interop.private_ovs import PrivateOvs

@@ -13,7 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import UnsolicitedDeassociate, VdpRequested, VsiActive, VsiGone
-from ryu_apps.evb.events import BackendJudged, Mode, OperatorDeassociate, PortChanged, SwitchCapacity
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.other import BackendJudged, OperatorDeassociate
+from ryu_apps.evb.events.switch import PortChanged, SwitchCapacity
 from ryu_apps.evb.flow.actions import Learn, SetField
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.flow.rule import Rule, RuleKey

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.events import Apply, EndRead, Mode, ReadRules
+from ryu_apps.evb.events.effect import Apply, EndRead, Mode, ReadRules
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.model import PolicySet, Trigger

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.events import Effect, Event, FrameReceived, FramesDropped
+from ryu_apps.evb.events.effect import Effect
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import FrameReceived, FramesDropped
 from ryu_apps.evb.pipeline.flood import PAGE_SIZE
 from ryu_apps.evb.ports.turns import COUNTED, ROOM, Turns
 from ryu_apps.evb.topology.fabric import PortId

@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_apps.evb.bridge.requests import MAX_VSIS
-from ryu_apps.evb.events import Effect, FrameReceived, OperatorDeassociate, PortChanged, SendFrame
+from ryu_apps.evb.events.effect import Effect, SendFrame
+from ryu_apps.evb.events.other import OperatorDeassociate
+from ryu_apps.evb.events.switch import FrameReceived, PortChanged
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.protocol.station_address import LINK_PATIENCE
 from ryu_apps.evb.topology.fabric import PortId

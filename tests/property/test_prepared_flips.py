@@ -7,7 +7,9 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.events import BackendJudged, Mode, OperatorDeassociate, SwitchCapacity
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.other import BackendJudged, OperatorDeassociate
+from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.property.test_bridge_model import ALL_SPEEDS, FABRIC, OTHERS, TYPES

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ryu_apps.evb.events import TypeFetched
+from ryu_apps.evb.events.other import TypeFetched
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.offer import Invalid, NotFound, NotModified, Offer, Unreachable, Validators, read_offer
 from ryu_apps.evb.record_kinds import VSI_TYPE

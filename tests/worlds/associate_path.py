@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Apply, Confirmed, Effect, Event, Prepare, SendFrame
+from ryu_apps.evb.events.effect import Apply, Effect, Prepare, SendFrame
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import Confirmed
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message

@@ -13,41 +13,25 @@ from typing import NamedTuple
 
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.events import (
-    Apply,
+from ryu_apps.evb.events.effect import Apply, Effect, EndRead, FetchType, Mode, ReadMeters, ReadRules, Save, SendFrame
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import NotSaved, Saved, TimerExpired, TypeFetched
+from ryu_apps.evb.events.switch import (
     Confirmed,
-    Effect,
-    EndRead,
-    Event,
-    FetchType,
     FrameReceived,
     MetersRead,
-    Mode,
-    NotSaved,
     PortChanged,
-    ReadMeters,
-    ReadRules,
     Rejected,
     RulesRead,
-    Save,
-    Saved,
-    SendFrame,
     SwitchAltered,
     SwitchCapacity,
     SwitchDown,
     SwitchUp,
-    TimerExpired,
-    TypeFetched,
 )
 from ryu_apps.evb.flow.actions import CONTROLLER, ClearInPort, OutputGroup
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.flow.match import REGISTERS, VLAN_PRESENT
-from ryu_apps.evb.flow.rule import (
-    Group,
-    MeterCount,
-    Rule,
-    RuleKey,
-)
+from ryu_apps.evb.flow.rule import Group, MeterCount, Rule, RuleKey
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.model import Retention, VsiTypeKey
 from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, CookieKind, of_kind
@@ -64,15 +48,7 @@ from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.port_name import PortName
-from ryu_apps.evb.wire.vdp import (
-    ASSOCIATIONS,
-    Association,
-    ManagerId,
-    RequestStatus,
-    ResponseStatus,
-    VdpMode,
-    VdpPdu,
-)
+from ryu_apps.evb.wire.vdp import ASSOCIATIONS, Association, ManagerId, RequestStatus, ResponseStatus, VdpMode, VdpPdu
 from ryu_apps.evb.wire.vsi_id import VsiId
 
 Address = IPv4Address | IPv6Address

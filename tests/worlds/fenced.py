@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.events import (
-    Apply,
-    ChannelUp,
-    ControllerRole,
-    Effect,
-    Rejected,
-    RequestRole,
-    RoleLost,
-    RoleRefused,
-    RoleShown,
-    SendFrame,
-    StandAside,
-    Survey,
-    SwitchDown,
-)
+from ryu_apps.evb.events.effect import Apply, Effect, RequestRole, SendFrame, StandAside, Survey
+from ryu_apps.evb.events.switch import ChannelUp, ControllerRole, Rejected, RoleLost, RoleRefused, RoleShown, SwitchDown
 from ryu_apps.evb.generation import begin_life, newer
 from ryu_apps.evb.switches.recovery import UNKNOWN
 from tests.worlds.bridge import World

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.events import SwitchCapacity
+from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.flow.rule import Meter
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import FIRST_POLICER, Direction, policer_id

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.events import FetchType
+from ryu_apps.evb.events.effect import FetchType
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.policy.offer import (
-    HttpSource,
-    NotFound,
-    NotModified,
-    Offer,
-    Unreachable,
-    Validators,
-    read_offer,
-)
+from ryu_apps.evb.policy.offer import HttpSource, NotFound, NotModified, Offer, Unreachable, Validators, read_offer
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
 from ryu_apps.evb.wire.manager_text import manager_from_text

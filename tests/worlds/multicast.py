@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.events import FrameReceived
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.flow.actions import CONTROLLER
 from ryu_apps.evb.flow.match import REGISTERS, VLAN_PRESENT
 from ryu_apps.evb.model import MulticastGroup, VsiTypeKey

@@ -17,19 +17,10 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiAnnounced,
     VsiGone,
 )
-from ryu_apps.evb.events import (
-    Apply,
-    Confirmed,
-    Effect,
-    Event,
-    Mode,
-    NotSaved,
-    ReadRules,
-    Rejected,
-    Save,
-    Saved,
-    SwitchDown,
-)
+from ryu_apps.evb.events.effect import Apply, Effect, Mode, ReadRules, Save
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import NotSaved, Saved
+from ryu_apps.evb.events.switch import Confirmed, Rejected, SwitchDown
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.topology.fabric import PortId

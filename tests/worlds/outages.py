@@ -10,7 +10,10 @@ import heapq
 from collections.abc import Callable, Mapping
 from itertools import count
 
-from ryu_apps.evb.events import Effect, Event, FrameReceived, FramesDropped, Missed, SendFrame
+from ryu_apps.evb.events.effect import Effect, SendFrame
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import Missed
+from ryu_apps.evb.events.switch import FrameReceived, FramesDropped
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.ecp import Ecpdu

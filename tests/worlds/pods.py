@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership
-from ryu_apps.evb.events import CallOffClaim, ClaimVsi, Effect, FetchState, ReleaseClaim
+from ryu_apps.evb.events.effect import CallOffClaim, ClaimVsi, Effect, FetchState, ReleaseClaim
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.pods.directory import Ended, Found
 from ryu_apps.evb.pods.owner import Owner

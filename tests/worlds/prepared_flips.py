@@ -6,7 +6,8 @@ from copy import deepcopy
 from dataclasses import replace
 
 from ryu_apps.evb.bridge.engine import Engine
-from ryu_apps.evb.events import Apply, Effect, Event, Mode, Prepare
+from ryu_apps.evb.events.effect import Apply, Effect, Mode, Prepare
+from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.evb.vsi.floods import Floods
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, _members

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ryu_apps.evb.events import Apply, Confirmed, Effect, Prepare, ReadRules, RulesRead
+from ryu_apps.evb.events.effect import Apply, Effect, Prepare, ReadRules
+from ryu_apps.evb.events.switch import Confirmed, RulesRead
 from ryu_apps.evb.topology.fabric import Fabric, GateMode, Interface, Role, Switch, Timers
 from tests.interop.controller import Controller
 from tests.worlds.bridge import VLAN, World

@@ -16,7 +16,10 @@ from ryu_apps.evb.bridge.vsi_queries import VsiQueries
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.events import Effect, Event, FrameReceived, PoliciesLoaded
+from ryu_apps.evb.events.effect import Effect
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import PoliciesLoaded
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.store import StoreError
 from ryu_apps.evb.topology.fabric import PortId

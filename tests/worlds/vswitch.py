@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.events import PortChanged
+from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, ReflectiveRelay, Role, Switch
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern

@@ -21,7 +21,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiAnnounced,
     VsiGone,
 )
-from ryu_apps.evb.events import Save
+from ryu_apps.evb.events.effect import Save
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
 from ryu_apps.evb.protocol.table import earliest
@@ -33,15 +33,7 @@ from ryu_apps.evb.vsi.departures import Cause, Departures
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.vsi.treatment import treatment_of
-from ryu_apps.evb.wire.vdp import (
-    Association,
-    Identity,
-    ManagerId,
-    ResponseStatus,
-    VdpError,
-    VdpMode,
-    identity_of,
-)
+from ryu_apps.evb.wire.vdp import Association, Identity, ManagerId, ResponseStatus, VdpError, VdpMode, identity_of
 from ryu_apps.evb.wire.vsi_id import VsiId
 
 SUCCESS = ResponseStatus(VdpError.SUCCESS)

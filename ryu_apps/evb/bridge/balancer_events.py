@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.bridge import BackendChanged
-from ryu_apps.evb.events import Apply, BackendJudged, Mode, Save
+from ryu_apps.evb.events.effect import Apply, Mode, Save
+from ryu_apps.evb.events.other import BackendJudged
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.vsi.pools import Pools

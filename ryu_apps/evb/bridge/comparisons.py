@@ -10,7 +10,8 @@ from ryu_apps.evb.bridge.chores import Agenda, Chore
 from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.switches import RulesDrifted, SwitchChangedByOthers, SwitchRefusedRules
-from ryu_apps.evb.events import Apply, Mode, SwitchAltered
+from ryu_apps.evb.events.effect import Apply, Mode
+from ryu_apps.evb.events.switch import SwitchAltered
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.switches.audit import Audit
 from ryu_apps.evb.switches.bringup import Bringup, Readiness, SwitchState

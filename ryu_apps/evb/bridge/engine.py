@@ -32,41 +32,41 @@ from ryu_apps.evb.bridge.vsi_port_events import VsiPortEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import VsiGone
-from ryu_apps.evb.events import (
-    Apply,
+from ryu_apps.evb.events.effect import Apply, Effect, Save
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import (
     BackendJudged,
-    ChannelUp,
-    Confirmed,
-    Effect,
-    Event,
-    FragmentsHandled,
-    FrameReceived,
-    FramesDropped,
     HandOver,
-    MetersRead,
     Missed,
     NotSaved,
     OperatorDeassociate,
     PoliciesLoaded,
-    PortChanged,
-    Rejected,
-    RoleLost,
-    RoleRefused,
-    RoleShown,
-    RulesRead,
-    Save,
     Saved,
     StateFetched,
     StateGiven,
     StateWanted,
     StatisticsPopulated,
     StatisticsWanted,
-    SwitchAltered,
-    SwitchDown,
-    SwitchUp,
     TimerExpired,
     TypeFetched,
     VsiCleared,
+)
+from ryu_apps.evb.events.switch import (
+    ChannelUp,
+    Confirmed,
+    FragmentsHandled,
+    FrameReceived,
+    FramesDropped,
+    MetersRead,
+    PortChanged,
+    Rejected,
+    RoleLost,
+    RoleRefused,
+    RoleShown,
+    RulesRead,
+    SwitchAltered,
+    SwitchDown,
+    SwitchUp,
 )
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.generation import Life

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from ryu_apps.evb.bridge.chores import Agenda, Chore
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.switches import SwitchSuperseded, SwitchTakenOver, SwitchUnfenced
-from ryu_apps.evb.events import ControllerRole, RequestRole, RoleRefused, RoleShown, Save, StandAside, Survey
+from ryu_apps.evb.events.effect import RequestRole, Save, StandAside, Survey
+from ryu_apps.evb.events.switch import ControllerRole, RoleRefused, RoleShown
 from ryu_apps.evb.generation import SALT_BITS, Life, following, left_to, newer, taken_over, text
 from ryu_apps.evb.switches.mastership import (
     Ask,

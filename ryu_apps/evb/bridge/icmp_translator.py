@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.events import ReadRules, SendFrame
+from ryu_apps.evb.events.effect import ReadRules, SendFrame
 from ryu_apps.evb.flow.actions import TABLES, RegLoad
 from ryu_apps.evb.flow.match import MatchFields, match
 from ryu_apps.evb.flow.rule import CookieMask, Rule

@@ -8,7 +8,7 @@ from ryu_apps.evb.bridge.chores import Agenda, Chore
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.switches import LinksChanged, TrunkDown, TrunkUp
-from ryu_apps.evb.events import Save
+from ryu_apps.evb.events.effect import Save
 from ryu_apps.evb.switches.adjacency import INTERVAL, Adjacencies
 from ryu_apps.evb.switches.rerouting import Rerouting
 from ryu_apps.evb.tokens import TokenTable

@@ -15,16 +15,8 @@ from ryu_apps.evb.bridge.state_exports import StateExports
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.pods import VsiHandedOver, VsiTaken
 from ryu_apps.evb.event_catalogue.vsis import StateLost, VsiGone
-from ryu_apps.evb.events import (
-    CallOffClaim,
-    ClaimVsi,
-    FetchState,
-    HandOver,
-    ReleaseClaim,
-    StateFetched,
-    StateWanted,
-    VsiCleared,
-)
+from ryu_apps.evb.events.effect import CallOffClaim, ClaimVsi, FetchState, ReleaseClaim
+from ryu_apps.evb.events.other import HandOver, StateFetched, StateWanted, VsiCleared
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.pods.state_document import VsiState
 from ryu_apps.evb.protocol.vdp_bridge import ELSEWHERE

@@ -16,17 +16,8 @@ from ryu_apps.evb.bridge.vsi_port_events import VsiPortEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.ports import PortDown, PortOverBudget, PortUp
-from ryu_apps.evb.events import (
-    Apply,
-    FrameReceived,
-    FramesDropped,
-    Hasten,
-    Mode,
-    PortChanged,
-    Save,
-    SendFrame,
-    SwitchUp,
-)
+from ryu_apps.evb.events.effect import Apply, Hasten, Mode, Save, SendFrame
+from ryu_apps.evb.events.switch import FrameReceived, FramesDropped, PortChanged, SwitchUp
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import difference, rule_set
 from ryu_apps.evb.pipeline.infrastructure import port_groups

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from ryu_apps.evb.events import SendFrame
+from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.bonds import controller_group
 from ryu_apps.evb.ports.bridge_port import bridge_mac

@@ -6,7 +6,7 @@ from ryu_apps.evb.bridge.chores import Agenda, Chore
 from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.bridge import StoreFailed, StoreWorks
-from ryu_apps.evb.events import Save
+from ryu_apps.evb.events.effect import Save
 from ryu_apps.evb.record_kinds import PROBE
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.vsi.lifecycle import Lifecycle

@@ -27,7 +27,8 @@ from ryu_apps.evb.event_catalogue.switches import (
     UnclaimedRulesRemoved,
     UnknownSwitch,
 )
-from ryu_apps.evb.events import Apply, Mode, Save, SwitchAltered, SwitchUp
+from ryu_apps.evb.events.effect import Apply, Mode, Save
+from ryu_apps.evb.events.switch import SwitchAltered, SwitchUp
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.metered_gate import gate_number
 from ryu_apps.evb.pipeline.punting import stations_punted

@@ -13,7 +13,7 @@ from ryu_apps.evb.bridge.store_events import StoreEvents
 from ryu_apps.evb.bridge.switch_events import SwitchEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.bridge import FramesMissed
-from ryu_apps.evb.events import Apply, Mode
+from ryu_apps.evb.events.effect import Apply, Mode
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.switches.bringup import Bringup
 from ryu_apps.evb.topology.fabric import PortId

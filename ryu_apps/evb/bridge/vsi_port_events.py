@@ -9,7 +9,8 @@ from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.ports import ForeignEvbFrames
 from ryu_apps.evb.event_catalogue.vsis import VsiPortFound, VsiPortGone
-from ryu_apps.evb.events import GATE_LANE, Mode, PortChanged
+from ryu_apps.evb.events.effect import GATE_LANE, Mode
+from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.pipeline.vsi_ports import vsi_port, without_vsi_port
 from ryu_apps.evb.topology.fabric import Fabric, PortId

@@ -19,7 +19,7 @@ from ryu_apps.evb.event_catalogue.ports import (
     FramesIgnored,
 )
 from ryu_apps.evb.event_catalogue.values import MacAddress
-from ryu_apps.evb.events import SendFrame
+from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.protocol.ecp import (
     Acknowledged,
     Deliver,

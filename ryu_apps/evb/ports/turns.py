@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.events import FrameReceived
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import requests_in
 

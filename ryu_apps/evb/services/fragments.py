@@ -18,17 +18,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import ClassVar
 
-from ryu_apps.evb.flow.actions import (
-    Action,
-    Bits,
-    Learn,
-    LearnSpec,
-    Resubmit,
-    SetField,
-    StackPop,
-    StackPush,
-    whole,
-)
+from ryu_apps.evb.flow.actions import Action, Bits, Learn, LearnSpec, Resubmit, SetField, StackPop, StackPush, whole
 from ryu_apps.evb.flow.match import FIRST_FRAGMENT, LATER_FRAGMENT, match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding

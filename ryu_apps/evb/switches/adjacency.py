@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.switches import NeighbourFound, NeighbourMiswired, NeighbourSilent
-from ryu_apps.evb.events import SendFrame
+from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, Frame

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from ryu_apps.evb.events import Apply, ReadRules
+from ryu_apps.evb.events.effect import Apply, ReadRules
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.flow.portions import go_on

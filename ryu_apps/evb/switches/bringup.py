@@ -10,18 +10,13 @@ from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from ryu_apps.evb.events import Apply, FrameReceived, Mode, ReadRules
+from ryu_apps.evb.events.effect import Apply, Mode, ReadRules
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.flow.actions import SetField
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
-from ryu_apps.evb.flow.rule import (
-    FIRST_FLOOD_GROUP,
-    CookieMask,
-    Group,
-    Meter,
-    Rule,
-)
+from ryu_apps.evb.flow.rule import FIRST_FLOOD_GROUP, CookieMask, Group, Meter, Rule
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.metered_gate import gate_number, shut
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.switches import FragmentHandlingReset, FragmentPortsHidden, FragmentPortsShown
-from ryu_apps.evb.events import FragmentsHandled
+from ryu_apps.evb.events.switch import FragmentsHandled
 
 
 class FragmentHandling:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from ryu_apps.evb.events import ControllerRole, RoleShown
+from ryu_apps.evb.events.switch import ControllerRole, RoleShown
 from ryu_apps.evb.protocol.table import DocumentedRow, TransitionTable
 
 #: Seconds after which a request that was not answered is repeated, and seconds between two questions to a switch that

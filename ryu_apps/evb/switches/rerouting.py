@@ -14,7 +14,7 @@ import msgpack
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.switches import ReroutingFinished
-from ryu_apps.evb.events import GATE_LANE, Apply, Mode
+from ryu_apps.evb.events.effect import GATE_LANE, Apply, Mode
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import difference, merge, rule_set
 from ryu_apps.evb.record_kinds import LINKS_DOWN

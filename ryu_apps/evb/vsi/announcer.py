@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.events import SendFrame
+from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.vsi.pending import PendingChanges

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.event_catalogue.vsis import CopiesBegun
-from ryu_apps.evb.events import GATE_LANE, Mode
+from ryu_apps.evb.events.effect import GATE_LANE, Mode
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.model import Phase

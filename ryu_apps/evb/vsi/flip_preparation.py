@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.events import Prepare
+from ryu_apps.evb.events.effect import Prepare
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.vsi.announcer import Announcer

@@ -7,7 +7,7 @@ overtake an older one; the newer one inherits what the older one would have had 
 from __future__ import annotations
 
 from ryu_apps.evb.event_catalogue.vsis import GateOpening
-from ryu_apps.evb.events import GATE_LANE, Mode
+from ryu_apps.evb.events.effect import GATE_LANE, Mode
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate
 from ryu_apps.evb.tokens import TokenOwner

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.events import GATE_LANE, Mode
+from ryu_apps.evb.events.effect import GATE_LANE, Mode
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.tokens import TokenOwner
 from ryu_apps.evb.vsi.installation import Installation

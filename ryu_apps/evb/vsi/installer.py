@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ryu_apps.evb.event_catalogue.vsis import BodyStaging, GroupsStaged
-from ryu_apps.evb.events import GATE_LANE, Mode
+from ryu_apps.evb.events.effect import GATE_LANE, Mode
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Rule
 from ryu_apps.evb.model import Phase, VsiBinding

@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.events import Apply, EndRead, Mode, ReadRules, Save
+from ryu_apps.evb.events.effect import Apply, EndRead, Mode, ReadRules, Save
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask
 from ryu_apps.evb.flow.rule_parts import RulePart

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ryu_apps.evb.events import SwitchCapacity
+from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.vsi.bandwidth import BandwidthReservations
 
 #: Owner of a reservation: ``("type", epoch)``, ``("vsi", index)``, ``("member", index)``, ``("detour", index)``,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ryu_apps.evb.events import GATE_LANE, Mode
+from ryu_apps.evb.events.effect import GATE_LANE, Mode
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.services.body import pages
 from ryu_apps.evb.vsi.bodies import TypeBody

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.event_catalogue.vsis import StateLost, StateRefreshed
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
 from ryu_apps.evb.flow.rule import Rule

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ryu_apps.evb.event_catalogue.vsis import StateCarried, StateFixedUp, StateLost
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.plan import rule_set
 from ryu_apps.evb.flow.rule import Rule

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.events import SendFrame
+from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.vsi.bodies import TypeBody

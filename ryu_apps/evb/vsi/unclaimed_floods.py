@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from ryu_apps.evb.events import GATE_LANE, Mode
+from ryu_apps.evb.events.effect import GATE_LANE, Mode
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.flood_reader import shown_members

@@ -1,8 +1,8 @@
 """The VSI types that stations may request, from the local directory or from VSI managers over HTTP.
 
 802.1Q clause 41: a station names a VSI manager, a type and a version, and the bridge obtains the type.
-A type that is not known is fetched by :class:`~ryu_apps.evb.events.FetchType`; the request waits, for at most half the
-resource wait delay, since the switches need the other half.
+A type that is not known is fetched by :class:`~ryu_apps.evb.events.effect.FetchType`; the request waits, for at most
+half the resource wait delay, since the switches need the other half.
 
 A type that a VSI uses never changes: a later change at its manager, or a missing answer, is only logged.  So a type
 in use is served at once, while its manager is asked whether it has changed.
@@ -27,7 +27,7 @@ from ryu_apps.evb.event_catalogue.bridge import (
     VsiTypeNotRestored,
     VsiTypeWithdrawn,
 )
-from ryu_apps.evb.events import FetchType, Save
+from ryu_apps.evb.events.effect import FetchType, Save
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.change import forbidden_changes
 from ryu_apps.evb.policy.diagnostic import Diagnostic

@@ -14,7 +14,9 @@ from ryu_apps.evb.event_catalogue.base import LogEvent, LogLevel, PortEvent, eve
 from ryu_apps.evb.event_catalogue.bridge import AlarmCleared, AlarmRaised, PoliciesRefused, StoreFailed
 from ryu_apps.evb.event_catalogue.catalogue import CATALOGUE
 from ryu_apps.evb.event_catalogue.switches import SwitchAwaited, SwitchConnected, SwitchRefusedRules, UnknownSwitch
-from ryu_apps.evb.events import Mode, PoliciesLoaded, PortChanged, Saved, SwitchUp
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.other import PoliciesLoaded, Saved
+from ryu_apps.evb.events.switch import PortChanged, SwitchUp
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.topology.fabric import PortId, StationKind
 from ryu_apps.evb.wire.vdp import VdpMode

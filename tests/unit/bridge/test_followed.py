@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from ryu_apps.evb.event_catalogue.bridge import VsiNotRestored
 from ryu_apps.evb.event_catalogue.vsis import VsiRestored
-from ryu_apps.evb.events import TimerExpired
+from ryu_apps.evb.events.other import TimerExpired
 from ryu_apps.evb.model import Binding, SourceFilter
 from ryu_apps.evb.snooping.listener import Generation, Membership, MembershipTable
 from ryu_apps.evb.snooping.memory import pack

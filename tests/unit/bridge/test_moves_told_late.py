@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ryu_apps.evb.events import PortChanged
+from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, HV3, Vm, World

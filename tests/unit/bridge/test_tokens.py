@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.bridge import StoreFailed, StoreWorks
-from ryu_apps.evb.events import Effect, ReadRules
+from ryu_apps.evb.events.effect import Effect, ReadRules
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.wire.vdp import VdpMode

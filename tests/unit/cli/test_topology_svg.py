@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ryu_apps.cli.topology import topology
-from ryu_apps.evb.events import PortChanged
+from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.picture import QUIET, Live, LiveError, Marker, VsiStage, read_live, render

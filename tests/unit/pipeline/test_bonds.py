@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.event_catalogue.ports import BondDegraded, BondWhole, EvbLost
-from ryu_apps.evb.events import PortChanged, SwitchUp
+from ryu_apps.evb.events.switch import PortChanged, SwitchUp
 from ryu_apps.evb.flow.actions import CONTROLLER, OutputGroup
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.flow.match import match

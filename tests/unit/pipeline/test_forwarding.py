@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import FrameReceived
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.topology.fabric import PortId

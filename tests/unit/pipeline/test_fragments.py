@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from ryu_apps.evb.events import FragmentsHandled
+from ryu_apps.evb.events.switch import FragmentsHandled
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Table

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.pods import DirectoryFound, DirectoryLost, PodReached, PodUnreachable
-from ryu_apps.evb.events import ClaimVsi, Event, FetchState
+from ryu_apps.evb.events.effect import ClaimVsi, FetchState
+from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.pods.owner import Owner
 from ryu_apps.evb.pods.state_document import VsiState
 from ryu_apps.pod_client import UnreachableError

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import PoliciesLoaded
+from ryu_apps.evb.events.other import PoliciesLoaded
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.wire.vdp import VdpMode

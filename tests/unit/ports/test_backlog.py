@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import FrameReceived, Mode, OperatorDeassociate
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.other import OperatorDeassociate
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.ports.backlog import AT_ONCE, MAX_WAIT, ROOM
 from ryu_apps.evb.ports.turns import Turns

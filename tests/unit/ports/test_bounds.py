@@ -9,7 +9,8 @@ import pytest
 from ryu_apps.evb.bridge.request_reader import MAX_ADDRESSES
 from ryu_apps.evb.bridge.requests import MAX_VSIS
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.events import FrameReceived, SendFrame
+from ryu_apps.evb.events.effect import SendFrame
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.ports.bridge_port import MAX_PENDING_DEASSOCIATES, BridgePort
 from ryu_apps.evb.protocol.outbox import MAX_ANSWERS, Outbox
 from ryu_apps.evb.vsi import departures

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import FrameReceived, PortChanged
+from ryu_apps.evb.events.switch import FrameReceived, PortChanged
 from ryu_apps.evb.flow.actions import CONTROLLER
 from ryu_apps.evb.ports.bridge_port import MAX_FRAME, MAX_TTL
 from ryu_apps.evb.protocol.station_address import CHANNEL_PATIENCE, LINK_PATIENCE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import OperatorDeassociate, PortChanged, SwitchUp
+from ryu_apps.evb.events.other import OperatorDeassociate
+from ryu_apps.evb.events.switch import PortChanged, SwitchUp
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpMode
 from tests.worlds.bridge import HV1, S1, Vm, World
 

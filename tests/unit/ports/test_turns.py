@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.events import FrameReceived
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.ports.turns import BURST, CHANGE, RATE, ROOM, Turns
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.association import Associate

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.events import ChannelUp, ControllerRole, RoleLost, RoleShown
+from ryu_apps.evb.events.switch import ChannelUp, ControllerRole, RoleLost, RoleShown
 from tests.worlds.bridge import S1, S2
 from tests.worlds.rest import RestWorld
 

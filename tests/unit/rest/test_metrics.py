@@ -9,7 +9,8 @@ from webob import Request, Response
 
 from ryu_apps.evb.event_catalogue.cluster import LeadBegun
 from ryu_apps.evb.event_catalogue.switches import SwitchTakenOver
-from ryu_apps.evb.events import FrameReceived, Mode
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.vdp import VdpMode

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import FrameReceived, Mode, PortChanged, SwitchCapacity
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import FrameReceived, PortChanged, SwitchCapacity
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.topology.vid_translation import VidTranslation

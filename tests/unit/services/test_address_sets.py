@@ -6,7 +6,8 @@ from ipaddress import IPv4Address, ip_address
 
 import pytest
 
-from ryu_apps.evb.events import Mode, SwitchCapacity
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.policy.loader import load_policies

@@ -8,7 +8,8 @@ from ipaddress import ip_address
 import pytest
 
 from ryu_apps.evb.bridge.icmp_translator import MAX_WAITING
-from ryu_apps.evb.events import FrameReceived, ReadRules, RulesRead, SendFrame
+from ryu_apps.evb.events.effect import ReadRules, SendFrame
+from ryu_apps.evb.events.switch import FrameReceived, RulesRead
 from ryu_apps.evb.flow.actions import CONTROLLER, TABLES
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.pipeline.tables import BALANCER_METER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.flow.change import RuleBlock
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import PAGE_OF_BODY, CookieKind, cookie, parse_cookie

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Effect, Mode, ReadRules, Rejected
+from ryu_apps.evb.events.effect import Effect, Mode, ReadRules
+from ryu_apps.evb.events.switch import Rejected
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
 from ryu_apps.evb.services.fragments import MAX_NOTED

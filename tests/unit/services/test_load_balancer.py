@@ -8,7 +8,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from ryu_apps.evb.events import BackendJudged, Mode
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.other import BackendJudged
 from ryu_apps.evb.flow.rule import GroupType
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.load_balancers import group_id

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import BackendJudged
+from ryu_apps.evb.events.other import BackendJudged
 from ryu_apps.evb.flow.actions import Output
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.pipeline.load_balancing import LIVES

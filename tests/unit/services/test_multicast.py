@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, ip_address
 
 import pytest
 
-from ryu_apps.evb.events import FrameReceived
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import MulticastGroup
 from ryu_apps.evb.pipeline.tables import CookieKind, Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import Mode, Save
+from ryu_apps.evb.events.effect import Mode, Save
 from ryu_apps.evb.model import MulticastGroup
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.snooping.settings import Querying, Snooping

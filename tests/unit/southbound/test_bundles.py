@@ -9,15 +9,12 @@ import pytest
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Apply, Confirmed, Event, Mode, Rejected
+from ryu_apps.evb.events.effect import Apply, Mode
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import Confirmed, Rejected
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import match
-from ryu_apps.evb.flow.rule import (
-    Group,
-    GroupType,
-    Meter,
-    Rule,
-)
+from ryu_apps.evb.flow.rule import Group, GroupType, Meter, Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.southbound.bundles import ROOM, Bundle

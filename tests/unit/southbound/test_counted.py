@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Confirmed, Mode, ReadRules, RulesRead
+from ryu_apps.evb.events.effect import Mode, ReadRules
+from ryu_apps.evb.events.switch import Confirmed, RulesRead
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import CookieMask, Rule

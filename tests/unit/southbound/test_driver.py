@@ -8,31 +8,21 @@ from dataclasses import replace
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import (
-    Apply,
+from ryu_apps.evb.events.effect import Apply, Mode, ReadMeters, ReadRules, SendFrame
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import (
     Confirmed,
-    Event,
     FragmentsHandled,
     FrameReceived,
     MetersRead,
-    Mode,
     PortChanged,
-    ReadMeters,
-    ReadRules,
     Rejected,
     RulesRead,
-    SendFrame,
     SwitchAltered,
     SwitchCapacity,
     SwitchUp,
 )
-from ryu_apps.evb.flow.actions import (
-    Action,
-    ClearInPort,
-    Output,
-    Resubmit,
-    SetField,
-)
+from ryu_apps.evb.flow.actions import Action, ClearInPort, Output, Resubmit, SetField
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import (

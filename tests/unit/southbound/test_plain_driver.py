@@ -8,18 +8,12 @@ from dataclasses import replace
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Confirmed, FragmentsHandled, Mode, ReadRules, Rejected, RulesRead
+from ryu_apps.evb.events.effect import Mode, ReadRules
+from ryu_apps.evb.events.switch import Confirmed, FragmentsHandled, Rejected, RulesRead
 from ryu_apps.evb.flow.actions import Output, OutputGroup, SetField
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.match import match
-from ryu_apps.evb.flow.rule import (
-    FIRST_FLOOD_GROUP,
-    Bucket,
-    Group,
-    GroupType,
-    Meter,
-    Rule,
-)
+from ryu_apps.evb.flow.rule import FIRST_FLOOD_GROUP, Bucket, Group, GroupType, Meter, Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_write

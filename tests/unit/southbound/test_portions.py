@@ -7,7 +7,8 @@ import struct
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Confirmed, EndRead, Mode, ReadRules, Rejected, RulesRead
+from ryu_apps.evb.events.effect import EndRead, Mode, ReadRules
+from ryu_apps.evb.events.switch import Confirmed, Rejected, RulesRead
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add

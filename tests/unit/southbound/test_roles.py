@@ -7,16 +7,8 @@ import struct
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import (
-    ControllerRole,
-    Mode,
-    Rejected,
-    RequestRole,
-    RoleLost,
-    RoleRefused,
-    RoleShown,
-    SendFrame,
-)
+from ryu_apps.evb.events.effect import Mode, RequestRole, SendFrame
+from ryu_apps.evb.events.switch import ControllerRole, Rejected, RoleLost, RoleRefused, RoleShown
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound.encode import message

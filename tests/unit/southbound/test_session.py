@@ -22,21 +22,15 @@ from ryu.controller.ofp_event import EventOFPPacketIn
 from ryu.controller.ofp_handler import OFPHandler
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import (
-    Apply,
+from ryu_apps.evb.events.effect import Apply, Mode, ReadRules, RequestRole, SendFrame, StandAside, Survey
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.switch import (
     ChannelUp,
     Confirmed,
     ControllerRole,
-    Event,
     FrameReceived,
     FramesDropped,
-    Mode,
-    ReadRules,
     Rejected,
-    RequestRole,
-    SendFrame,
-    StandAside,
-    Survey,
     SwitchDown,
 )
 from ryu_apps.evb.flow.change import RuleChange

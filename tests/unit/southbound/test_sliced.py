@@ -7,7 +7,8 @@ import struct
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Confirmed, Mode, ReadRules, Rejected, RulesRead
+from ryu_apps.evb.events.effect import Mode, ReadRules
+from ryu_apps.evb.events.switch import Confirmed, Rejected, RulesRead
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, Meter
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie, of_kind, owned_by

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from ryu.lib.packet import lldp
 
-from ryu_apps.evb.events import FrameReceived, SendFrame
+from ryu_apps.evb.events.effect import SendFrame
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.flow.actions import CONTROLLER
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.switches.adjacency import HOLD, INTERVAL, Adjacencies

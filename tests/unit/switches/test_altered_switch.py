@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Confirmed, Mode, PortChanged, SwitchAltered, SwitchUp
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import Confirmed, PortChanged, SwitchAltered, SwitchUp
 from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, CookieKind, parse_cookie
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.switches.repairs import LONGEST_PAUSE, PAUSE, Repairs

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import TimerExpired
+from ryu_apps.evb.events.other import TimerExpired
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.portions import PORTION
 from ryu_apps.evb.flow.rule import Rule

@@ -6,7 +6,7 @@ import pytest
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.event_catalogue.switches import SwitchDisconnected, SwitchSuperseded, SwitchTakenOver, SwitchUnfenced
-from ryu_apps.evb.events import ControllerRole, RoleLost
+from ryu_apps.evb.events.switch import ControllerRole, RoleLost
 from ryu_apps.evb.generation import newer, taken_over, text
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.switches.mastership import MastershipState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import FrameReceived, PortChanged
+from ryu_apps.evb.events.switch import FrameReceived, PortChanged
 from ryu_apps.evb.flow.actions import ClearInPort
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.pipeline.tables import UNTAGGED_GROUP

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import OperatorDeassociate
+from ryu_apps.evb.events.other import OperatorDeassociate
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.switches.recovery import KEY, UNKNOWN, Recovery
 from ryu_apps.evb.topology.fabric import PortId

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.events import ControllerRole, RoleShown
+from ryu_apps.evb.events.switch import ControllerRole, RoleShown
 from ryu_apps.evb.protocol.table import ProtocolError
 from ryu_apps.evb.switches.mastership import (
     Ask,

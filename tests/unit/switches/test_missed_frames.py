@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import FramesDropped, Missed, TimerExpired
+from ryu_apps.evb.events.other import Missed, TimerExpired
+from ryu_apps.evb.events.switch import FramesDropped
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.switches.adjacency import HOLD
 from ryu_apps.evb.topology.fabric import PortId

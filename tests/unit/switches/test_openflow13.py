@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Mode, SwitchUp
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import SwitchUp
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.flow.match import ANY_TAGGED, VLAN_PRESENT, match
 from ryu_apps.evb.flow.rule import Group, GroupType

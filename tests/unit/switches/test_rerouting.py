@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.flow.actions import OutputGroup
 from ryu_apps.evb.flow.rule import Bucket, Group, GroupType
 from ryu_apps.evb.pipeline.tables import TRUNK_GROUP, WAY_GROUP, CookieKind

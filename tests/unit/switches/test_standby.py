@@ -8,7 +8,8 @@ import pytest
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.event_catalogue.switches import SwitchSuperseded
-from ryu_apps.evb.events import ChannelUp, ControllerRole, Hasten, Save
+from ryu_apps.evb.events.effect import Hasten, Save
+from ryu_apps.evb.events.switch import ChannelUp, ControllerRole
 from ryu_apps.evb.generation import Life, newer
 from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.switches.recovery import UNKNOWN

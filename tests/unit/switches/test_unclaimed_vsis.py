@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ryu_apps.evb.events import OperatorDeassociate
+from ryu_apps.evb.events.other import OperatorDeassociate
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.pipeline.test_forwarding import send

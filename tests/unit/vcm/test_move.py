@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.bridge.migrations import MigrationState
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode

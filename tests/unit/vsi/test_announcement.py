@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from ryu_apps.evb.event_catalogue.vsis import VsiAnnounced
-from ryu_apps.evb.events import SendFrame
+from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.vsi.announcer import Announcer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import OperatorDeassociate
+from ryu_apps.evb.events.other import OperatorDeassociate
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV3, OPEN_2, S1, S2, Vm, World
 from tests.worlds.order import EffectOrder

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.event_catalogue.vsis import CopiesBegun
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.pipeline.copies import GUARD_SECONDS, SECONDS
 from ryu_apps.evb.pipeline.tables import COPY_METER, CookieKind
 from ryu_apps.evb.topology.fabric import Converge, GateMode, PortId

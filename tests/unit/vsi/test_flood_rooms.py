@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import SwitchCapacity
+from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.pipeline.flood_classes import MAX_MEMBERS, ClassFlood
 from ryu_apps.evb.pipeline.gate import to_vm_metadata

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ryu_apps.evb.events import Mode, OperatorDeassociate, PortChanged
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.other import OperatorDeassociate
+from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.topology.fabric import PortId, Timers

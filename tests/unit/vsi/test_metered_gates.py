@@ -12,15 +12,9 @@ import pytest
 from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.event_catalogue.switches import GatesUnproven
 from ryu_apps.evb.event_catalogue.vsis import VdpRefused
-from ryu_apps.evb.events import Mode, SwitchCapacity
-from ryu_apps.evb.flow.actions import (
-    Action,
-    Clone,
-    FinTimeout,
-    Learn,
-    OutputGroup,
-    Resubmit,
-)
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.switch import SwitchCapacity
+from ryu_apps.evb.flow.actions import Action, Clone, FinTimeout, Learn, OutputGroup, Resubmit
 from ryu_apps.evb.flow.rule import Bucket, Rule
 from ryu_apps.evb.model import Binding, GateMeter, VsiBinding
 from ryu_apps.evb.pipeline.metered_gate import gate_meter_id, metered_gate, opened, shut, stops

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgpack
 import pytest
 
-from ryu_apps.evb.events import FrameReceived
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Missed, PortChanged
+from ryu_apps.evb.events.other import Missed
+from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.ports.bridge_port import DEASSOCIATE_DELAY
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.record_kinds import DEPARTED

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Apply, Effect, Event, Mode, OperatorDeassociate, Prepare
+from ryu_apps.evb.events.effect import Apply, Effect, Mode, Prepare
+from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import OperatorDeassociate
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.flip_preparation import PAUSE, PORTION
 from ryu_apps.evb.vsi.prepared_flips import ROOM

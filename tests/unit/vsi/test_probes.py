@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.events import SwitchCapacity
+from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import Timers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.topology.fabric import PortId

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.event_catalogue.vsis import VdpRefused
-from ryu_apps.evb.events import SwitchCapacity
+from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Timers
 from ryu_apps.evb.vsi.bandwidth import Way

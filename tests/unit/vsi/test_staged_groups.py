@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from ryu_apps.evb.events import Apply, Mode, TimerExpired
+from ryu_apps.evb.events.effect import Apply, Mode
+from ryu_apps.evb.events.other import TimerExpired
 from ryu_apps.evb.flow.actions import RegLoad
 from ryu_apps.evb.flow.rule import RuleKey
 from ryu_apps.evb.model import MulticastGroup, VsiTypeKey

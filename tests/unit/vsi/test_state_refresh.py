@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from ryu_apps.evb.bridge.queries import BridgeQueries, ReservationHolder
-from ryu_apps.evb.events import Effect, Event, ReadRules
+from ryu_apps.evb.events.effect import Effect, ReadRules
+from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType

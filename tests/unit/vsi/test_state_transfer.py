@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Mode, ReadRules
+from ryu_apps.evb.events.effect import Mode, ReadRules
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, of_kind, vsi_metadata

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Missed, Mode
+from ryu_apps.evb.events.effect import Mode
+from ryu_apps.evb.events.other import Missed
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.topology.fabric import NEVER, Fabric, Interface, PortId, Role, StationKind

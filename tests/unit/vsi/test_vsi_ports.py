@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import FrameReceived
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.flow.actions import CONTROLLER
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import CookieKind

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import PoliciesLoaded, TypeFetched
+from ryu_apps.evb.events.other import PoliciesLoaded, TypeFetched
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.offer import NotFound, Unreachable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import FrameReceived
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.wire.cisco import CISCO_OUI
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame

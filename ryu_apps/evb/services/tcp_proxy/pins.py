@@ -16,17 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from ryu_apps.evb.flow.actions import (
-    Action,
-    Bits,
-    Learn,
-    LearnSpec,
-    RegLoad,
-    Resubmit,
-    StackPop,
-    StackPush,
-    whole,
-)
+from ryu_apps.evb.flow.actions import Action, Bits, Learn, LearnSpec, RegLoad, Resubmit, StackPop, StackPush, whole
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     DIRECTION_BITS,

@@ -15,15 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.actions import (
-    Action,
-    Bits,
-    ClearInPort,
-    OutputGroup,
-    RegLoad,
-    Resubmit,
-    SetField,
-)
+from ryu_apps.evb.flow.actions import Action, Bits, ClearInPort, OutputGroup, RegLoad, Resubmit, SetField
 from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.match import MatchFields, match
 from ryu_apps.evb.flow.rule import Rule

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
-from ryu_apps.evb.events import Apply, Mode, ReadMeters, Save
+from ryu_apps.evb.events.effect import Apply, Mode, ReadMeters, Save
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import MeterCount
 from ryu_apps.evb.model import AN_HOUR, Retention
