@@ -43,7 +43,7 @@ class Repetitions:
         if mode is VdpMode.ASSOCIATE and attachment.vsi.owner is not attachment:
             return False
         same = conversation.newest == asked and conversation.manager_id == manager_id
-        return same and mode is asked.MODE and not conversation.left
+        return same and mode is asked.MODE
 
 
 def _pdu(data: bytes) -> VdpPdu | None:

@@ -14,6 +14,7 @@ from ryu_apps.evb.generation import Life, newer
 from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.switches.recovery import UNKNOWN
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.switches.test_fencing import VM, associate, silent_still
 from tests.unit.vcm.test_move import gate_ports
@@ -101,9 +102,9 @@ def test_saves_of_a_standby_are_none() -> None:
     assert [effect for effect in standby.engine.feed(ChannelUp(S1), 1.0) if isinstance(effect, Save)] == []
 
 
-def taken_over(site: Site, kept: bool = True) -> FencedBridge:
+def taken_over(site: Site, kept: bool = True, leader: FencedBridge | None = None) -> FencedBridge:
     """A standby that has just become the leader: its switches have begun to be read, and have shown nothing yet."""
-    leader = leading(site)
+    leader = leader or leading(site)
     standby = standby_of(leader, leader.life.generation)
     standby.connect()
     leader.die()
@@ -114,6 +115,13 @@ def taken_over(site: Site, kept: bool = True) -> FencedBridge:
         standby.feed(ChannelUp(dpid, kept))
     assert not any(map(standby.engine.bringup.ready, (S1, S2)))
     return standby
+
+
+def read(bridge: FencedBridge, dpid: int) -> None:
+    """One switch has shown all, and is compared before the other one."""
+    token = next(token for token, answer in bridge.reads.items() if answer.dpid == dpid)
+    bridge.feed(bridge.reads.pop(token))
+    assert [other for other in (S1, S2) if bridge.engine.bringup.ready(other)] == [dpid]
 
 
 def read_all(bridge: FencedBridge) -> None:
@@ -159,6 +167,28 @@ def test_any_other_request_waits_for_the_comparison_and_hastens_it(port: PortId,
     assert standby.answer(port) is not None
 
 
+@pytest.mark.parametrize("noted", [True, False], ids=["the move is noted", "its deletion has failed"])
+def test_record_of_a_port_that_the_vsi_has_left_is_no_grant(noted: bool) -> None:
+    """The leader died before the station had been told, or the store had failed to delete the record."""
+    site = Site()
+    leader = leading(site)
+    key, record = next((key, value) for key, value in leader.store.items() if key.endswith(f"@{HV1}"))
+    associate(leader, HV3, VM)
+    assert key not in leader.store
+    leader.store[key] = replace(AttachmentRecord.decode(record), owner=not noted, left=noted).encode()
+    standby = taken_over(site, leader=leader)
+    vsi = standby.engine.registry.vsi(VM.vsi_id)
+    assert vsi is not None and vsi.owner is vsi.attachments[HV3]
+    read(standby, S2)
+    before = standby.snapshot()
+    standby.send(HV1, VM.tlv(VdpMode.ASSOCIATE), VM.address)
+    assert not standby.sent.get(HV1) and standby.snapshot() == before
+    read_all(standby)
+    standby.send(HV3, VM.tlv(VdpMode.ASSOCIATE), VM.address)
+    assert standby.answer(HV3).success
+    assert gate_ports(standby) == {HV3}
+
+
 def test_switch_that_has_connected_anew_is_compared_before_anything_is_answered() -> None:
     standby = taken_over(Site(), kept=False)
     standby.send(HV1, VM.tlv(VdpMode.ASSOCIATE), VM.address)
@@ -183,9 +213,7 @@ def test_bridge_without_all_records_compares_first() -> None:
 
 def test_gate_is_opened_nowhere_before_the_switch_that_has_it_is_compared() -> None:
     standby = taken_over(Site())
-    token = next(token for token, answer in standby.reads.items() if answer.dpid == S2)
-    standby.feed(standby.reads.pop(token))
-    assert standby.engine.bringup.ready(S2) and not standby.engine.bringup.ready(S1)
+    read(standby, S2)
     for mode in (VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
         standby.send(HV3, VM.tlv(mode), VM.address)
     assert not standby.sent.get(HV3) and gate_ports(standby) == {HV1}
