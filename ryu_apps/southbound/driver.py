@@ -151,6 +151,11 @@ class SwitchDriver:
         return any(lane == GATE_LANE and not isinstance(job, BulkJob) for job, lane in self._open.items())
 
     @property
+    def is_read(self) -> bool:
+        """True until all reads in portions have ended."""
+        return bool(self._reads)
+
+    @property
     def has_reads(self) -> bool:
         """True if :meth:`read_on` has something to do."""
         return self._reads.next(self._is_first) is not None

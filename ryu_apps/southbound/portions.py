@@ -107,6 +107,9 @@ class PortionedReads:
     def __init__(self) -> None:
         self._jobs: list[PortionedReadJob] = []
 
+    def __len__(self) -> int:
+        return len(self._jobs)
+
     def add(self, job: PortionedReadJob) -> PortionedReadJob:
         """Append a read; returns it."""
         self._jobs.append(job)

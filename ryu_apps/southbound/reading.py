@@ -50,9 +50,10 @@ class Reading:
             self._thread = hub.spawn(self._run)
 
     def _next(self) -> SwitchDriver | None:
-        ready = {driver.dpid: driver for driver in self._drivers() if driver.has_reads}
-        self._first = {dpid: None for dpid in self._first if dpid in ready}
-        ordered = [*(ready[dpid] for dpid in self._first), *ready.values()]
+        drivers = {driver.dpid: driver for driver in self._drivers()}
+        # One that has been asked, and has not answered yet, is still to go first when it has.
+        self._first = {dpid: None for dpid in self._first if dpid in drivers and drivers[dpid].is_read}
+        ordered = [drivers[dpid] for dpid in (*self._first, *drivers) if drivers[dpid].has_reads]
         return next((driver for driver in ordered if driver.has_urgent_reads), next(iter(ordered), None))
 
     def _run(self) -> None:
