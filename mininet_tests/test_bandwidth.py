@@ -24,7 +24,7 @@ from ryu_apps.testbed.conversations import FirewallVm, Stack, guest, stack_of
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.moves.attempt import MigrationRefused
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

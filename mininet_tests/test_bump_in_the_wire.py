@@ -25,7 +25,7 @@ from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies import servers
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move_events import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -38,7 +38,7 @@ from ryu_apps.testbed.harness.ovs import settle_cached_flows
 from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, run, wait_until
 from ryu_apps.testbed.harness.vm import INTERFACE
 from ryu_apps.testbed.raw_frames import RawSocket
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -22,7 +22,7 @@ from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.raw_frames import tagged
 from ryu_apps.topologies.two_switch import NATIVE_VLAN, TRUNK_PORTS
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move_events import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

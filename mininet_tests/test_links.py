@@ -29,7 +29,7 @@ from ryu_apps.testbed.moves.observers import StepCallbacks
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.topologies.mininet_topo import EndSystem
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move_events import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

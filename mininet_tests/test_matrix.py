@@ -17,7 +17,7 @@ from ryu_apps.testbed.matrix.play import WORKLOADS, all_cases, measure, stage
 from ryu_apps.testbed.matrix.run import Case, Matrix, cases
 from ryu_apps.testbed.matrix.tcp import FirewallWorkload, ProxyWorkload
 from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move_events import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -20,7 +20,7 @@ from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.topologies import two_switch
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move_events import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -23,7 +23,7 @@ from ryu_apps.testbed.harness.station import VdptoolMode
 from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.raw_frames import RawSocket, tagged
 from ryu_apps.topologies import two_switch
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

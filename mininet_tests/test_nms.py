@@ -19,17 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, SHORT
-from ryu_apps.testbed.conversations import (
-    DNS,
-    HTTP,
-    MYSQL,
-    FirewallVm,
-    connected,
-    guest,
-    passes,
-    stack_of,
-    trespasses,
-)
+from ryu_apps.testbed.conversations import DNS, HTTP, MYSQL, FirewallVm, connected, guest, passes, stack_of, trespasses
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.nms import NmsHost
 from ryu_apps.testbed.harness.sandbox import inside
@@ -39,7 +29,7 @@ from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
 from ryu_apps.testbed.moves.single import SingleMove
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder, MoveStep
+from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder, MoveStep
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -20,7 +20,7 @@ from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.single import SingleMove
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -28,7 +28,7 @@ from ryu_apps.testbed.manager.guests import MismatchError, cluster_of
 from ryu_apps.testbed.manager.report import ClusterReport
 from ryu_apps.testbed.manager.run import Manager
 from ryu_apps.vcm.loader import Loaded, load_inventory
-from ryu_apps.vcm.move import Do, Ladder, MoveStep
+from ryu_apps.vcm.move_events import Do, Ladder, MoveStep
 from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits
 from ryu_apps.vcm.plans import Goal, GoalKind
 

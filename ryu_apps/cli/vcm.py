@@ -23,7 +23,7 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.sources import read_sources
 from ryu_apps.vcm.inventory import Occupancy
 from ryu_apps.vcm.loader import Loaded, load_inventory
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
 from ryu_apps.vcm.orchestrator import MoveLimits
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
 from ryu_apps.vcm.plans import Goal, GoalError, GoalKind, Plan, make_plan

@@ -23,7 +23,7 @@ from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepCallbacks
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.raw_frames import RawSocket
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move_events import Ladder
 
 #: What the shipped web server may be asked for, and may ask for.
 HTTP, DNS, MYSQL = 80, 53, 3306

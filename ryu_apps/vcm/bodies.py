@@ -8,7 +8,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from ryu_apps.evb.config.values import VlanId
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.vcm.move import LIVE_LADDERS, GrantedNetwork, Ladder
+from ryu_apps.vcm.move_events import LIVE_LADDERS, GrantedNetwork, Ladder
 from ryu_apps.vcm.plans import GoalKind
 
 GoalName = Annotated[str, Field(min_length=1, max_length=64)]

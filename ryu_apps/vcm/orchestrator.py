@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.vcm.inventory import Inventory, Occupancy
-from ryu_apps.vcm.move import (
+from ryu_apps.vcm.move import Move
+from ryu_apps.vcm.move_events import (
     Begin,
     DeadlinePassed,
     Do,
@@ -20,14 +21,13 @@ from ryu_apps.vcm.move import (
     Halt,
     Ladder,
     Lapsed,
-    Move,
     MoveEvent,
-    MoveState,
     SourceLost,
     Start,
     StepDone,
     StepFailed,
 )
+from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import GoalKind, Plan
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from ryu_apps.evb.policy.validate import BodyError, read_body
 from ryu_apps.vcm.bodies import AliveBody, AnswerBody, GoalBody, HaltBody, LapsedBody, NodeBody, VmsBody
 from ryu_apps.vcm.inventory import Occupancy, natural
-from ryu_apps.vcm.move import Do, Move
+from ryu_apps.vcm.move import Move
+from ryu_apps.vcm.move_events import Do
 from ryu_apps.vcm.orchestrator import MoveLimits
 from ryu_apps.vcm.placement import Ranking
 from ryu_apps.vcm.plans import Goal, GoalError, PlannedMove

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.vcm.inventory import Inventory, Occupancy
-from ryu_apps.vcm.move import DeadlinePassed, Do, GrantedNetwork, Lapsed, MoveState, StepDone, StepFailed
+from ryu_apps.vcm.move_events import DeadlinePassed, Do, GrantedNetwork, Lapsed, StepDone, StepFailed
+from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import (
     Go,
     HaltGoal,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ryu_apps.testbed.manager.remote import RemoteOrchestrator
-from ryu_apps.vcm.move import GrantedNetwork, MoveStep, StepDone
+from ryu_apps.vcm.move_events import GrantedNetwork, MoveStep, StepDone
 from ryu_apps.vcm.orchestrator import Go, MoveLimits, StepAnswer
 from ryu_apps.vcm.plans import Goal, GoalKind
 

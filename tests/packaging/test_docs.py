@@ -42,7 +42,7 @@ from ryu_apps.testbed.replay.packets import Packet
 from ryu_apps.testbed.sweep.parameters import SHORT_NAMES
 from ryu_apps.testbed.sweep.record import columns
 from ryu_apps.vcm import schema as inventory_schema
-from ryu_apps.vcm.move import MoveStep
+from ryu_apps.vcm.move_events import MoveStep
 from ryu_apps.vcm.plans import GoalKind
 from ryu_apps.vcm.resources import PATHS
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ryu_apps.vcm.inventory import Inventory, InventoryNode, InventoryVm, Level, Occupancy
-from ryu_apps.vcm.move import DeadlinePassed, Ladder, Lapsed, MoveState, MoveStep
+from ryu_apps.vcm.move_events import DeadlinePassed, Ladder, Lapsed, MoveStep
+from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import Go, HaltGoal, MoveLimits, NodeLost, Orchestrator, ReleasePlaces, StepAnswer, Use
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, make_plan, strain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
-from ryu_apps.vcm import move
+from ryu_apps.vcm import move_events
 from ryu_apps.vcm.inventory import (
     AntiAffinityGroup,
     Inventory,
@@ -16,7 +16,7 @@ from ryu_apps.vcm.inventory import (
     Size,
     VmInterface,
 )
-from ryu_apps.vcm.move import Do, MoveStep
+from ryu_apps.vcm.move_events import Do, MoveStep
 from ryu_apps.vcm.orchestrator import Go, Orchestrator, OrchestratorEvent, StepAnswer
 from ryu_apps.vcm.plans import Plan
 
@@ -101,13 +101,13 @@ class Hypervisors:
     def perform(self, do: Do, willing: bool = True, reason: str = "refused") -> StepAnswer:
         """Carry out a step, or refuse it (``willing`` False, or a failed node)."""
         if do.node in self.dead or (do.source in self.dead and do.step in _AT_THE_SOURCE):
-            return StepAnswer(do.vm, move.StepFailed(do.step, do.node, "dead"))
+            return StepAnswer(do.vm, move_events.StepFailed(do.step, do.node, "dead"))
         if not willing:
             if do.step in (MoveStep.RELEASE, MoveStep.DISCARD):
                 getattr(self, f"_{do.step.name.lower()}")(do)  # a reservation without keep-alives expires
-            return StepAnswer(do.vm, move.StepFailed(do.step, do.node, reason))
+            return StepAnswer(do.vm, move_events.StepFailed(do.step, do.node, reason))
         getattr(self, f"_{do.step.name.lower()}")(do)
-        return StepAnswer(do.vm, move.StepDone(do.step, do.node))
+        return StepAnswer(do.vm, move_events.StepDone(do.step, do.node))
 
     def _reserve(self, do: Do) -> None:
         self.reserved[do.vm].add(do.node)
@@ -223,7 +223,7 @@ class PlanRun:
                 deadline = self.orchestrator.deadline
                 assert deadline is not None, "it has no deadline"
                 self.now = max(self.now, deadline)
-                self.feed(move.DeadlinePassed())
+                self.feed(move_events.DeadlinePassed())
 
     def places(self) -> dict[str, str | None]:
         """Return the node of each VM."""

@@ -9,7 +9,7 @@ from ryu_apps.testbed.lab.notebook import Experiment, Notebook
 from ryu_apps.testbed.lab.sightings import difference, has_body, number_changed, open_at
 from ryu_apps.testbed.lab.worksheet import Question, Worksheet
 from ryu_apps.testbed.moves.evidence import MoveOutcome
-from ryu_apps.vcm.move import Ladder, MoveStep
+from ryu_apps.vcm.move_events import Ladder, MoveStep
 
 _VM = "vm1"
 _QUICK, _SAFE = Ladder.MINIMIZE_LATENCY.value, Ladder.SAFEST_EXCHANGE.value

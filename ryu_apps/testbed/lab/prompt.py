@@ -17,7 +17,7 @@ from ryu_apps.testbed.lab.verbs import COMMANDS, VERBS, Argument, LineError, Req
 from ryu_apps.testbed.lab.worksheet import check_lines
 from ryu_apps.testbed.lab.worksheets import QUESTIONS, WORKSHEETS
 from ryu_apps.testbed.moves.evidence import MoveOutcome
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move_events import Ladder
 
 PROMPT, AT_RUNG = "lab> ", "rung> "
 #: Rules of a state that are shown after a request.

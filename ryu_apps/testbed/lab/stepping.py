@@ -14,7 +14,7 @@ from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
 from ryu_apps.testbed.moves.single import SingleMove
-from ryu_apps.vcm.move import Ladder, MoveStep
+from ryu_apps.vcm.move_events import Ladder, MoveStep
 
 #: Seconds that the copy of the memory takes: for people who watch the page.
 _COPY = 0.5

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from ryu_apps.testbed.errors import TestbedError
-from ryu_apps.vcm.move import LIVE_LADDERS
+from ryu_apps.vcm.move_events import LIVE_LADDERS
 
 
 class LineError(TestbedError):

@@ -29,7 +29,8 @@ from ryu_apps.testbed.measurement.measure import lost_at_rest, seen_of, staged_a
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.vcm.loader import Loaded
-from ryu_apps.vcm.move import Do, MoveState, MoveStep
+from ryu_apps.vcm.move_events import Do, MoveStep
+from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits, Orchestrator, ReleasePlaces
 from ryu_apps.vcm.plans import Goal, GoalKind, affected, make_plan
 

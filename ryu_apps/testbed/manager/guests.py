@@ -22,7 +22,7 @@ from ryu_apps.testbed.measurement.measure import FlowEnds
 from ryu_apps.testbed.moves.attempt import admit, dismiss, granted_network
 from ryu_apps.testbed.site import SiteError, config_of, misfits, policies_of, site_of
 from ryu_apps.vcm.loader import Loaded
-from ryu_apps.vcm.move import GrantedNetwork
+from ryu_apps.vcm.move_events import GrantedNetwork
 from ryu_apps.vcm.schema import Traffic
 
 #: First port of UDP of end systems: one for each flow, since they have many.

@@ -10,18 +10,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
-from ryu_apps.vcm.move import (
+from ryu_apps.vcm.move_events import (
     DeadlinePassed,
     Do,
     GrantedNetwork,
     Ladder,
     Lapsed,
-    MoveState,
     MoveStep,
     Note,
     StepDone,
     StepFailed,
 )
+from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import (
     Go,
     HaltGoal,

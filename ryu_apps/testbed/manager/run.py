@@ -16,7 +16,8 @@ from ryu_apps.testbed.moves.attempt import Attempt, MoveRecord
 from ryu_apps.testbed.moves.executor import StepExecutor
 from ryu_apps.testbed.moves.observers import EvidenceRecorder, StagedPortProof, StepObserver
 from ryu_apps.testbed.progress import ShowProgress
-from ryu_apps.vcm.move import DeadlinePassed, Do, Ladder, Lapsed, MoveState, MoveStep, StepDone, StepFailed
+from ryu_apps.vcm.move_events import DeadlinePassed, Do, Ladder, Lapsed, MoveStep, StepDone, StepFailed
+from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import Go, NodeLost, Orchestrator, OrchestratorEvent, StepAnswer
 
 #: Seconds between two looks at the reservations that are kept.

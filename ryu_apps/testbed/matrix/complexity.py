@@ -11,7 +11,8 @@ from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.testbed.matrix.cells import Cell
 from ryu_apps.testbed.matrix.run import FIRST_TYPE, policy_text
 from ryu_apps.testbed.matrix.workload import Workload
-from ryu_apps.vcm.move import TABLES, Ladder
+from ryu_apps.vcm.move_events import Ladder
+from ryu_apps.vcm.move_tables import TABLES
 
 SINGLE_SIMPLER, DUAL_SIMPLER, AS_SIMPLE, MIXED = "single is simpler", "dual is simpler", "equal", "mixed"
 SIMPLER_RULE = (

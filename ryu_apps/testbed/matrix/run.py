@@ -26,7 +26,7 @@ from ryu_apps.testbed.moves.attempt import Attempt, admit, dismiss
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
 from ryu_apps.testbed.moves.single import SingleMove
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder, MoveStep
+from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder, MoveStep
 
 SOURCE, DESTINATION = "hv1", "hv5"
 VLAN = 100

@@ -14,7 +14,7 @@ from ryu_apps.testbed.matrix.run import SUSPENSION
 from ryu_apps.testbed.matrix.tcp import ProxyWorkload
 from ryu_apps.testbed.matrix.verdicts import Spread, TriggerPair, VerdictRule, Verdicts
 from ryu_apps.testbed.matrix.workload import Workload
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
 
 NONE = "-"
 _UNSAID = (NONE, NONE)

@@ -19,7 +19,7 @@ from ryu_apps.testbed.harness.probes import Flow, Notes, TcpNotes, UdpNotes, Win
 from ryu_apps.testbed.measurement.figures import Figures
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.moves.evidence import Evidence, Marks, MoveOutcome
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move_events import Ladder
 
 #: Seconds before the suspension from which a gap in the arrivals counts as blackout.
 LEAD = 0.05

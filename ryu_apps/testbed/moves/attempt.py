@@ -13,7 +13,7 @@ from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.evidence import Evidence
-from ryu_apps.vcm.move import GrantedNetwork, Ladder
+from ryu_apps.vcm.move_events import GrantedNetwork, Ladder
 
 #: Seconds for a De-Associate of the bridge's own accord, which may be on its way.
 _UNSOLICITED = 1.0

@@ -11,7 +11,7 @@ from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode
 from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord, granted_network
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
-from ryu_apps.vcm.move import Do, MoveStep, StepDone, StepFailed
+from ryu_apps.vcm.move_events import Do, MoveStep, StepDone, StepFailed
 
 #: Called with the VM and the result of each step.
 StepReport = Callable[[str, StepDone | StepFailed], None]

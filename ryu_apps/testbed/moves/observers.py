@@ -10,7 +10,7 @@ from ryu_apps.testbed.harness.staged import StagedPort, StagedTarget
 from ryu_apps.testbed.harness.station import VdptoolAnswer
 from ryu_apps.testbed.ladder.model import LadderStep, Lane
 from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused
-from ryu_apps.vcm.move import Ladder, MoveStep
+from ryu_apps.vcm.move_events import Ladder, MoveStep
 
 
 class StepObserver:

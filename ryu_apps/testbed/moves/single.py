@@ -12,19 +12,9 @@ from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.executor import StepExecutor
 from ryu_apps.testbed.moves.observers import EvidenceRecorder, StagedPortProof, StepObserver
-from ryu_apps.vcm.move import (
-    Begin,
-    DeadlinePassed,
-    Do,
-    Exhausted,
-    Halt,
-    Ladder,
-    Move,
-    MoveEvent,
-    MoveState,
-    MoveStep,
-    Start,
-)
+from ryu_apps.vcm.move import Move
+from ryu_apps.vcm.move_events import Begin, DeadlinePassed, Do, Exhausted, Halt, Ladder, MoveEvent, MoveStep, Start
+from ryu_apps.vcm.move_states import MoveState
 
 _CANCELLED = "cancelled after staging"
 

@@ -13,7 +13,7 @@ from ryu_apps.evb.config.values import RelayText
 from ryu_apps.evb.policy.loader import MAX_ACL_RULES
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.testbed.measurement.verdict import Expectation
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
 

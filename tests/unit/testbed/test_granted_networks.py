@@ -8,7 +8,7 @@ import pytest
 
 from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolVsi
 from ryu_apps.testbed.moves.attempt import granted_network
-from ryu_apps.vcm.move import GrantedNetwork
+from ryu_apps.vcm.move_events import GrantedNetwork
 
 MAC = "52:54:00:aa:00:01"
 VSI = VdptoolVsi("00000000-0000-4000-8000-000000000001", 1, 1, (f"0-{MAC}",))

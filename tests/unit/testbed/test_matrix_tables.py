@@ -23,7 +23,8 @@ from ryu_apps.testbed.matrix.tables import (
 )
 from ryu_apps.testbed.matrix.tcp import FirewallWorkload
 from ryu_apps.testbed.matrix.verdicts import BROKEN, EQUAL, verdicts
-from ryu_apps.vcm.move import TABLES, Ladder
+from ryu_apps.vcm.move_events import Ladder
+from ryu_apps.vcm.move_tables import TABLES
 
 STATEFUL = ("firewall", "load balancer", "TCP proxy")
 FAST, SAFE = "minimize-latency", "safest-exchange"

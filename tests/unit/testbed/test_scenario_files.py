@@ -11,7 +11,7 @@ from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.replay.edges import with_relay
 from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario
 from ryu_apps.topologies import two_switch
-from ryu_apps.vcm.move import LIVE_LADDERS
+from ryu_apps.vcm.move_events import LIVE_LADDERS
 
 SHIPPED = sorted((Path(__file__).parents[3] / "mininet_tests" / "scenarios").glob("*.yaml"))
 GOOD = """\

@@ -15,7 +15,8 @@ from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
 from ryu_apps.testbed.moves.executor import StepExecutor
 from ryu_apps.testbed.moves.observers import StepCallbacks, StepObserver
-from ryu_apps.vcm.move import Do, GrantedNetwork, Ladder, Move, MoveStep, StepDone, StepFailed
+from ryu_apps.vcm.move import Move
+from ryu_apps.vcm.move_events import Do, GrantedNetwork, Ladder, MoveStep, StepDone, StepFailed
 
 GRANTED = VdptoolAnswer(True, "", 1.0, 1.5)
 

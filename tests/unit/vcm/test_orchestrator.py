@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.vcm.inventory import Occupancy
-from ryu_apps.vcm.move import DeadlinePassed, Ladder, Lapsed, MoveState, MoveStep
+from ryu_apps.vcm.move_events import DeadlinePassed, Ladder, Lapsed, MoveStep
+from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits, NodeLost, ReleasePlaces, StepAnswer, Use
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, PlannedMove, make_plan

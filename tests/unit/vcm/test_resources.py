@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.vcm.move import Do, MoveStep, StepFailed
+from ryu_apps.vcm.move_events import Do, MoveStep, StepFailed
 from ryu_apps.vcm.resources import serve
 from ryu_apps.vcm.service import ManagerService
 from tests.worlds.vcm import Hypervisors, a_vm, two_switches

@@ -12,7 +12,7 @@ import pytest
 from webob import Request
 
 from ryu_apps.rest.callers import MAX_BODY
-from ryu_apps.vcm.move import StepFailed
+from ryu_apps.vcm.move_events import StepFailed
 from ryu_apps.vcm.service import ManagerService
 from ryu_apps.vcm_server import JournalError, ManagerApplication, RequestJournal
 from tests.worlds.vcm import Hypervisors, a_vm, two_switches

@@ -7,24 +7,21 @@ from itertools import product
 import pytest
 
 from ryu_apps.evb.protocol.table import ProtocolError
-from ryu_apps.vcm.move import (
-    ENDS,
-    TABLES,
+from ryu_apps.vcm.move import Move
+from ryu_apps.vcm.move_events import (
     Begin,
     DeadlinePassed,
     Exhausted,
     Halt,
     Ladder,
-    Move,
-    MoveInput,
-    MoveState,
     MoveStep,
     SourceLost,
     Start,
     StepDone,
     StepFailed,
-    documented_rows,
 )
+from ryu_apps.vcm.move_states import ENDS, MoveInput, MoveState
+from ryu_apps.vcm.move_tables import TABLES, documented_rows
 
 #: Where a move can be on each way.
 STATES = {way: {MoveState.WAITING} | {MoveState(row.next) for row in table.rows()} for way, table in TABLES.items()}

@@ -16,7 +16,7 @@ from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario
 from ryu_apps.testbed.sweep.errors import SweepError
 from ryu_apps.testbed.sweep.parameters import read_parameter, value_text
 from ryu_apps.testbed.sweep.plan import PlannedRun, plan_sweep
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move_events import Ladder
 from tests.worlds.sweeps import POLICIES, SCENARIO, planned, scenario_in
 
 SHIPPED = sorted((Path(__file__).parents[4] / "mininet_tests" / "scenarios").glob("*.yaml"))
