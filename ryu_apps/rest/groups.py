@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing_extensions import TypedDict
 
 from ryu_apps.evb.flow.change import RuleChange
-from ryu_apps.evb.flow.rule import Meter
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.pipeline.notation import group_text, rule_text
+from ryu_apps.evb.pipeline.tables import parse_cookie
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.text import dpid_text
@@ -55,15 +56,31 @@ def groups(bridge: Bridge, now: float, dpid: int, after: int = -1) -> list[Group
     return [{"group_id": group.group_id, "text": group_text(group)} for group in found if group.group_id > after]
 
 
-def meters(bridge: Bridge, now: float, dpid: int, after: int = -1) -> list[MeterJson]:
+def meters(bridge: Bridge, now: float, dpid: int, vsi: str | None = None, after: int = -1) -> list[MeterJson]:
     """The meters of one switch that may drop a frame: rate limits, and gates that open by a meter.
+
+    Args:
+        vsi: only those to which rules of this VSI refer.
 
     Raises:
         RestError: 404, the switch is not configured.
     """
     _check(bridge, dpid)
     found = sorted(bridge.queries.vsis.meters(dpid), key=lambda meter: meter.meter_id)
-    return [_meter_json(meter) for meter in found if meter.meter_id > after]
+    named = {rule.meter for rule in _rules_of(bridge, dpid, vsi)} if vsi else {meter.meter_id for meter in found}
+    return [_meter_json(meter) for meter in found if meter.meter_id > after and meter.meter_id in named]
+
+
+def _rules_of(bridge: Bridge, dpid: int, vsi: str) -> list[Rule]:
+    """Return the rules of a switch that a VSI needs, those that it shares included."""
+    queries = bridge.queries.vsis
+    uses = queries.rule_uses(dpid)
+    owners = {owner for owner, found in uses.items() if any(use.vsi == vsi for use in found)}
+    return [
+        rule
+        for rule in queries.rules(dpid)
+        if (parsed := parse_cookie(rule.cookie)) is not None and (parsed.kind, parsed.owner) in owners
+    ]
 
 
 def _check(bridge: Bridge, dpid: int) -> None:
@@ -75,8 +92,19 @@ def _meter_json(meter: Meter) -> MeterJson:
     return {"meter_id": meter.meter_id, "rate": meter.rate, "burst": meter.burst, "unit": meter.unit.value}
 
 
-def foreseen(bridge: Bridge, now: float, vsi: str, after: PortId | None = None) -> list[ForeseenJson]:
+def foreseen(
+    bridge: Bridge,
+    now: float,
+    vsi: str,
+    port: PortId | None = None,
+    switch: int | None = None,
+    after: PortId | None = None,
+) -> list[ForeseenJson]:
     """The changes that an Associate of a VSI would make now, at each port at which its gate is not open.
+
+    Args:
+        port: only those of an Associate at this port.
+        switch: only those of an Associate at a port of this switch; they have the changes of all switches.
 
     Raises:
         RestError: 404, the VSI is attached to no port.
@@ -92,7 +120,7 @@ def foreseen(bridge: Bridge, now: float, vsi: str, after: PortId | None = None) 
             else [_change_json(dpid, change) for dpid, change in flip.changes.items()],
         }
         for flip in sorted(queries.foreseen(vsi), key=lambda flip: flip.port)
-        if after is None or flip.port > after
+        if (after is None or flip.port > after) and port in (None, flip.port) and switch in (None, flip.port.dpid)
     ]
 
 

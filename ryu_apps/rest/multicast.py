@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Literal
 
 from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.multicast_queries import MemberStatus, QuerierStatus
+from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge
 
@@ -35,6 +37,14 @@ class GroupMemberJson(TypedDict):
     heard: float | None
     expires_in: float | None
     asked_because: str | None
+
+
+class MembershipJson(GroupMemberJson):
+    """A member with its VLAN and its group."""
+
+    id: str
+    vid: int
+    group: str
 
 
 class MembersJson(TypedDict):
@@ -86,6 +96,33 @@ def multicast(bridge: Bridge, now: float, vlan: int | None = None) -> MulticastJ
         "vsis": [{"vsi": vsi, "counters": counters} for vsi, counters in queries.counters_of_vsis().items()],
         "counters": queries.counters(),
     }
+
+
+def memberships(
+    bridge: Bridge,
+    now: float,
+    vlan: int | None = None,
+    vsi: str | None = None,
+    port: PortId | None = None,
+    switch: int | None = None,
+    after: str = "",
+) -> list[MembershipJson]:
+    """The members of all multicast groups, each with its VLAN and its group."""
+    found = (
+        (f"{listed.vid}/{group}/{member.vsi}", listed.vid, str(group), member)
+        for listed in bridge.queries.multicast.vlans()
+        if vlan in (None, listed.vid)
+        for group, members in listed.groups.items()
+        for member in members
+        if vsi in (None, member.vsi)
+        and port in (None, member.port)
+        and (switch is None or (member.port is not None and member.port.dpid == switch))
+    )
+    return [
+        {"id": identifier, "vid": vid, "group": group, **_member_json(member, now)}
+        for identifier, vid, group, member in sorted(found, key=itemgetter(0))
+        if identifier > after
+    ]
 
 
 def _querier_json(querier: QuerierStatus, now: float) -> QuerierJson:

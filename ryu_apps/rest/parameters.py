@@ -168,6 +168,7 @@ READERS: dict[str, Reader] = {
     "manager": Reader(manager_from_text, _text("^([0-9a-f]{2}){1,16}$"), "VSI manager ID, as in evbridge.yaml"),
     "group_id": Reader(_number, _NUMBER_SCHEMA, "number of a group"),
     "meter_id": Reader(_number, _NUMBER_SCHEMA, "number of a meter"),
+    "membership": Reader(str, {"type": "string"}, "id of a member of a group"),
     "set": Reader(str, {"type": "string"}, "id of a set"),
     "balancer": Reader(str, {"type": "string"}, "name of the load balancer"),
     "vswitch": Reader(str, {"type": "string"}, "name of the vSwitch"),

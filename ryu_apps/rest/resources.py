@@ -21,7 +21,7 @@ from ryu_apps.rest.flows import flows
 from ryu_apps.rest.groups import foreseen, groups, meters
 from ryu_apps.rest.history import event_stream, events, migration, migrations
 from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
-from ryu_apps.rest.multicast import multicast
+from ryu_apps.rest.multicast import memberships, multicast
 from ryu_apps.rest.openapi import openapi_document
 from ryu_apps.rest.page import HTML, SCRIPT, STYLE_SHEET, page, page_script, page_sheet
 from ryu_apps.rest.parameters import MOST, read
@@ -121,19 +121,26 @@ RESOURCES = (
     Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_types=(POLICY_TYPE,), everywhere=True),
     Resource("GET", "/evb/vsis", vsis, _OF_VSIS, listing=_BY_VSI, followed=True),
     Resource("GET", "/evb/vsis/{vsi}", vsi, followed=True),
-    Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen, listing=Listing("port", "port")),
+    Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen, ("port", "switch"), listing=Listing("port", "port")),
     Resource("GET", "/evb/vsis/{vsi}/state", state),
     Resource("PUT", "/evb/vsis/{vsi}/state", put_state, body=BroughtState, max_body=MAX_STATE, role=Role.OPERATE),
     Resource("POST", "/evb/vsis/{vsi}/handover", hand_over, body=Claimed, role=Role.OPERATE),
     Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE, statuses=(200, 202)),
     Resource("GET", "/evb/flows/{dpid}", flows, filters=("state", "vsi"), listing=Listing("id", "rule")),
     Resource("GET", "/evb/groups/{dpid}", groups, listing=Listing("group_id", "group_id")),
-    Resource("GET", "/evb/meters/{dpid}", meters, listing=Listing("meter_id", "meter_id")),
+    Resource("GET", "/evb/meters/{dpid}", meters, ("vsi",), listing=Listing("meter_id", "meter_id")),
     Resource("GET", "/evb/reservations", reservations, filters=("switch",), listing=Listing("dpid", "dpid")),
     Resource("GET", "/evb/stations", stations, filters=("port", "switch"), listing=Listing("port", "port")),
     Resource("GET", "/evb/vswitches", vswitches, listing=Listing("name", "vswitch")),
     Resource("GET", "/evb/vswitches/{vswitch}", vswitch),
     Resource("GET", "/evb/multicast", multicast, filters=("vlan",)),
+    Resource(
+        "GET",
+        "/evb/multicast/members",
+        memberships,
+        filters=("vlan", "vsi", "port", "switch"),
+        listing=Listing("id", "membership"),
+    ),
     Resource("GET", "/evb/sets", sets, ("type", "vsi", "switch"), listing=Listing("id", "set")),
     Resource("GET", "/evb/load_balancers", load_balancers, filters=("vlan",), listing=Listing("name", "balancer")),
     Resource("GET", "/evb/load_balancers/{balancer}", load_balancer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pytest
@@ -96,3 +97,25 @@ def test_a_switch_without_extensions_leaves_it_open() -> None:
 
 def test_nothing_is_foreseen_for_an_unknown_vsi(world: RestWorld) -> None:
     assert world.refusal(f"/evb/vsis/{OTHER.text}/foreseen") == (404, f"no VSI {OTHER.text}")
+
+
+def test_meters_are_selected_by_the_rules_of_a_vsi() -> None:
+    world = explained_world(GateMode.METER)
+    dpid = f"{S1:016x}"
+    texts = [rule["text"] for rule in world.get(f"/evb/flows/{dpid}?vsi={VM.text}")]
+    named = {int(found) for text in texts for found in re.findall(r"\bmeter:([0-9]+)", text)}
+    every = world.get(f"/evb/meters/{dpid}")
+    chosen = [meter for meter in every if meter["meter_id"] in named]
+    assert 0 < len(chosen) < len(every)
+    assert world.get(f"/evb/meters/{dpid}?vsi={VM.text}") == chosen
+    assert world.get(f"/evb/meters/{dpid}?vsi={Vm(99).text}") == []
+
+
+def test_what_is_foreseen_is_selected_by_port_and_switch(world: RestWorld) -> None:
+    for port in (HV1, HV3):
+        world.ask(port, VM, VdpMode.PREASSOCIATE_RR)
+    path = f"/evb/vsis/{VM.text}/foreseen"
+    both = world.get(path)
+    assert [flip["port"] for flip in both] == [str(HV1), str(HV3)]
+    assert world.get(f"{path}?port={HV3}") == world.get(f"{path}?switch={S2}") == both[1:]
+    assert world.get(f"{path}?port={HV3}&switch={S1}") == []

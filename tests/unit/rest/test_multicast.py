@@ -108,3 +108,37 @@ def test_nothing_to_show() -> None:
     world = RestWorld()
     world.connect()
     assert json.loads(get(world, "/evb/multicast")) == {"vlans": [], "vsis": [], "counters": {}}
+
+
+def test_members_are_a_list_with_vlan_and_group(world: RestWorld) -> None:
+    join(world, HV1, A, G)
+    listed = json.loads(get(world, "/evb/multicast/members"))
+    assert [member["id"] for member in listed] == sorted(member["id"] for member in listed)
+    assert [(member.pop("group"), member.pop("vid")) for member in listed if member.pop("id")] == [
+        (group, 100) for group in sorted(groups(world)) for _ in groups(world)[group]
+    ]
+    assert listed == [member for _, members in sorted(groups(world).items()) for member in members]
+
+
+@pytest.mark.parametrize(
+    ("query", "vsis"),
+    [
+        ("", {A.text, B.text}),
+        (f"vsi={A.text}", {A.text}),
+        ("switch=1", {A.text}),
+        ("switch=2", {B.text}),
+        (f"port={HV3}", {B.text}),
+        ("port=0x2:9", set()),
+        ("vlan=100", {A.text, B.text}),
+        ("vlan=101", set()),
+    ],
+)
+def test_members_are_selected_and_read_in_parts(world: RestWorld, query: str, vsis: set[str]) -> None:
+    join(world, HV1, A, G)
+    whole = json.loads(get(world, f"/evb/multicast/members?{query}"))
+    assert {member["vsi"] for member in whole} == vsis
+    parts: list[dict[str, object]] = []
+    path = f"/evb/multicast/members?limit=1&{query}"
+    while part := json.loads(get(world, path + (f"&after={parts[-1]['id']}" if parts else ""))):
+        parts += part
+    assert parts == whole
