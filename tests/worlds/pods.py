@@ -105,9 +105,10 @@ class PodView:
 
 @dataclass
 class PodWorld(RestWorld):
-    """One pod; the other one is asked by calling its REST views.
+    """One pod; the others are asked by calling their REST views.
 
     Attributes:
+        names: of all pods.
         reached: requests to it are answered; ``answers_lost``: they are carried out, and the answer is lost.
         stopped: calls wait in ``waiting`` until :meth:`go_on`.
         meanwhile: called once, when the other pod has answered a request and this one has not heard it.
@@ -116,6 +117,7 @@ class PodWorld(RestWorld):
 
     alone: bool = False
     name: str = "a"
+    names: tuple[str, ...] = NAMES
     view: PodView = field(default_factory=lambda: PodView(DirectoryModel(), "a"))
     others: dict[str, PodWorld] = field(default_factory=dict)
     rule: str = "refuse"
@@ -129,7 +131,7 @@ class PodWorld(RestWorld):
     def __post_init__(self) -> None:
         self.life = Life(1, True, {})
         RestWorld.__post_init__(self)
-        peers = {name: Peer((f"http://{name}/",)) for name in NAMES if name != self.name}
+        peers = {name: Peer((f"http://{name}/",)) for name in self.names if name != self.name}
         self.pods = self._new_link(peers)
 
     def _new_link(self, peers: dict[str, Peer]) -> PodLink:
@@ -226,14 +228,27 @@ def two_pods(
     rule: str = "refuse", policies: PolicySet = POLICIES, fabric: Fabric | None = None
 ) -> tuple[DirectoryModel, PodWorld, PodWorld]:
     """A directory, and two pods whose switches are connected."""
+    model, worlds = several_pods(NAMES, rule, policies, fabric)
+    return model, worlds["a"], worlds["b"]
+
+
+def several_pods(
+    names: tuple[str, ...], rule: str = "refuse", policies: PolicySet = POLICIES, fabric: Fabric | None = None
+) -> tuple[DirectoryModel, dict[str, PodWorld]]:
+    """A directory, and pods whose switches are connected."""
     model = DirectoryModel()
     worlds = {
         name: PodWorld(
-            fabric=fabric or two_switches(), policies=policies, name=name, view=PodView(model, name), rule=rule
+            fabric=fabric or two_switches(),
+            policies=policies,
+            name=name,
+            names=names,
+            view=PodView(model, name),
+            rule=rule,
         )
-        for name in NAMES
+        for name in names
     }
     for world in worlds.values():
         world.others = worlds
         world.connect()
-    return model, worlds["a"], worlds["b"]
+    return model, worlds

@@ -12,13 +12,14 @@ from ryu_apps.evb.event_catalogue.vsis import StateCarried, StateFixedUp, StateL
 from ryu_apps.evb.flow.rule import RuleKey
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, owned_by
+from ryu_apps.evb.pods.owner import Owner
 from ryu_apps.evb.policy.model import Acl, PolicySet
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.pod_link.holdings import ABANDONED, UNUSED
 from tests.worlds.bridge import HV1, HV3, Vm, open_type
 from tests.worlds.learnt import learn
-from tests.worlds.pods import PodWorld, two_pods
+from tests.worlds.pods import PodWorld, several_pods, two_pods
 
 RR, ASSOCIATE, GONE = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 VM = Vm(1)
@@ -269,6 +270,19 @@ def test_vsi_that_is_given_back_or_goes_without_the_directory_is_so_as_soon_as_i
     assert model.owners == {}
 
 
+def test_answer_of_a_directory_that_is_behind_takes_no_vsi_that_was_claimed_since() -> None:
+    model, a, b = two_pods()
+    assert admitted(b)
+    earlier = model.owners[VM.text]
+    assert admitted(a)
+    now, model.owners[VM.text] = model.owners[VM.text], earlier
+    a.look()
+    assert a.has_gate(VM)
+    model.owners[VM.text] = now
+    a.look()
+    assert a.has_gate(VM) and model.owners[VM.text] == now
+
+
 def test_active_vsi_that_the_directory_has_lost_is_claimed_anew() -> None:
     model, a, _ = two_pods()
     admitted(a)
@@ -452,6 +466,21 @@ def test_connection_that_has_ended_there_is_not_open_again_here() -> None:
     a.delete_objects(HV1.dpid, [key for key in a.rules(HV1.dpid, CookieKind.STATE) if _source(key) == 1001])
     b.ask(HV1, KEPT, ASSOCIATE)
     assert connections(b) == {1002}
+
+
+def test_state_is_that_of_an_earlier_pod_where_the_latest_owner_has_none() -> None:
+    """The bridge of pod b ended between its claim and the request to shut the gate."""
+    model, pods = several_pods(("a", "b", "c"), policies=PolicySet({GUARDED.key: GUARDED}))
+    a, c = pods["a"], pods["c"]
+    admitted(a, KEPT)
+    learn(a, KEPT, 1001, idle=300)
+    claimed = Owner("b", 1, model.owners[KEPT.text].generation + 1, ("a",))
+    model.owners[KEPT.text] = claimed
+    c.ask(HV1, KEPT, RR)
+    assert connections(c) == {1001}
+    learn(a, KEPT, 1002, idle=300)
+    c.ask(HV1, KEPT, ASSOCIATE)
+    assert c.has_gate(KEPT) and not a.has_gate(KEPT) and connections(c) == {1001, 1002}
 
 
 def test_state_that_cannot_be_had_costs_connections_and_not_the_move() -> None:
