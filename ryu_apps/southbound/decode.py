@@ -39,7 +39,8 @@ from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import METER_FLAGS, actions, meter_entry
 from ryu_apps.southbound.oxm import decode_field, decode_match
 
-_PART_HEADER = 16
+#: Octets of a part of a multipart reply before its first entry.
+PART_HEADER = 16
 _ENTRY = struct.Struct("!HBx8xHHHHxxxxQQQ")
 #: Octets of a flow-stats entry before its match.
 ENTRY_FIXED = 48
@@ -121,7 +122,7 @@ def ports(octets: bytes) -> Iterator[tuple[int, PortState, int]]:
 
     Reserved ports are left out.
     """
-    for at in range(_PART_HEADER, len(octets), _PORT.size):
+    for at in range(PART_HEADER, len(octets), _PORT.size):
         port_no, state, speed = _port(octets, at)
         if port_no <= ofp.OFPP_MAX:
             yield port_no, state, speed
@@ -129,7 +130,7 @@ def ports(octets: bytes) -> Iterator[tuple[int, PortState, int]]:
 
 def relaying_ports(octets: bytes) -> Iterator[int]:
     """Ports that frames may leave by which they have come in by, from a group description reply."""
-    at = _PART_HEADER
+    at = PART_HEADER
     while at < len(octets):
         length, _kind, group_id = _GROUP_DESC.unpack_from(octets, at)
         of_port = group_id & ~_PORT_GROUP_MASK in (TAGGED_GROUP, UNTAGGED_GROUP)
@@ -140,7 +141,7 @@ def relaying_ports(octets: bytes) -> Iterator[int]:
 
 def group_ids(octets: bytes) -> Iterator[int]:
     """The groups a switch has, from a group description reply."""
-    at = _PART_HEADER
+    at = PART_HEADER
     while at < len(octets):
         length, _kind, group_id = _GROUP_DESC.unpack_from(octets, at)
         yield group_id
@@ -149,7 +150,7 @@ def group_ids(octets: bytes) -> Iterator[int]:
 
 def groups(octets: bytes) -> Iterator[Group]:
     """The groups of a group description reply; buckets of actions that evbridge cannot express have none."""
-    at = _PART_HEADER
+    at = PART_HEADER
     while at < len(octets):
         length, kind, group_id = _GROUP_DESC.unpack_from(octets, at)
         yield Group(group_id, GroupType(kind), tuple(_buckets(octets[at + _GROUP_DESC.size : at + length])))
@@ -175,7 +176,7 @@ def meters(octets: bytes) -> Iterator[Meter]:
     One that this version cannot express is shown without rate and burst, so that it differs from every meter that is
     wanted.
     """
-    at = _PART_HEADER
+    at = PART_HEADER
     while at < len(octets):
         length, flags, meter_id = _METER_CONFIG.unpack_from(octets, at)
         unit = _UNITS.get(flags & ~ofp.OFPMF_STATS)
@@ -189,7 +190,7 @@ def meters(octets: bytes) -> Iterator[Meter]:
 
 def meter_counts(octets: bytes) -> Iterator[MeterCount]:
     """Yield the counters of meters in one part of a meter statistics reply."""
-    at = _PART_HEADER
+    at = PART_HEADER
     while at < len(octets):
         meter_id, length, rules, packets, counted, seconds, fraction = _METER_STATS.unpack_from(octets, at)
         bands = _BAND_STATS.iter_unpack(octets[at + _METER_STATS.size : at + length])
@@ -214,7 +215,7 @@ class FlowStatsEntry(NamedTuple):
 
 def entries(octets: bytes) -> Iterator[FlowStatsEntry]:
     """The rules of one part of a flow statistics reply."""
-    at = _PART_HEADER
+    at = PART_HEADER
     end = len(octets)
     while at < end:
         length, table, priority, idle, hard, _flags, cookie, packets, counted = _ENTRY.unpack_from(octets, at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from weakref import WeakKeyDictionary
 
@@ -30,6 +31,7 @@ from ryu_apps.southbound.encode import (
     meter_delete,
     meter_write,
 )
+from ryu_apps.southbound.expectation import Expectation
 from ryu_apps.southbound.messages import XID_OFFSET, MeterQuery, Query
 from ryu_apps.southbound.slices import Slice, cut
 
@@ -77,7 +79,7 @@ class KnownObjects:
     groups: set[int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Messages to be sent in one go.
 
@@ -93,6 +95,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.messages)
+
+    @cached_property
+    def expectation(self) -> Expectation:
+        """What the batch adds to a switch; made once, however often the batch is sent."""
+        return Expectation((octets, subject.what) for octets, subject in self.messages if subject.added)
 
     def numbered(self, first: int) -> bytearray:
         """The octets with the transaction ids ``first``, ``first + 1`` and so on."""

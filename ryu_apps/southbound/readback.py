@@ -5,41 +5,15 @@ Of Open vSwitch octets are compared and no rule is decoded.
 
 from __future__ import annotations
 
-import struct
-from typing import NamedTuple
+from collections import deque
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.actions import FinTimeout
 from ryu_apps.evb.flow.rule import Meter, Rule, RuleKey
 from ryu_apps.evb.pipeline.notation import rule_text
-from ryu_apps.southbound.decode import FlowStatsEntry, entries, in_order, match_size, meters, rule
-from ryu_apps.southbound.encode import FLOW_MOD_FIXED
+from ryu_apps.southbound.decode import entries, in_order, meters, rule
+from ryu_apps.southbound.expectation import Expectation, ExpectedRule, RuleOctetsKey
 from ryu_apps.southbound.piece import Batch
-
-_COOKIE = struct.Struct("!8xQ")
-_TIMEOUTS = struct.Struct("!26xHH")
-_TABLE_AT = 24
-_PRIORITY_AT = 30
-
-#: Table, priority and match octets: what makes a rule unique.
-_Key = tuple[int, int, bytes]
-
-
-class _Expected(NamedTuple):
-    cookie: int
-    idle_timeout: int
-    hard_timeout: int
-    instructions: bytes
-    rule: Rule
-
-    def is_shown(self, entry: FlowStatsEntry) -> bool:
-        return (
-            self.cookie == entry.cookie
-            and self.instructions == entry.instructions
-            and self.hard_timeout == entry.hard_timeout
-            and (self.idle_timeout == entry.idle_timeout or FinTimeout(entry.idle_timeout) in self.rule.apply)
-        )
 
 
 class _MeterReadBack:
@@ -74,34 +48,39 @@ class ReadBack(_MeterReadBack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._missing: dict[_Key, _Expected] = {}
-        self._otherwise: list[_Expected] = []
+        self._unseen: deque[Expectation] = deque()
+        self._missing: dict[RuleOctetsKey, ExpectedRule] = {}
+        self._otherwise: list[ExpectedRule] = []
 
     def expect(self, piece: Batch) -> None:
         """Expect the rules and meters that a batch adds; the last one of a key counts."""
-        for octets, subject in piece.messages:
-            if subject.added and isinstance(subject.what, Meter):
-                self._meters[subject.what.meter_id] = subject.what
-            if subject.added and isinstance(subject.what, Rule):
-                (cookie,) = _COOKIE.unpack_from(octets)
-                middle = FLOW_MOD_FIXED + match_size(octets, FLOW_MOD_FIXED)
-                priority = (octets[_PRIORITY_AT] << 8) + octets[_PRIORITY_AT + 1]
-                key = octets[_TABLE_AT], priority, octets[FLOW_MOD_FIXED:middle]
-                idle, hard = _TIMEOUTS.unpack_from(octets)
-                self._missing[key] = _Expected(cookie, idle, hard, octets[middle:], subject.what)
+        expected = piece.expectation
+        self._meters.update(expected.meters)
+        if expected.rules:
+            self._unseen.append(expected)
 
     def check(self, octets: bytes) -> None:
         """Take one part of the switch's answer."""
         if self._shows_meters(octets):
             return
+        if self._unseen and self._unseen[0].is_shown_by(octets):
+            self._unseen.popleft()
+            return
+        self._look_for_each()
         missing = self._missing
         for entry in entries(octets):
             expected = missing.pop((entry.table, entry.priority, entry.match), None)
             if expected is not None and not expected.is_shown(entry):
                 self._otherwise.append(expected)
 
+    def _look_for_each(self) -> None:
+        """Have the rules of the batches looked for one by one: an answer may have those of several, and others."""
+        while self._unseen:
+            self._missing.update(self._unseen.popleft().rules)
+
     def verdict(self) -> str | None:
         """Return the first faults found, in words; None if there is none."""
+        self._look_for_each()
         return self._faults(
             [expected.rule for expected in self._otherwise], [expected.rule for expected in self._missing.values()]
         )
