@@ -1,8 +1,8 @@
 """The rules and meters that a batch adds, and how a switch shows them.
 
 A batch of a type's body is staged many times, at one switch after the other.  The first answer that shows it is
-compared rule by rule.  A later one that differs from that only in ages and counters shows the same rules, and this takes
-one comparison of the whole answer: while the controller compares, the switch waits for the next batch.
+compared rule by rule.  A later one that differs from it in nothing but ages and counters shows the same rules: one
+comparison of the whole answer.  While the controller compares, the switch waits for the next batch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import FinTimeout, Group, Meter, Rule
+from ryu_apps.evb.flow.actions import FinTimeout
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.southbound.decode import ENTRY_FIXED, PART_HEADER, FlowStatsEntry, entries, match_size
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED
 
@@ -66,7 +67,7 @@ class Expectation:
         meters: the meters by id.
     """
 
-    def __init__(self, added: Iterable[tuple[bytes, Rule | Group | Meter]]) -> None:
+    def __init__(self, added: Iterable[tuple[bytes, object]]) -> None:
         self.rules: dict[RuleOctetsKey, ExpectedRule] = {}
         self.meters: dict[int, Meter] = {}
         for octets, what in added:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.change import RuleBlock
@@ -75,7 +76,7 @@ def pages(block: RuleBlock) -> tuple[CookieMask, ...]:
     The last one first: Open vSwitch looks at all rules of a table with the same fields when that with the highest
     priority goes, so deleting an access list from its top costs it a second or two for 10,000 rules.
     """
-    cookies = dict.fromkeys(rule.cookie for rule in block)
+    cookies = dict.fromkeys(map(attrgetter("cookie"), block.rules))
     return tuple(CookieMask(cookie, (1 << 64) - 1) for cookie in reversed(cookies))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ from ryu_apps.evb.flow.rule import (
     Rule,
 )
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, meter_entry
-from ryu_apps.southbound.piece import KnownObjects, PieceCache, pieces
+from ryu_apps.southbound.piece import PIECE, KnownObjects, PieceCache, pieces
 from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
 
 SENT = [Rule(30, 100, match(metadata=number), 7, (Output(number),), goto=40) for number in (1, 2)]
@@ -35,14 +36,14 @@ def sent(*rules: Rule, comparison: type[AnyReadBack] = ReadBack) -> AnyReadBack:
     return read_back
 
 
-def shown(*rules: Rule) -> bytes:
+def shown(*rules: Rule, counters: tuple[int, int] = (7, 8)) -> bytes:
     """A flow statistics reply."""
     octets = bytes(16)
     for rule in rules:
         tail = flow_add(rule)[FLOW_MOD_FIXED:]
-        length, counters = FLOW_MOD_FIXED + len(tail), (7, 8)
+        length, age = FLOW_MOD_FIXED + len(tail), counters[::-1]
         timeouts = rule.idle_timeout, rule.hard_timeout
-        head = (length, rule.table, 5, 6, rule.priority, *timeouts, 0, rule.cookie, *counters)
+        head = (length, rule.table, age[0] & 0xFFFF, age[1], rule.priority, *timeouts, 0, rule.cookie, *counters)
         octets += struct.pack("!HBxIIHHHHxxxxQQQ", *head) + tail
     return octets
 
@@ -75,6 +76,77 @@ def test_a_rule_that_differs_is_named(other: Rule, complaint: str, comparison: t
     assert verdict is not None
     assert complaint in verdict
     assert "metadata=0x2 " in verdict
+
+
+def block_of(count: int) -> RuleBlock:
+    """Rules of two sizes, of one cookie."""
+    return RuleBlock(tuple(replace(SENT[number % 2], match=match(metadata=number)) for number in range(count)))
+
+
+def staged_again(block: RuleBlock, cache: PieceCache, answer: bytes) -> str | None:
+    """Stage a block as before; returns the verdict on an answer."""
+    read_back = ReadBack()
+    for piece in pieces(RuleChange(blocks=(block,)), cache, KnownObjects()):
+        read_back.expect(piece)
+    read_back.check(answer)
+    return read_back.verdict()
+
+
+def test_rules_that_are_staged_again_may_be_shown_with_other_counters_and_in_another_order() -> None:
+    block, cache = block_of(9), PieceCache()
+    for rules, counters in ((block.rules, (7, 8)), (block.rules, (9, 1 << 40)), (block.rules[::-1], (1, 2))):
+        assert staged_again(block, cache, shown(*rules, counters=counters)) is None
+
+
+@pytest.mark.parametrize("count", [1, 9])
+def test_a_bit_that_differs_when_rules_are_staged_again_is_noticed(count: int) -> None:
+    block, cache = block_of(count), PieceCache()
+    answer = shown(*block.rules)
+    assert staged_again(block, cache, answer) is None
+    unlike = set()
+    last = len(answer) - len(flow_add(block.rules[-1]))
+    for place in range(last, len(answer)):
+        other = bytearray(answer)
+        other[place] ^= 1
+        with suppress(struct.error, IndexError):
+            if staged_again(block, cache, bytes(other)) is not None:
+                unlike.add(place - last)
+        # What has been shown otherwise is not what the next answer is compared with.
+        assert staged_again(block, cache, answer) is None
+    length, unused, age, flags, counters = range(2), (3, *range(20, 24)), range(4, 12), (18, 19), range(32, 48)
+    assert unlike >= set(range(len(answer) - last)) - {*length, *unused, *age, *flags, *counters}
+    assert not unlike & {*age, *counters}
+
+
+@pytest.mark.parametrize("missing", [0, 4, 8])
+def test_a_rule_that_is_missing_when_rules_are_staged_again_is_noticed(missing: int) -> None:
+    block, cache = block_of(9), PieceCache()
+    assert staged_again(block, cache, shown(*block.rules)) is None
+    left = list(block.rules)
+    del left[missing]
+    verdict = staged_again(block, cache, shown(*left))
+    assert verdict is not None
+    assert verdict.startswith("1 rules are not as sent; the switch does not show")
+    # Of an answer of the same size, too.
+    assert staged_again(block, cache, shown(*left, replace(block.rules[missing], priority=1))) is not None
+
+
+def test_a_page_that_is_shown_does_not_stand_for_the_next_one() -> None:
+    first, second = SENT
+    rules = (
+        *(replace(first, match=match(metadata=number)) for number in range(10, 10 + PIECE)),
+        replace(second, cookie=8),
+    )
+    block, cache = RuleBlock(rules), PieceCache()
+    assert staged_again(block, cache, shown(*rules[:-1])) is not None
+    read_back = ReadBack()
+    for piece in pieces(RuleChange(blocks=(block,)), cache, KnownObjects()):
+        read_back.expect(piece)
+    for answer in (shown(*rules[:-1]), shown(*rules[:-1])):
+        read_back.check(answer)
+    assert read_back.verdict() is not None
+    read_back.check(shown(rules[-1]))
+    assert read_back.verdict() is None
 
 
 @either
