@@ -98,7 +98,7 @@ class Batch:
 
     @cached_property
     def expectation(self) -> Expectation:
-        """What the batch adds to a switch; made once, however often the batch is sent."""
+        """The rules and meters that the batch adds; made once, however often the batch is sent."""
         return Expectation((octets, subject.what) for octets, subject in self.messages if subject.added)
 
     def numbered(self, first: int) -> bytearray:
