@@ -369,3 +369,15 @@ def test_a_python_file_is_looked_for_beside_the_scenario(tmp_path: Path) -> None
     loaded = load_scenario(tmp_path / "scenario.yaml")
     assert loaded.site.config.fabric == two_switch.fabric(9)
     assert PortId(1, 1) in loaded.site.config.fabric.ports(Role.STATION)
+
+
+def test_the_smallest_two_switches_have_a_hypervisor_each() -> None:
+    fabric = two_switch.fabric(2)
+    stations = [
+        [port.name for port in switch.interfaces.values() if port.role is Role.STATION]
+        for switch in fabric.switches.values()
+    ]
+    assert stations == [["hv1"], ["hv2"]]
+    for n in (1, 129):
+        with pytest.raises(ValueError, match="2 to 128 hypervisors"):
+            two_switch.fabric(n)
