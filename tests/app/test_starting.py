@@ -32,6 +32,11 @@ def launcher(request: pytest.FixtureRequest) -> list[str]:
     return LAUNCHERS[request.param]
 
 
+def _outside_pytest() -> dict[str, str]:
+    """Return the environment without the variable with which eventlet complains of no RLock."""
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+
 class Start:
     """A start of the controller: its process, its ports and what it has said."""
 
@@ -52,7 +57,7 @@ class Start:
         with self.log.open("wb") as output:
             self.process: subprocess.Popen[str] = subprocess.Popen(
                 [*launcher, *listening, *options],
-                env=os.environ | {"EVBRIDGE_CONFIG": str(config)} | environment,
+                env=_outside_pytest() | {"EVBRIDGE_CONFIG": str(config)} | environment,
                 stdout=output,
                 stderr=subprocess.PIPE if piped else output,
                 text=True,
