@@ -265,8 +265,15 @@ def test_a_cluster_that_cannot_be_is_refused(tmp_path: Path, cluster: str, words
 
 
 # --- networks of the port profile ---
-@pytest.mark.parametrize("station", ["emulated", "lldpad"])
-@pytest.mark.parametrize("ladder", ["minimize-latency", "safest-exchange"])
+@pytest.mark.parametrize(
+    ("ladder", "station"),
+    [
+        ("minimize-latency", "emulated"),
+        ("safest-exchange", "lldpad"),
+        pytest.param("minimize-latency", "lldpad", marks=pytest.mark.soak),
+        pytest.param("safest-exchange", "emulated", marks=pytest.mark.soak),
+    ],
+)
 def test_vms_without_a_vid_get_the_network_of_their_type_at_each_switch(
     tmp_path: Path, station: str, ladder: str
 ) -> None:
