@@ -11,8 +11,8 @@ from ryu_apps.evb.flow.actions import Learn
 from ryu_apps.evb.flow.match import FIELD_SIZES
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding, VsiTypeKey
+from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl
-from ryu_apps.evb.policy.schema import Masked
 from ryu_apps.evb.services.base import Service
 from ryu_apps.evb.services.body import body_of_vsi, state_parts
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
