@@ -252,7 +252,7 @@ class LargeCluster:
                     if time.monotonic() > deadline:
                         raise RuntimeError(f"{node}: no answer in {_LIMIT:g} s")
                     wire.send(self._request(source, mode, vsi))
-                    if _answer(wire, vsi):
+                    if wire.hears_of(vsi.uuid, _REPEAT):
                         break
         return time.monotonic()
 
@@ -264,14 +264,3 @@ class LargeCluster:
         pdu = VdpPdu(ManagerId(vsi.manager.encode("ascii").ljust(16, b"\0")), (tlv, told))
         ecpdu = Ecpdu(EcpOp.REQUEST, 1, sequence, pdu.encode())
         return Frame(NEAREST_CUSTOMER_BRIDGE, source, ETHERTYPE_ECP, ecpdu.encode()).encode(pad=True)
-
-
-def _answer(wire: RawSocket, vsi: VdptoolVsi) -> bool:
-    """True if an ECPDU of the bridge about a VSI comes before the request is due again."""
-    uuid = bytes.fromhex(vsi.uuid.replace("-", ""))
-    deadline = time.monotonic() + _REPEAT
-    while (left := deadline - time.monotonic()) > 0:
-        heard = wire.hears(uuid, left)
-        if heard is not None and Ecpdu.decode(Frame.decode(heard.data).payload).op is EcpOp.REQUEST:
-            return True
-    return False

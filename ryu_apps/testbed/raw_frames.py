@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
+from ryu_apps.evb.wire.ethernet import Frame
 from ryu_apps.testbed.harness.shell import PATIENCE, Namespace
 
 ETH_P_ALL = 0x0003
@@ -64,6 +66,19 @@ class RawSocket:
                 tci = _tci(ancillary)
                 return CapturedFrame(None, data) if tci is None else CapturedFrame(tci & 0xFFF, data, tci >> 13)
         return None
+
+    def hears_of(self, vsi: str, patience: float) -> bool:
+        """True if an ECP request about a VSI comes in within ``patience`` s: an answer of the bridge.
+
+        An acknowledgement of ECP is none: it has no VDPDU with the VSIID.
+        """
+        uuid = bytes.fromhex(vsi.replace("-", ""))
+        deadline = time.monotonic() + patience
+        while (left := deadline - time.monotonic()) > 0:
+            heard = self.hears(uuid, left)
+            if heard is not None and Ecpdu.decode(Frame.decode(heard.data).payload).op is EcpOp.REQUEST:
+                return True
+        return False
 
 
 def _tci(ancillary: Sequence[tuple[int, int, bytes]]) -> int | None:

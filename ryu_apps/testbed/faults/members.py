@@ -340,7 +340,7 @@ class MembersRig(Rig):
             while time.monotonic() < deadline:
                 sequence = sequence % 0xFFFF + 1
                 wire.send(replace(frame, payload=replace(asked, sequence=sequence).encode()).encode(pad=True))
-                if _answer(wire, guest, REPEAT):
+                if wire.hears_of(guest.vsi.uuid, REPEAT):
                     return time.monotonic()
         raise DeadlineError(f"no answer about {guest.name} to {hypervisor} in {limit:g} s")
 
@@ -358,14 +358,3 @@ class MembersRig(Rig):
                 if ecpdu.op is EcpOp.REQUEST:
                     return frame, ecpdu
         raise DeadlineError(f"{hypervisor} has requested nothing for {guest.name}")
-
-
-def _answer(wire: RawSocket, guest: RigVm, patience: float) -> bool:
-    """True if an ECPDU of the bridge about a VSI comes in time."""
-    uuid = bytes.fromhex(guest.vsi.uuid.replace("-", ""))
-    deadline = time.monotonic() + patience
-    while (left := deadline - time.monotonic()) > 0:
-        heard = wire.hears(uuid, left)
-        if heard is not None and Ecpdu.decode(Frame.decode(heard.data).payload).op is EcpOp.REQUEST:
-            return True
-    return False
