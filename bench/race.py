@@ -5,7 +5,8 @@ Three switches, streams in both directions from before the move on, and the same
 direction counts.  At both the destination is staged, and the client's switch knows of the move beforehand.
 
 All share the processors of one machine.  So the processes of a contestant are stopped while it is another one's turn:
-what ``ovn-controller`` and the switches have left to do after a move would be charged to whoever moves next.
+what ``ovn-controller`` and the switches have left to do after a move would be charged to the contestant of the next
+move.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def test_bridge_of_the_former_pod_dies(rig: PodsRig, point: str, rule: str) -> N
         rig.kill(former)
         answer = rig.ask(VM, target, ASSOCIATE)
     else:
-        # The request waits in front of the bridge that dies; or its gate is shut, and nobody hears that.
+        # The request waits in front of the bridge that dies; or its gate is shut, and the answer is lost.
         if point == "during":
             door.hold()
         door.answers_lost = point == "behind"

@@ -43,7 +43,7 @@ class StatisticsSection(Strict):
 
 
 class HookSection(Strict):
-    """A program or a URL that is told of steps of VSIs."""
+    """A program or a URL that gets the steps of VSIs."""
 
     steps: Annotated[list[StepName], Field(min_length=1)]
     command: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=64)] | None = None

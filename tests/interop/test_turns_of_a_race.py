@@ -1,4 +1,4 @@
-"""Contestants of a race on one machine: whoever is not at its turn takes no processor time."""
+"""Contestants of a race on one machine: those whose turn it is not take no processor time."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_an_associate_takes_no_more_calls_than_before(others: int) -> None:
 
 
 def test_snooped_vsis_in_a_vlan_add_few_calls_to_an_associate() -> None:
-    # Whoever receives every group in the VLAN goes on doing so when another VSI comes: no such rule is composed.
+    # A receiver of every group in the VLAN goes on being one when another VSI comes: no such rule is composed.
     path = AssociatePath(World(policies=PolicySet(TYPES)))
     for guest in (Vm(98), vm(99)):
         path.world.ask(HV2, guest, VdpMode.ASSOCIATE)

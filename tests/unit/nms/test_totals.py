@@ -1,4 +1,4 @@
-"""Totals of a VSI over bridges: they go on when it moves, whoever carries its counters, and count nothing twice."""
+"""Totals of a VSI over bridges: they go on when it moves, however its counters are carried, and count nothing twice."""
 
 from __future__ import annotations
 

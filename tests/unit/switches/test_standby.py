@@ -163,7 +163,7 @@ def test_any_other_request_waits_for_the_comparison_and_hastens_it(port: PortId,
     assert not any(association.MODE is mode for association in standby.sent.get(port, []))
     assert hastened == [port.dpid]
     read_all(standby)
-    # Whatever the answer is: an Associate elsewhere that nobody has announced is refused.
+    # Whatever the answer is: an Associate elsewhere without an announcement is refused.
     assert standby.answer(port) is not None
 
 

@@ -25,7 +25,7 @@ def journal(*events: Event) -> list[dict[str, object]]:
         ([(1, "lead.begun"), (3.1, "flow.staged")], [(3, "lead.begun")], ["c1 while c2 leads: flow.staged of a"]),
         # A standby hears requests, and a former leader may lead again.
         ([(1, "lead.begun"), (3.1, "vdp.request"), (5, "lead.begun"), (6, "vsi.active")], [(3, "lead.begun")], []),
-        # Nobody has begun to lead since the first event.
+        # No member has begun to lead since the first event.
         ([(1, "vdp.response")], [(2, "vdp.response")], []),
     ],
 )
