@@ -21,7 +21,7 @@ from bench.figures import Figure, Line, Spread, write_json
 from bench.large_cluster import FLOWS, LargeCluster
 from bench.machine import machine
 from bench.scale import SIZES, VSIS_EACH, vsi_of
-from ryu_apps.testbed.harness.probes import Prober, UdpNotes, judge, settle
+from ryu_apps.testbed.faults.bystanders import traffic
 from ryu_apps.testbed.harness.sandbox import enter
 from ryu_apps.testbed.harness.station import VdptoolMode, numbered
 from ryu_apps.topologies import multi_switch
@@ -54,11 +54,7 @@ def take_overs(large: LargeCluster, kills: int, tell: Callable[[str], None]) -> 
     found = TakeOvers()
     nodes = large.nodes
     first_at = {large.cluster.hypervisors[node].port.dpid: node for node in reversed(nodes)}
-    probers = _probers(large)
-    try:
-        for prober in probers.values():
-            prober.wait_heard()
-        begun = time.monotonic()
+    with traffic(large.cluster, FLOWS) as loss:
         for kill in range(kills):
             leader = large.await_all()
             found.leader = max(found.leader, large.memory(leader))
@@ -87,29 +83,8 @@ def take_overs(large: LargeCluster, kills: int, tell: Callable[[str], None]) -> 
             )
             large.until_answered(target, guest, VdptoolMode.DEASSOCIATE)
             leader.start()
-        finish = time.monotonic()
-        settle(probers.values())
-    finally:
-        notes = {name: prober.stop() for name, prober in probers.items()}
-    for flow in FLOWS:
-        here, there = notes[flow.vm][flow.name], notes[flow.host][flow.name]
-        assert isinstance(here, UdpNotes) and isinstance(there, UdpNotes)
-        for ends in ((here, there), (there, here)):
-            window = judge(*ends, begun, begun, finish)
-            found.sent += window.sent
-            found.lost += window.lost
+    found.sent, found.lost = sum(loss.sent.values()), sum(loss.lost.values())
     return found
-
-
-def _probers(large: LargeCluster) -> dict[str, Prober]:
-    ends = {**large.cluster.hosts, **large.cluster.vms}
-    names = dict.fromkeys(name for flow in FLOWS for name in (flow.vm, flow.host))
-    folder = Path(tempfile.mkdtemp(prefix="bystanders-", dir=large.cluster.folder))
-    probers = {name: Prober(name, ends[name].namespace, ends[name].ip, folder) for name in names}
-    peers = {name: end.ip for name, end in ends.items()}
-    for name, prober in probers.items():
-        prober.start([flow for flow in FLOWS if name in (flow.vm, flow.host)], peers)
-    return probers
 
 
 def figure(found: TakeOvers, vsis: int) -> Figure:

@@ -89,13 +89,11 @@ class PortEvents:
         if state is None:
             return
         if state.readiness is not Readiness.READY and not self._may_answer_early(state, event):
-            if len(state.early) < MAX_EARLY_FRAMES:
-                state.early.append(event)
+            _keep(state, event)
             return
         if station is not None and (owner := self._compared_owner(event)) is not None:
             # Its gate there is shut, and that confirmed, before one is opened here.
-            if len(owner.early) < MAX_EARLY_FRAMES:
-                owner.early.append(event)
+            _keep(owner, event)
             self._effects.put(Hasten(owner.dpid))
             return
         if station is not None and station.interface.is_up(state.ports) is False:
@@ -270,3 +268,9 @@ class PortEvents:
             interface = self._stations[port].interface
             before, after = (rule_set(punting(interface, station)) for station in (known.before, known.station))
             self._effects.put(Apply(port.dpid, 0, difference(before, after), Mode.BULK))
+
+
+def _keep(state: SwitchState, event: FrameReceived) -> None:
+    """Keep a frame until a switch is ready; beyond the bound it is lost, and a station repeats it."""
+    if len(state.early) < MAX_EARLY_FRAMES:
+        state.early.append(event)

@@ -23,10 +23,10 @@ class Repetitions:
     def are_all(self, port: PortId, data: bytes) -> bool:
         """Return True if a frame has requests, and each of them is what its VSI has been granted at the port."""
         pdu = _pdu(data)
-        asked = [association for association, _ in pdu.associations()] if pdu is not None else []
-        if pdu is None or not asked or pdu.malformed:
+        if pdu is None or pdu.malformed:
             return False
-        return all(self._is_granted(port, pdu.manager_id, tlv) for tlv in asked)
+        asked = [association for association, _ in pdu.associations()]
+        return bool(asked) and all(self._is_granted(port, pdu.manager_id, tlv) for tlv in asked)
 
     def owners(self, data: bytes) -> set[int]:
         """Return the switches at which VSIs of the requests of a frame have their gates."""
