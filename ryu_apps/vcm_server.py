@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,10 +24,15 @@ from ryu_apps.vcm.resources import ManagerReply, changes, serve
 from ryu_apps.vcm.service import ManagerService
 
 _VERSION = 1
+#: Path of an entry without a method that says that a further run of the manager begins.
+_RESTARTED = "restarted"
 
 
 class JournalEntry(NamedTuple):
-    """A request in the journal, with its time in seconds; an entry without a method is a deadline that has come."""
+    """A request in the journal, with its time in seconds.
+
+    An entry without a method is a deadline that has come, or a restart.
+    """
 
     t: float
     method: str = ""
@@ -152,6 +157,7 @@ class ManagerApplication:
         for entry in journal.entries() if journal else ():
             self._last = entry.t
             self._do(entry)
+        self._go_on()
 
     @wsgify
     def __call__(self, request: Request) -> Response:
@@ -177,9 +183,19 @@ class ManagerApplication:
 
     def _do(self, entry: JournalEntry) -> ManagerReply:
         if not entry.method:
-            self.service.tick(entry.t)
+            (self.service.restarted if entry.path == _RESTARTED else self.service.tick)(entry.t)
             return ManagerReply(200, {})
         return serve(self.service, entry.method, entry.path, entry.body.encode(), entry.t)
+
+    def _go_on(self) -> None:
+        """Answers that came while no manager ran are not late: they can be repeated."""
+        if self._journal is None or self.service.deadline is None:
+            return
+        self._last = max(self._last, self._clock())
+        restart = JournalEntry(self._last, path=_RESTARTED)
+        with suppress(OSError):  # as after the next restart, nothing has more time than it had
+            self._journal.note(restart)
+            self._do(restart)
 
     def _catch_up(self, now: float) -> None:
         deadline = self.service.deadline

@@ -171,6 +171,11 @@ class MoveActions:
         """Nothing."""
         return []
 
+    def wait_anew(self, now: float) -> None:
+        """The step in hand has its whole patience again: for a while no answer to it could be received."""
+        if self.awaited is not None and self.deadline is not None:
+            self.deadline = now + PATIENCE
+
     # --- what actions share ---
     def _do(self, step: MoveStep, now: float, patience: float | None = None) -> list[Do]:
         self.awaited = step

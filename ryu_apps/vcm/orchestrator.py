@@ -179,6 +179,11 @@ class Orchestrator:
         return next((move for move in reversed(self.moves) if move.vm == vm), None)
 
     # --- events ---
+    def restarted(self, now: float) -> None:
+        """The manager was away until now: what bridges were asked meanwhile may have been answered to nothing."""
+        for move in self.moves:
+            move.wait_anew(now)
+
     def feed(self, event: OrchestratorEvent, now: float) -> list[Do]:
         """Take one event and say what is to be done."""
         return self._take(event, now) + self._go_on(now)

@@ -184,6 +184,11 @@ class ManagerService:
         if self.pursuits:
             self.pursuits[-1].feed(DeadlinePassed(), now)
 
+    def restarted(self, now: float) -> None:
+        """The manager was away until now; see :meth:`Orchestrator.restarted`."""
+        if self.pursuits:
+            self.pursuits[-1].orchestrator.restarted(now)
+
     # --- small things ---
     def _tell(self, number: int, event: OrchestratorEvent, now: float) -> GoalRun:
         pursuit = self.pursuit(number)

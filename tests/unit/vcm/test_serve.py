@@ -56,7 +56,7 @@ def call(desk: ManagerApplication, method: str, path: str, body: dict[str, objec
 def everything(desk: ManagerApplication) -> list[Any]:
     """State of the service, read without another request."""
     goals = [call(desk, "GET", f"/vcm/goals/{pursuit.number}") for pursuit in desk.service.pursuits]
-    return [call(desk, "GET", "/vcm/inventory"), *goals, desk.service.deadline]
+    return [call(desk, "GET", "/vcm/inventory"), *goals]
 
 
 def at_random(desk: ManagerApplication, hypervisors: Hypervisors, dice: random.Random, clock: Clock) -> None:
@@ -91,7 +91,13 @@ def test_after_a_restart_everything_is_as_it_was(tmp_path: Path, seed: int) -> N
             expected = everything(before)
             again = restarted(before, path, clock)
             assert everything(again) == expected
-            before = again
+            # A restart is remembered as everything else is.
+            deadline, standing = again.service.deadline, Clock()
+            standing.now = clock.now
+            close(again)
+            before = desk(path, standing)
+            assert everything(before) == expected and (before.service.deadline or 0) >= (deadline or 0)
+            before._clock = clock
     assert before.service.pursuits
 
 
@@ -105,6 +111,31 @@ def test_a_deadline_that_has_come_by_a_look_has_come_after_a_restart(tmp_path: P
     assert everything(restarted(first, path, clock)) == expected
 
 
+def test_a_bridge_is_not_late_while_no_manager_runs(tmp_path: Path) -> None:
+    path, clock = tmp_path / "journal", Clock()
+    manager = desk(path, clock)
+    call(manager, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv3"})
+    for _ in range(2):  # the second restart reads the first one
+        clock.now += 9.0
+        close(manager)
+        clock.now += 60.0
+        manager = desk(path, clock)
+        assert [step["step"] for step in call(manager, "GET", "/vcm/goals/1")[1]["steps"]] == ["reserve"]
+    clock.now += 11.0
+    assert [step["step"] for step in call(manager, "GET", "/vcm/goals/1")[1]["steps"]] == ["reserve", "release"]
+
+
+def test_a_restart_that_cannot_be_remembered_gives_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, clock = tmp_path / "journal", Clock()
+    first = desk(path, clock)
+    call(first, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv3"})
+    deadline = first.service.deadline
+    close(first)
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", fails)
+        assert desk(path, clock).service.deadline == deadline
+
+
 def test_a_line_that_was_torn_has_not_been_done(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     first = desk(path)
@@ -112,7 +143,9 @@ def test_a_line_that_was_torn_has_not_been_done(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"t": 1000009.0, "method": "POST", "pa')
     second = restarted(first, path, Clock())
-    assert len(second.service.pursuits) == 1 and path.read_bytes() == whole
+    assert len(second.service.pursuits) == 1
+    rest = path.read_bytes().removeprefix(whole)
+    assert json.loads(rest) == {"t": second._last, "method": "", "path": "restarted", "body": ""}
     path.write_bytes(whole[:20])
     third = restarted(second, path, Clock())
     assert third.service.pursuits == [] and len(path.read_text(encoding="ascii").splitlines()) == 1
