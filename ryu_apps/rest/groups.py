@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+
 from typing_extensions import TypedDict
 
+from ryu_apps.evb.flow.actions import Action, OutputGroup
 from ryu_apps.evb.flow.change import RuleChange
-from ryu_apps.evb.flow.rule import Meter, Rule
+from ryu_apps.evb.flow.rule import Group, Meter, Rule
 from ryu_apps.evb.pipeline.notation import group_text, rule_text
 from ryu_apps.evb.pipeline.tables import parse_cookie
 from ryu_apps.evb.topology.fabric import PortId
@@ -45,15 +48,37 @@ class ForeseenJson(TypedDict):
     switches: list[ForeseenSwitchJson] | None
 
 
-def groups(bridge: Bridge, now: float, dpid: int, after: int = -1) -> list[GroupJson]:
+def groups(bridge: Bridge, now: float, dpid: int, vsi: str | None = None, after: int = -1) -> list[GroupJson]:
     """The groups of one switch, as texts, in the order of their numbers.
+
+    Args:
+        vsi: only those to which rules of this VSI refer, by way of other groups, too.
 
     Raises:
         RestError: 404, the switch is not configured.
     """
     _check(bridge, dpid)
-    found = sorted(bridge.queries.vsis.groups(dpid), key=lambda group: group.group_id)
-    return [{"group_id": group.group_id, "text": group_text(group)} for group in found if group.group_id > after]
+    held = {group.group_id: group for group in bridge.queries.vsis.groups(dpid)}
+    named = set(held) if vsi is None else _groups_named(held, _rules_of(bridge, dpid, vsi))
+    shown = sorted(number for number in named & held.keys() if number > after)
+    return [{"group_id": number, "text": group_text(held[number])} for number in shown]
+
+
+def _groups_named(held: Mapping[int, Group], rules: Iterable[Rule]) -> set[int]:
+    """Return the numbers of the groups that rules refer to, by way of other groups, too."""
+    named: set[int] = set()
+    found = {number for rule in rules for number in _outputs(rule.apply)}
+    while found:
+        named |= found
+        buckets = [bucket for number in found & held.keys() for bucket in held[number].buckets]
+        watched = {bucket.watch_group for bucket in buckets if bucket.watch_group is not None}
+        found = (watched | {number for bucket in buckets for number in _outputs(bucket.actions)}) - named
+    return named
+
+
+def _outputs(actions: Iterable[Action]) -> Iterator[int]:
+    """Yield the groups to which actions send a frame."""
+    return (action.group_id for action in actions if isinstance(action, OutputGroup))
 
 
 def meters(bridge: Bridge, now: float, dpid: int, vsi: str | None = None, after: int = -1) -> list[MeterJson]:

@@ -127,7 +127,7 @@ RESOURCES = (
     Resource("POST", "/evb/vsis/{vsi}/handover", hand_over, body=Claimed, role=Role.OPERATE),
     Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE, statuses=(200, 202)),
     Resource("GET", "/evb/flows/{dpid}", flows, filters=("state", "vsi"), listing=Listing("id", "rule")),
-    Resource("GET", "/evb/groups/{dpid}", groups, listing=Listing("group_id", "group_id")),
+    Resource("GET", "/evb/groups/{dpid}", groups, ("vsi",), listing=Listing("group_id", "group_id")),
     Resource("GET", "/evb/meters/{dpid}", meters, ("vsi",), listing=Listing("meter_id", "meter_id")),
     Resource("GET", "/evb/reservations", reservations, filters=("switch",), listing=Listing("dpid", "dpid")),
     Resource("GET", "/evb/stations", stations, filters=("port", "switch"), listing=Listing("port", "port")),

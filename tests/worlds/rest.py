@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -173,6 +174,19 @@ class WorldReloader(NamedTuple):
         mistakes = [str(objection) for objection in self.world.engine.types.objections(self.world.offered)]
         self.world.feed(PoliciesLoaded(self.world.offered))
         return mistakes
+
+
+def pages(world: RestWorld, path: str, limit: int) -> list[list[dict[str, object]]]:
+    """All parts of a list, as a client finds them by the header Link."""
+    found, url = [], f"{path}{'&' if '?' in path else '?'}limit={limit}"
+    while True:
+        response = world.request(url)
+        found.append(response.json)
+        assert response.status_code == 200, response.text
+        if "Link" not in response.headers:
+            return found
+        (url,) = re.findall(r'^<([^>]+)>; rel="next"$', response.headers["Link"])
+        assert len(found) < 1000
 
 
 def unhurried(seconds: float) -> AbstractContextManager[object]:

@@ -11,11 +11,12 @@ from ryu_apps.evb.flow.rule import FIRST_COUNTER, FIRST_GATE_METER, Rule, RuleKe
 from ryu_apps.evb.pipeline.notation import group_text
 from ryu_apps.evb.pipeline.notation_reader import read_rule
 from ryu_apps.evb.pipeline.tables import CookieKind, parse_cookie
-from ryu_apps.evb.topology.fabric import GateMode
+from ryu_apps.evb.topology.fabric import Fabric, GateMode
 from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.topologies import multi_switch
 from tests.worlds.bridge import HV1, HV3, S1, S2, Vm, two_switches, without_extensions
 from tests.worlds.explained import explained_world
-from tests.worlds.rest import RestWorld
+from tests.worlds.rest import RestWorld, pages
 
 VM, OTHER = Vm(7), Vm(8)
 
@@ -109,6 +110,28 @@ def test_meters_are_selected_by_the_rules_of_a_vsi() -> None:
     assert 0 < len(chosen) < len(every)
     assert world.get(f"/evb/meters/{dpid}?vsi={VM.text}") == chosen
     assert world.get(f"/evb/meters/{dpid}?vsi={Vm(99).text}") == []
+
+
+@pytest.mark.parametrize("mode", [VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE])
+@pytest.mark.parametrize("fabric", [two_switches(), multi_switch.fabric(2, 2, 4)], ids=["two switches", "two ways"])
+def test_groups_are_selected_by_the_rules_of_a_vsi(fabric: Fabric, mode: VdpMode) -> None:
+    world = RestWorld(fabric=fabric)
+    world.connect()
+    world.ask(HV1, VM, mode)
+    found = 0
+    for dpid in fabric.switches:
+        path = f"/evb/groups/{dpid:016x}"
+        every, chosen = world.get(path), world.get(f"{path}?vsi={VM.text}")
+        texts = {rule["text"] for rule in world.get(f"/evb/flows/{dpid:016x}?vsi={VM.text}")}
+        # Of its rules, and of the groups that are chosen: no less and no more.
+        for group in every:
+            named = re.compile(rf"\b(group|watch_group):{group['group_id']:#x}\b")
+            others = texts | {other["text"] for other in chosen if other != group}
+            assert (group in chosen) is any(named.search(text) for text in others), group
+        assert [part for page in pages(world, f"{path}?vsi={VM.text}", 1) for part in page] == chosen
+        assert world.get(f"{path}?vsi={OTHER.text}") == []
+        found += len(chosen)
+    assert (found > 0) is (mode is VdpMode.ASSOCIATE)
 
 
 def test_what_is_foreseen_is_selected_by_port_and_switch(world: RestWorld) -> None:

@@ -15,7 +15,7 @@ from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
 from tests.worlds.bridge import HV1, HV3, NMS, NMS_MAC, two_switches
 from tests.worlds.multicast import CONFIGURED, FIXED, FIXED_6, OFF, TYPES, G, S, join, leave, say, tell, vm
-from tests.worlds.rest import RestWorld, unhurried
+from tests.worlds.rest import RestWorld, pages, unhurried
 
 A, B = vm(1), vm(2, CONFIGURED)
 
@@ -137,8 +137,7 @@ def test_members_are_selected_and_read_in_parts(world: RestWorld, query: str, vs
     join(world, HV1, A, G)
     whole = json.loads(get(world, f"/evb/multicast/members?{query}"))
     assert {member["vsi"] for member in whole} == vsis
-    parts: list[dict[str, object]] = []
-    path = f"/evb/multicast/members?limit=1&{query}"
-    while part := json.loads(get(world, path + (f"&after={parts[-1]['id']}" if parts else ""))):
-        parts += part
-    assert parts == whole
+    for limit in (1, 2, 1000):
+        parts = pages(world, f"/evb/multicast/members?{query}", limit)
+        assert [member for part in parts for member in part] == whole
+        assert all(len(part) == limit for part in parts[:-1])

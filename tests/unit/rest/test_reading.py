@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 
 import pytest
 from webob import Request, Response
@@ -17,7 +16,7 @@ from ryu_apps.rest.resources import RESOURCES
 from tests.unit.services.test_load_balancer import balancer
 from tests.worlds.bridge import HV1, HV2, HV3, OPEN_2, POLICIES, Vm, two_switches
 from tests.worlds.documented import check_answer
-from tests.worlds.rest import RestWorld, unhurried
+from tests.worlds.rest import RestWorld, pages, unhurried
 from tests.worlds.sets import POLICIES as SET_TYPES
 
 DPID_1, DPID_2 = "0000000000000001", "0000000000000002"
@@ -55,19 +54,6 @@ def ask(world: RestWorld, path: str, method: str = "GET", **headers: str) -> Res
     response = respond(request, lambda: world, lambda: world.now, lambda _: None, unhurried)
     check_answer(method, request.path, response)
     return request.get_response(response)
-
-
-def pages(world: RestWorld, path: str, limit: int) -> list[list[dict[str, object]]]:
-    """All parts of a list, as a client finds them by the header Link."""
-    found, url = [], f"{path}{'&' if '?' in path else '?'}limit={limit}"
-    while True:
-        response = ask(world, url)
-        found.append(response.json)
-        assert response.status_code == 200, response.text
-        if "Link" not in response.headers:
-            return found
-        (url,) = re.findall(r'^<([^>]+)>; rel="next"$', response.headers["Link"])
-        assert len(found) < 1000
 
 
 @pytest.mark.parametrize("path", LISTS)
