@@ -21,7 +21,7 @@ from ryu_apps.testbed.harness.controller import APPS
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.pods import REST, SWITCHES, PodsCluster, two_pods
 from ryu_apps.testbed.harness.probes import Flow
-from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, run, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, wait_until
 from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode
 from ryu_apps.testbed.harness.vm import NamespaceVm
 
@@ -84,12 +84,6 @@ class PodsRig(PodsCluster):
         super().stop()
         for relay in self._relays:
             relay.stop()
-
-    def _aggregate(self) -> None:
-        super()._aggregate()
-        for switch in ("s1", "s2", "s3", "s4"):
-            record = run(["ovs-vsctl", "--timeout=10", "get", "bridge", switch, "controller"]).strip(" []\n")
-            run(["ovs-vsctl", "--timeout=10", "set", "controller", record, "max_backoff=1000"])
 
     # --- requests ---
     def ask(self, guest: RigVm, hypervisor: str, mode: VdptoolMode) -> VdptoolAnswer:

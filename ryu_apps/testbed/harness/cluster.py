@@ -22,7 +22,7 @@ from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.harness.capture import Tap, TapReader, only_ethertypes
 from ryu_apps.testbed.harness.controller import APPS, OPENFLOW_PORT, REST_PORT, Controller
 from ryu_apps.testbed.harness.datapath import Datapath, configured_datapath
-from ryu_apps.testbed.harness.ovs import PrivateOvs
+from ryu_apps.testbed.harness.ovs import PrivateOvs, look_for
 from ryu_apps.testbed.harness.running import Running
 from ryu_apps.testbed.harness.shell import Namespace, run
 from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation, VdptoolAnswer, VdptoolMode, VdptoolVsi
@@ -172,8 +172,20 @@ class Cluster(Running):
         self._populate()
         for hypervisor in self.hypervisors.values():
             hypervisor.station.start()
+        self._connect()
         self._await()
         self.ovs.enlarge_buffers()
+
+    def _connect(self) -> None:
+        """Make the switches look for their controllers, once these listen."""
+        served = self._served()
+        for controller in dict.fromkeys(served.values()):
+            controller.wait_serving()
+        look_for({switch: f"tcp:127.0.0.1:{controller.port}" for switch, controller in served.items()})
+
+    def _served(self) -> dict[str, Controller]:
+        """The controller of each switch."""
+        return dict.fromkeys((switch.name for switch in self.fabric.switches.values()), self.controller)
 
     def _await(self) -> None:
         """Wait until all switches are ready and every station has agreed on EVB."""
@@ -229,17 +241,13 @@ class Cluster(Running):
     def _build(self) -> Any:
         mininet = mininet_api.load()
         from mininet.log import setLogLevel
-        from mininet.node import OVSSwitch, RemoteController
+        from mininet.node import OVSSwitch
 
-        # The controller that is running already.  Mininet would look for it with telnet, and fail on its answer.
-        elsewhere = type("Elsewhere", (RemoteController,), {"checkListening": lambda controller: None})
         setLogLevel("error")
         # In a batch: otherwise the commands for all ports of a switch exceed the 4096 characters of a terminal's line.
         datapath = _MININET_DATAPATHS[configured_datapath()]
         switch = partial(OVSSwitch, datapath=datapath, protocols="OpenFlow13", failMode="secure", batch=True)
-        net = mininet.Mininet(topo=topo_of(self.fabric, self._systems), switch=switch, controller=None)
-        net.addController("c0", controller=elsewhere, ip="127.0.0.1", port=self.controller.port)
-        return net
+        return mininet.Mininet(topo=topo_of(self.fabric, self._systems), switch=switch, controller=None)
 
     def _aggregate(self) -> None:
         """Make Open vSwitch run LACP at its end of each link of a bond that needs it."""

@@ -7,6 +7,8 @@ import os
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,14 @@ class Controller:
         assert self._process is not None, "not started"
         return self._process.pid
 
+    def wait_serving(self, limit: float = 120.0) -> None:
+        """Wait until it answers; then it listens for switches, too.
+
+        Raises:
+            TimeoutError: it does not; the text ends with the controller's last words.
+        """
+        self._wait(lambda: self._status() is not None, "an answer of the controller", limit)
+
     def wait_connected(self, switches: int, limit: float = 120.0) -> None:
         """Wait until this many switches are ready for use.
 
@@ -76,10 +86,7 @@ class Controller:
         Raises:
             TimeoutError: they are not; the text ends with the controller's last words.
         """
-        try:
-            wait_until(lambda: self._ready_switches() >= switches, f"{switches} switches at the controller", limit)
-        except TimeoutError as error:
-            raise DeadlineError(f"{error}\n{self.last_words()}") from None
+        self._wait(lambda: self._ready_switches() >= switches, f"{switches} switches at the controller", limit)
 
     def wait_agreed(self, stations: int, limit: float = 35.0) -> None:
         """Wait until EVB is agreed with this many stations; only then do its switches hold what they will hold.
@@ -152,10 +159,20 @@ class Controller:
         return sum(station["evb"] == "agreed" for station in self.stations())
 
     def _ready_switches(self) -> int:
+        switches = (self._status() or {"switches": ()})["switches"]
+        return sum(1 for switch in switches if switch["readiness"] == "ready")
+
+    def _status(self) -> dict[str, Any] | None:
+        """Its status; None: it does not answer yet."""
         if self._process is not None and self._process.poll() is not None:
             raise DeadlineError(f"the controller has ended with status {self._process.returncode}")
+        with suppress(URLError, OSError):
+            status: dict[str, Any] = self.get("/evb/status")
+            return status
+        return None
+
+    def _wait(self, condition: Callable[[], bool], what: str, limit: float) -> None:
         try:
-            switches = self.get("/evb/status")["switches"]
-        except (URLError, OSError):
-            return 0
-        return sum(1 for switch in switches if switch["readiness"] == "ready")
+            wait_until(condition, what, limit)
+        except TimeoutError as error:
+            raise DeadlineError(f"{error}\n{self.last_words()}") from None

@@ -10,8 +10,9 @@ import ctypes
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from ryu_apps.testbed.harness.datapath import Datapath, configured_datapath
@@ -57,8 +58,8 @@ class PrivateOvs:
         os.environ.update(self.environment)
         run(["ovsdb-tool", "create", str(self.folder / "conf.db"), _SCHEMA])
         self.start_server()
-        # That the socket is there does not mean that ovsdb-server listens.
-        run(["ovs-vsctl", "--retry", "--timeout=30", "--no-wait", "init"])
+        wait_until(self._listens, "ovsdb-server to listen")
+        run(["ovs-vsctl", "--timeout=30", "--no-wait", "init"])
         self.start_switch()
 
     def start_server(self) -> None:
@@ -113,11 +114,30 @@ class PrivateOvs:
             else:
                 os.environ[name] = value
 
+    def _listens(self) -> bool:
+        """That the socket is there does not mean that it listens; ``ovs-vsctl --retry`` would wait for a second."""
+        with closing(socket.socket(socket.AF_UNIX)) as client:
+            return client.connect_ex(str(self.socket)) == 0
+
     def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [*_PRIORITY, program, *arguments, *_QUIET, f"--log-file={self.folder}/{program}.log", "--no-chdir"]
         return subprocess.Popen(
             command, env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
+
+
+def look_for(controllers: Mapping[str, str]) -> None:
+    """Make switches look for a controller each second.
+
+    One that refuses is tried later and later at first: a ``max_backoff`` is in force from a change of the configuration
+    on, not from the creation of the controller.
+
+    Args:
+        controllers: switch -> target, such as ``tcp:127.0.0.1:6653``.
+    """
+    vsctl = ("ovs-vsctl", "--timeout=30")
+    run([*vsctl, *chain.from_iterable(("--", "set-controller", *pair) for pair in controllers.items())])
+    run([*vsctl, *chain.from_iterable(("--", "set", "controller", name, "max_backoff=1000") for name in controllers)])
 
 
 def _shorten_idle_flows() -> None:

@@ -16,7 +16,6 @@ from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
 from ryu_apps.testbed.harness.pod_secrets import PodSecrets
-from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies.mininet_topo import EndSystem
 from ryu_apps.topologies.two_switch import END_SYSTEMS, HOST_PORT, NATIVE_VLAN, TRUNK_PORTS
@@ -154,10 +153,9 @@ class PodsCluster(Cluster):
         self.directory.stop()
         self._sockets.cleanup()
 
-    def _aggregate(self) -> None:
-        for number, pod in list(enumerate(self._pods))[1:]:
-            for switch in self._layout.fabrics[pod].switches.values():
-                run(["ovs-vsctl", "--timeout=10", "set-controller", switch.name, f"tcp:127.0.0.1:{_OPENFLOW + number}"])
+    def _served(self) -> dict[str, Controller]:
+        fabrics = self._layout.fabrics
+        return {switch.name: self.controllers[pod] for pod in self._pods for switch in fabrics[pod].switches.values()}
 
     def _await(self) -> None:
         for pod, controller in self.controllers.items():
