@@ -163,8 +163,8 @@ class TrunkGraph:
         return tuple(trunk for trunk in self.trunks(dpid) if trunk.neighbour in hops)
 
     def others(self, dpid: int) -> tuple[int, ...]:
-        """The other switches that are reachable while all links are up."""
-        return self._others[dpid]
+        """The other switches that are reachable while all links are up; from a switch that is not configured, none."""
+        return self._others.get(dpid, ())
 
 
 def _behind(tree: nx.Graph, dpid: int, neighbour: int) -> frozenset[int]:
