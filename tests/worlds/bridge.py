@@ -111,6 +111,16 @@ def two_switches(timers: Timers = BRISK, max_rules: int | None = None) -> Fabric
     )
 
 
+def islands(fabric: Fabric) -> Fabric:
+    """The same switches without a trunk."""
+
+    def edge(switch: Switch) -> dict[int, Interface]:
+        return {number: port for number, port in switch.interfaces.items() if port.role is not Role.TRUNK}
+
+    switches = {dpid: replace(switch, interfaces=edge(switch)) for dpid, switch in fabric.switches.items()}
+    return replace(fabric, switches=switches)
+
+
 def with_vlans(fabric: Fabric, *vids: int) -> Fabric:
     """The same fabric, whose stations may use further VLANs, tagged."""
 

@@ -14,7 +14,7 @@ from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.simulation.packet import INNER_PCP, INNER_VID
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import (
     CLIENT,
@@ -27,6 +27,7 @@ from tests.worlds.bridge import (
     NMS_MAC,
     S1,
     Vm,
+    islands,
     two_switches,
     with_vlans,
 )
@@ -177,16 +178,15 @@ def test_a_vsi_cannot_have_the_vid_of_copies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "kind", "remote_vlan", "reason"),
+    ("port", "kind", "fabric", "reason"),
     [
-        (HV1, LOST, REMOTE, "the configuration has no mirror 'elsewhere'"),
-        (HV3, BOTH, None, "mirror 'ids' is at another switch and has no remote_vlan"),
+        (HV1, LOST, with_mirror(two_switches()), "the configuration has no mirror 'elsewhere'"),
+        (HV3, BOTH, with_mirror(two_switches(), None), "mirror 'ids' is at another switch and has no remote_vlan"),
+        (HV3, BOTH, with_mirror(islands(two_switches())), "no trunk leads to mirror 'ids'"),
     ],
 )
-def test_a_mirror_that_cannot_be_had_is_refused(
-    port: PortId, kind: VsiTypeKey, remote_vlan: int | None, reason: str
-) -> None:
-    world = MirrorWorld(fabric=with_mirror(two_switches(), remote_vlan))
+def test_a_mirror_that_cannot_be_had_is_refused(port: PortId, kind: VsiTypeKey, fabric: Fabric, reason: str) -> None:
+    world = MirrorWorld(fabric=fabric)
     world.connect()
     world.ask(port, Vm(7, type=kind), RR)
     assert world.answer(port).error is VdpError.INSUFFICIENT_RESOURCES
