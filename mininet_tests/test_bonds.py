@@ -17,6 +17,7 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT, SCENARIOS
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.pipeline.bonds import HEARD
 from ryu_apps.evb.topology.fabric import BondMode, Fabric
 from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.cluster import Cluster
@@ -38,6 +39,7 @@ MODES = pytest.mark.parametrize("station", [FOLLOWED, AGGREGATED], ids=["active-
 DENIED = 5002
 #: To where nothing hears it: "action drop" needs a module that not every kernel has.
 _AWAY = ("u32", "match", "u32", "0", "0", "action", "mirred", "egress", "redirect", "dev", "lo")
+LACPDU = "0x8809"
 LINKS = {1: 1, 2: two_switch.SECOND_LINKS + 1}
 
 
@@ -103,12 +105,12 @@ def short_timeouts(cluster: Cluster, station: tuple[str, str], number: int) -> I
 
 
 @contextmanager
-def silenced(station: tuple[str, str], number: int) -> Iterator[None]:
-    """The station's LACPDUs are lost on a link, whose carrier stays."""
+def silenced(station: tuple[str, str], number: int, protocol: str = LACPDU) -> Iterator[None]:
+    """The station's LACPDUs, or all its frames, are lost on a link, whose carrier stays."""
     end = ends(station, number)["station"]
     run(["tc", "qdisc", "add", "dev", end, "clsact"])
     try:
-        run(["tc", "filter", "add", "dev", end, "egress", "protocol", "0x8809", *_AWAY])
+        run(["tc", "filter", "add", "dev", end, "egress", "protocol", protocol, *_AWAY])
         yield
     finally:
         run(["tc", "qdisc", "del", "dev", end, "clsact"])
@@ -200,6 +202,16 @@ def test_a_link_without_an_agreement_by_lacp_is_not_used(cluster: Cluster) -> No
         wait_until(lambda: links_up(cluster, AGGREGATED) == [True, True], "another agreement")
         assert reached(cluster, vm)
         assert association(cluster) == before
+
+
+def test_frames_take_the_other_link_before_the_station_is_heard_there(cluster: Cluster) -> None:
+    """The switch itself fails over: what it has learnt still says that the station is behind the dead link."""
+    with running(cluster, 1, "hv1") as vm:
+        use(1)
+        assert reached(cluster, vm)
+        with silenced(FOLLOWED, 2, "all"), down(cluster, FOLLOWED, 1, "station"):
+            assert arrives(cluster.hosts["client"].namespace, vm.namespace, vm.ip, HTTPS, HEARD / 3)
+        assert reached(cluster, vm)
 
 
 def test_frames_follow_the_station_to_the_link_that_it_uses(cluster: Cluster) -> None:
