@@ -7,6 +7,7 @@ So an answer finds its owner at once, and no component has to be asked whether a
 from __future__ import annotations
 
 from ryu_apps.evb.flow.rule import MeterCount, Rule
+from ryu_apps.evb.flow.shown import ShownRules
 
 
 class TokenOwner:
@@ -23,6 +24,9 @@ class TokenOwner:
 
     def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Process a portion of the rules of a read; :meth:`rules_read` brings the last one."""
+
+    def switch_read(self, dpid: int, token: int, shown: ShownRules, now: float) -> None:
+        """Process all rules that a switch has shown."""
 
     def rules_omitted(self, dpid: int, token: int, now: float) -> None:
         """Process that a switch has more rules than a read permits."""
@@ -71,6 +75,10 @@ class TokenTable:
     def read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Hand the rules that a switch has shown to the owner of the read."""
         self._release(token).rules_read(dpid, token, rules, now)
+
+    def read_switch(self, dpid: int, token: int, shown: ShownRules, now: float) -> None:
+        """Hand all rules that a switch has shown to the owner of the read."""
+        self._release(token).switch_read(dpid, token, shown, now)
 
     def omit(self, dpid: int, token: int, now: float) -> None:
         """Tell the owner of a read that there are more rules than it permits."""

@@ -136,11 +136,11 @@ class CountedReadJob(PortionedReadJob):
         else:
             super().interim(xid, octets)
 
-    def decode(self) -> RulesRead:
-        """Return the next portion; the last one is also the outcome."""
+    def decode(self) -> RulesRead | None:
+        """Return the next portion; the last one is the outcome, and not returned."""
         portion = super().decode()
-        if not portion.more and not self._permitted:
-            self.outcome = portion = replace(portion, omitted=True)
+        if isinstance(self.outcome, RulesRead) and not self._permitted:
+            self.outcome = replace(self.outcome, omitted=True)
         return portion
 
 

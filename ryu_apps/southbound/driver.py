@@ -35,7 +35,7 @@ from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, R
 from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
 from ryu_apps.southbound.roles import RoleJob, demotes
 from ryu_apps.southbound.shape import Shape
-from ryu_apps.southbound.sliced import SlicedReadJob
+from ryu_apps.southbound.sliced import DecodedSlicedReadJob, SlicedReadJob
 from ryu_apps.southbound.surveys import PlainSurveyJob, SurveyJob
 from ryu_apps.southbound.wall import ExtensionForbidden, guarded
 from ryu_apps.southbound.watch import Alien, told
@@ -126,12 +126,13 @@ class SwitchDriver:
         self._send(frame_out(frame.port.port_no, frame.group, frame.data, self._reserve(1)[0]))
 
     def read(self, asked: ReadRules) -> None:
-        """Ask for rules; ends with RulesRead, and for all of them also with FragmentsHandled."""
+        """Ask for rules; ends with RulesRead, and for all of them with FragmentsHandled and SwitchRead."""
         if asked.mask == OURS and asked.table is None:
             # A comparison of all rules includes the fragment mode, which decides how rules with ports match.
             wanted = FRAGMENTS_SHOWN if self._extended else ofp.OFPC_FRAG_DROP
             self._begin(FragmentsJob(self._wire, self.dpid, wanted))
-            self._begin(self._reads.add(SlicedReadJob(self._wire, asked, self._shown)))
+            job = SlicedReadJob if self._extended else DecodedSlicedReadJob
+            self._begin(self._reads.add(job(self._wire, asked)))
         elif asked.lane is None:
             self._begin(ReadJob(self._wire, asked, self._shown))
         else:
@@ -173,7 +174,7 @@ class SwitchDriver:
             return
         if job.sends_next:
             job.send()
-        elif (portion := job.decode()).more:
+        elif (portion := job.decode()) is not None:
             self._emit(portion)
         self._review(job)
         self._pump()

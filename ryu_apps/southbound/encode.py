@@ -55,9 +55,13 @@ def message(kind: int, body: bytes) -> bytes:
 
 def flow_add(rule: Rule) -> bytes:
     """Add a rule or overwrite the one of the same table, priority and match."""
-    tail = encode_match(rule.match) + instructions(rule.apply, rule.metadata, rule.goto, rule.meter)
     timeouts = rule.idle_timeout, rule.hard_timeout
-    return _flow_mod(ofp.OFPFC_ADD, rule.table, rule.priority, rule.cookie, 0, tail, timeouts)
+    return _flow_mod(ofp.OFPFC_ADD, rule.table, rule.priority, rule.cookie, 0, flow_tail(rule), timeouts)
+
+
+def flow_tail(rule: Rule) -> bytes:
+    """Match and instructions, as a flow-mod and a flow statistics entry end."""
+    return encode_match(rule.match) + instructions(rule.apply, rule.metadata, rule.goto, rule.meter)
 
 
 def flow_remove(rule: Rule) -> bytes:

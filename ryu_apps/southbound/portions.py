@@ -83,14 +83,15 @@ class PortionedReadJob(Job):
         self.interim(flight.xids[-1], octets)
         self._unanswered -= 1
 
-    def decode(self) -> RulesRead:
-        """Return the next portion; the last one is also the outcome."""
+    def decode(self) -> RulesRead | None:
+        """Return the next portion; the last one is the outcome, and not returned."""
         rules = tuple(islice(self._entries, self.PORTION))
         ends = len(rules) < self.PORTION and self._is_answered
         portion = RulesRead(self.dpid, self.token, rules, more=not ends)
         if ends:
             self.outcome = portion
-        elif len(rules) < self.PORTION:
+            return None
+        if len(rules) < self.PORTION:
             # Further parts are under way, and an iterator that has ended begins no more.
             self._entries = self._decoded()
         return portion

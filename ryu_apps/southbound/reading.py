@@ -12,6 +12,9 @@ from ryu_apps.southbound.driver import SwitchDriver
 
 #: Seconds for which reads wait at most while a gate moves, and between two looks whether it still does.
 _SWITCHING, _MEANWHILE = 0.2, 0.0005
+#: Seconds for which a switch that is hastened may compose an answer before others are asked meanwhile: several switches
+#: may be one process, or on one machine, and the one that a station waits for would wait for all others.
+_COMPOSES = 0.02
 #: Seconds until a read begins: one process of Open vSwitch may be several switches, and what has just been sent to a
 #: station by one of them would wait while another one shows thousands of rules.
 _AFTER_ANSWERS = 0.001
@@ -31,6 +34,7 @@ class Reading:
         self._thread: Any = None
         self._switched = self._begin = 0.0
         self._first: dict[int, None] = {}
+        self._first_asked = 0.0
 
     def asked(self) -> None:
         """Note that a read is about to be asked for."""
@@ -59,14 +63,21 @@ class Reading:
     def _run(self) -> None:
         try:
             while (driver := self._next()) is not None:
-                if time.monotonic() < self._begin or self._is_switching():
+                if time.monotonic() < self._begin or self._is_switching() or self._waits_for_another(driver):
                     hub.sleep(_MEANWHILE)
                     continue
+                if driver.dpid in self._first:
+                    self._first_asked = time.monotonic()
                 driver.read_on()
                 self._settle()
                 hub.sleep(0)
         finally:
             self._thread = None
+
+    def _waits_for_another(self, driver: SwitchDriver) -> bool:
+        """Return True while a hastened switch is to answer, before another one is asked for which no VSI waits."""
+        is_other = bool(self._first) and driver.dpid not in self._first and not driver.has_urgent_reads
+        return is_other and time.monotonic() < self._first_asked + _COMPOSES
 
     def _is_switching(self) -> bool:
         """Return True while a gate moves: its confirmations go before reads, unless a switch takes long."""

@@ -12,9 +12,10 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events.effect import Apply, Mode, ReadMeters, ReadRules
 from ryu_apps.evb.events.event import Event
-from ryu_apps.evb.events.switch import Confirmed, MetersRead, Rejected, RulesRead, SwitchUp
+from ryu_apps.evb.events.switch import Confirmed, MetersRead, Rejected, RulesRead, SwitchRead, SwitchUp
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, MeterCount, Rule
+from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.driver import SwitchDriver
@@ -85,6 +86,8 @@ class Controller:
 
     def rules(self, mask: CookieMask) -> set[Rule]:
         self.driver.read(ReadRules(self.driver.dpid, 1, mask))
+        if mask == OURS:
+            return set(self.until(SwitchRead).shown.left())
         found: set[Rule] = set()
         while (portion := self.until(RulesRead)).more:
             found.update(portion.rules)

@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from ryu_apps.evb.events.effect import Mode, ReadRules
-from ryu_apps.evb.events.switch import Confirmed, RulesRead
+from ryu_apps.evb.events.switch import Confirmed, SwitchRead
 from ryu_apps.evb.flow.actions import Action, Clone, Output, Resubmit, SetField
 from ryu_apps.evb.flow.change import FlowTable, RuleChange
 from ryu_apps.evb.flow.match import match
@@ -83,9 +83,8 @@ def test_meters_are_shown_with_the_rules_as_they_were_sent(controller: Controlle
     others = (Meter(5, 100, 10), Meter(FIRST_OF_VSIS | 8, 0xFFFFFFFF, 0xFFFFFFFF, MeterUnit.KILOBITS))
     assert isinstance(controller.apply(RuleChange(meters=(LIMIT, *others)), Mode.STAGE), Confirmed)
     controller.driver.read(ReadRules(controller.dpid, 1, OURS))
-    while (shown := controller.until(RulesRead)).more:
-        pass
-    assert shown.meters is not None and set(shown.meters) == {LIMIT, *others}
+    meters = controller.until(SwitchRead).meters
+    assert meters is not None and set(meters) == {LIMIT, *others}
 
 
 def test_the_switch_says_how_many_meters_and_groups_it_has_and_how_fast_its_ports_are(

@@ -15,6 +15,7 @@ from ryu_apps.evb.events.switch import Confirmed
 from ryu_apps.evb.flow.actions import Learn, LearnSpec, Output, whole
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.flow.shown import DecodedRules
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie, owned_by
 from ryu_apps.evb.switches.bringup import Bringup, DesiredState, SwitchState
 from ryu_apps.evb.switches.recovery import Patience
@@ -84,11 +85,11 @@ def test_what_is_learnt_between_reading_and_removal_goes_with_the_body(
     """The switch returns with the program of a VSI that is gone, while its VM begins connections."""
     install(controller, *PROGRAM)
     clients = Clients(far_ends[1])
-    bringup = Bringup(lambda _: DesiredState({}, (), ()), TokenTable())
+    bringup = Bringup(lambda *_: DesiredState({}, (), ()), TokenTable())
     with clients.at_work():
         wait_for(lambda: controller.rules(OF_STATE), "something learnt")
         asked = bringup.connected(controller.dpid, {}, Patience.NONE)
-        change = bringup.read(controller.dpid, asked.token, controller.rules(OURS))
+        change = bringup.read(controller.dpid, asked.token, DecodedRules(controller.rules(OURS)))
         clients.go_on(50)
         assert isinstance(change, Apply) and isinstance(controller.apply(change.change, change.mode), Confirmed)
         assert isinstance(bringup.installed(controller.dpid, change.token), SwitchState)

@@ -10,9 +10,10 @@ from ipaddress import IPv4Address
 import pytest
 
 from ryu_apps.evb.events.effect import Apply, Effect, ReadRules
-from ryu_apps.evb.events.switch import Confirmed, RulesRead
+from ryu_apps.evb.events.switch import Confirmed, RulesRead, SwitchRead
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, Rule
+from ryu_apps.evb.flow.shown import DecodedRules
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, owned_by
 from ryu_apps.evb.policy.model import Acl, PolicySet
@@ -66,8 +67,10 @@ class RealWorld(World):
                 answer = self.controller.apply(change, mode, lane)
                 assert isinstance(answer, Confirmed), answer
                 self.feed(Confirmed(dpid, token))
+            case ReadRules(dpid, token, mask) if mask == OURS:
+                self.feed(SwitchRead(dpid, token, DecodedRules(self.controller.rules(mask)), ()))
             case ReadRules(dpid, token, mask):
-                self.feed(RulesRead(dpid, token, tuple(self.controller.rules(mask)), () if mask == OURS else None))
+                self.feed(RulesRead(dpid, token, tuple(self.controller.rules(mask))))
             case _:
                 super()._perform(effect)
 

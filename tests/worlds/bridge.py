@@ -26,12 +26,14 @@ from ryu_apps.evb.events.switch import (
     SwitchAltered,
     SwitchCapacity,
     SwitchDown,
+    SwitchRead,
     SwitchUp,
 )
 from ryu_apps.evb.flow.actions import CONTROLLER, ClearInPort, OutputGroup
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.flow.match import REGISTERS, VLAN_PRESENT
 from ryu_apps.evb.flow.rule import Group, MeterCount, Rule, RuleKey
+from ryu_apps.evb.flow.shown import DecodedRules
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.model import Retention, VsiTypeKey
 from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, CookieKind, of_kind
@@ -264,7 +266,7 @@ class World:
         self.applied: list[Apply] = []
         self.held: list[Apply] = []
         self.fetching: list[FetchType] = []
-        self.reads: dict[int, RulesRead] = {}
+        self.reads: dict[int, RulesRead | SwitchRead] = {}
         self._ends: dict[tuple[int, RuleKey], tuple[float, Rule]] = {}
         self._unsaved: list[Save] = []
         self._sequence: dict[PortId, int] = {}
@@ -356,7 +358,7 @@ class World:
 
     def disconnect(self, dpid: int) -> None:
         """Disconnect a switch; changes that it has not confirmed are rejected afterwards."""
-        lost: list[Apply | RulesRead] = [apply for apply in self.held if apply.dpid == dpid]
+        lost: list[Apply | RulesRead | SwitchRead] = [apply for apply in self.held if apply.dpid == dpid]
         lost += [answer for answer in self.reads.values() if answer.dpid == dpid]
         self.reads = {token: answer for token, answer in self.reads.items() if answer.dpid != dpid}
         self.held = [apply for apply in self.held if apply.dpid != dpid]
@@ -392,8 +394,15 @@ class World:
         )
 
     def read_on(self, count: int) -> None:
-        """Show the next rules of the oldest slow read, at most ``count``, as they were when it was asked for."""
+        """Show the next rules of the oldest slow read, at most ``count``, as they were when it was asked for.
+
+        A whole switch is shown in one go.
+        """
         token, answer = next(iter(self.reads.items()))
+        if isinstance(answer, SwitchRead):
+            del self.reads[token]
+            self.feed(answer)
+            return
         rest = answer.rules[count:]
         if rest:
             self.reads[token] = replace(answer, rules=rest)
@@ -529,9 +538,7 @@ class World:
                 shown = tuple(rule for rule in held if _asked_for(rule, effect))
                 if effect.dpid in self.crowded:
                     shown = _without_expected(shown, effect)
-                meters = tuple(self.tables[effect.dpid].meters.values()) if effect.mask == OURS else None
-                omitted = effect.most is not None and len(shown) > effect.most
-                answer = RulesRead(effect.dpid, effect.token, () if omitted else shown, meters, omitted=omitted)
+                answer = self._read(effect, shown)
                 if effect.dpid in self.slow_reads and (effect.lane is not None or effect.mask == OURS):
                     self.reads[effect.token] = answer
                 else:
@@ -547,6 +554,13 @@ class World:
                 self.fetching.append(effect)
             case LogEvent():
                 self.happened.append(effect)
+
+    def _read(self, asked: ReadRules, shown: tuple[Rule, ...]) -> RulesRead | SwitchRead:
+        if asked.mask == OURS:
+            meters = tuple(self.tables[asked.dpid].meters.values())
+            return SwitchRead(asked.dpid, asked.token, DecodedRules(shown), meters)
+        omitted = asked.most is not None and len(shown) > asked.most
+        return RulesRead(asked.dpid, asked.token, () if omitted else shown, omitted=omitted)
 
     def _is_station(self, port: PortId) -> bool:
         interface = self._ends_at(port.dpid).get(port.port_no)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ryu_apps.evb.events.effect import Apply, Effect, Prepare, ReadRules
-from ryu_apps.evb.events.switch import Confirmed, RulesRead
+from ryu_apps.evb.events.switch import Confirmed, RulesRead, SwitchRead
+from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import Fabric, GateMode, Interface, Role, Switch, Timers
 from tests.interop.controller import Controller
 from tests.worlds.bridge import VLAN, World
@@ -29,7 +30,10 @@ class OpenVswitchWorld(World):
                     self.feed(Confirmed(dpid, token))
             case Prepare(_, change):
                 self.controller.driver.prepare(change)
-            case ReadRules(dpid, token):
+            case ReadRules(mask=mask) if mask == OURS:
+                self.controller.driver.read(effect)
+                self.feed(self.controller.until(SwitchRead))
+            case ReadRules():
                 self.controller.driver.read(effect)
                 more = True
                 while more:

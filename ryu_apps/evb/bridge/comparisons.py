@@ -12,7 +12,7 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.switches import RulesDrifted, SwitchChangedByOthers, SwitchRefusedRules
 from ryu_apps.evb.events.effect import Apply, Mode
 from ryu_apps.evb.events.switch import SwitchAltered
-from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.flow.shown import ShownRules
 from ryu_apps.evb.switches.audit import Audit
 from ryu_apps.evb.switches.bringup import Bringup, Readiness, SwitchState
 from ryu_apps.evb.switches.desired import DesiredRules
@@ -109,13 +109,9 @@ class Comparisons(TokenOwner):
             self._effects.put(question)
         self._agenda.set((Chore.AUDIT, dpid), now + self.audit.interval)
 
-    def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
-        """Note a portion of what an audit reads."""
-        self.audit.show(dpid, token, rules)
-
-    def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+    def switch_read(self, dpid: int, token: int, shown: ShownRules, now: float) -> None:
         """Begin to compare what an audit has read."""
-        if self.audit.compare(dpid, token, rules, self._bringup.shown_meters(dpid)):
+        if self.audit.compare(dpid, token, shown, self._bringup.shown_meters(dpid)):
             self._agenda.set((Chore.COMPARE, dpid), now)
 
     def go_on(self, dpid: int, now: float) -> None:

@@ -66,6 +66,7 @@ from ryu_apps.evb.events.switch import (
     RulesRead,
     SwitchAltered,
     SwitchDown,
+    SwitchRead,
     SwitchUp,
 )
 from ryu_apps.evb.flow.change import RuleChange
@@ -467,9 +468,12 @@ class Engine:
                 self._tokens.show(dpid, token, rules, now)
             case RulesRead(dpid, token, omitted=True):
                 self._tokens.omit(dpid, token, now)
-            case RulesRead(dpid, token, rules, meters):
-                self.bringup.show_meters(dpid, meters)
+            case RulesRead(dpid, token, rules):
                 self._tokens.read(dpid, token, rules, now)
+                self.associations.proceed(now)
+            case SwitchRead(dpid, token, shown, meters):
+                self.bringup.show_meters(dpid, meters)
+                self._tokens.read_switch(dpid, token, shown, now)
                 self.associations.proceed(now)
             case MetersRead(dpid, token, counts):
                 self._tokens.read_meters(dpid, token, counts, now)

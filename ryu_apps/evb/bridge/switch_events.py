@@ -30,6 +30,7 @@ from ryu_apps.evb.event_catalogue.switches import (
 from ryu_apps.evb.events.effect import Apply, Mode, Save
 from ryu_apps.evb.events.switch import SwitchAltered, SwitchUp
 from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.flow.shown import ShownRules
 from ryu_apps.evb.pipeline.metered_gate import gate_number
 from ryu_apps.evb.pipeline.punting import stations_punted
 from ryu_apps.evb.pipeline.tables import CookieKind
@@ -177,20 +178,15 @@ class SwitchEvents(TokenOwner):
         return self._listens_since is not None and since >= self._listens_since
 
     # --- answers of switches that are brought up ---
-    def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
-        """Note a portion of what a switch holds."""
-        self._bringup.show(dpid, token, rules)
-
-    def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+    def switch_read(self, dpid: int, token: int, shown: ShownRules, now: float) -> None:
         """Write the difference between what a switch holds and what it should."""
-        rules = (*self._bringup.shown(dpid, token), *rules)
-        for kind in _OF_PROGRAMS:
-            for index in owners(rules, kind):
-                self._lifecycle.installer.indices.reserve(index)
+        for index in owners(shown.cookies(), _OF_PROGRAMS):
+            self._lifecycle.installer.indices.reserve(index)
         if self._recovery.in_grace(dpid):
+            rules = tuple(shown.left())
             self._recognize_stations(dpid, rules)
             self._floods.read(dpid, rules)
-        install = self._bringup.read(dpid, token, rules)
+        install = self._bringup.read(dpid, token, shown)
         if install is not None:
             self._effects.put(install)
 
@@ -231,7 +227,7 @@ class SwitchEvents(TokenOwner):
         self._comparisons.audit.reset(dpid)
         # One after the other: a comparison of thousands of rules keeps everything else waiting.
         self._agenda.set((Chore.AUDIT, dpid), now + self._turns[dpid] * INTERVAL)
-        self._effects.put(SwitchReady(dpid, len(state.written)))
+        self._effects.put(SwitchReady(dpid, self._bringup.forget(dpid)))
         self._ports.bring_up(dpid, state.ports, now)
         if self._comparisons.end_repair(state):
             self.heard_again(dpid, now)

@@ -111,14 +111,13 @@ class Hasten:
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """Read all rules under a cookie mask, then feed :class:`RulesRead`.
+    """Read all rules under a cookie mask, then feed :class:`RulesRead`; for all of evbridge, :class:`SwitchRead`.
 
     Attributes:
         table: None: of all tables.
         match: only rules that match on these fields too, and perhaps on others.
         lane: the read has its place among the changes of a lane (:class:`Apply`), and its answer comes in portions,
-            before each of which all other work is done; None: it is sent at once, and the answer is whole, but for that
-            to a read of all rules of evbridge.
+            before each of which all other work is done; None: it is sent at once, and the answer is whole.
         parts: the rules of a read in a lane, each in one part; empty: nothing is known of them.
         most: with more rules than that, none of a read in parts is shown.
         left_out: rules that need not be shown, of tables that have many, unless some have other than expected cookies.

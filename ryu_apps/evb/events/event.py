@@ -34,6 +34,7 @@ from ryu_apps.evb.events.switch import (
     RulesRead,
     SwitchAltered,
     SwitchDown,
+    SwitchRead,
     SwitchUp,
 )
 
@@ -50,6 +51,7 @@ Event = (
     | Confirmed
     | Rejected
     | RulesRead
+    | SwitchRead
     | FragmentsHandled
     | MetersRead
     | Saved

@@ -8,6 +8,7 @@ from enum import Enum
 
 from ryu_apps.evb.flow.features import SwitchFeatures
 from ryu_apps.evb.flow.rule import Meter, MeterCount, Rule
+from ryu_apps.evb.flow.shown import ShownRules
 from ryu_apps.evb.topology.fabric import PortId
 
 
@@ -195,7 +196,6 @@ class RulesRead:
     A rule that this version cannot express is shown without instructions, so that it differs from every desired rule.
 
     Attributes:
-        meters: all meters of the switch; None: the read was of some rules only, or the switch refuses to show them.
         more: further rules follow with the same token.
         omitted: the switch has more rules than the read permits, and was asked for none.
     """
@@ -203,9 +203,23 @@ class RulesRead:
     dpid: int
     token: int
     rules: tuple[Rule, ...]
-    meters: tuple[Meter, ...] | None = None
     more: bool = False
     omitted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchRead:
+    """Answer to :class:`ReadRules` for all rules: what a switch holds, as it shows it.
+
+    Attributes:
+        shown: its rules; the receiver may take them out.
+        meters: all its meters; None: it refuses to show them.
+    """
+
+    dpid: int
+    token: int
+    shown: ShownRules
+    meters: tuple[Meter, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.flow.change import NO_CHANGE, RuleChange
 from ryu_apps.evb.flow.rule import Rule, RuleKey
 
 #: Rules of one owner in one switch.
@@ -18,6 +18,9 @@ def rule_set(rules: Iterable[Rule]) -> RuleSet:
 
 def difference(before: Mapping[RuleKey, Rule], after: Mapping[RuleKey, Rule]) -> RuleChange:
     """The change from ``before`` to ``after``: additions and overwrites, then strict removals."""
+    if before == after:
+        # Without a look at rules that are the same objects.
+        return NO_CHANGE
     return RuleChange(
         add=tuple(rule for key, rule in after.items() if before.get(key) != rule),
         remove=tuple(rule for key, rule in before.items() if key not in after),

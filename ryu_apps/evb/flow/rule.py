@@ -6,7 +6,7 @@ octets and back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -38,6 +38,9 @@ class Rule:
     ``apply`` are apply-actions; ``metadata`` is ``(value, mask)`` for write-metadata; ``goto`` the
     next table.  A rule without instructions drops.  Both timeouts are in seconds, 0 for a permanent rule:
     ``idle_timeout`` without a frame, ``hard_timeout`` in any case.
+
+    Attributes:
+        form: how a switch shows the rule, kept by those who compare it; it says nothing that the rest does not.
     """
 
     table: int
@@ -50,6 +53,7 @@ class Rule:
     meter: int | None = None
     idle_timeout: int = 0
     hard_timeout: int = 0
+    form: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def key(self) -> RuleKey:

@@ -7,14 +7,15 @@ left to the next audit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.events.effect import Apply, ReadRules
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet
-from ryu_apps.evb.flow.portions import go_on
+from ryu_apps.evb.flow.portions import go_on, in_parts
 from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Meter, Rule
+from ryu_apps.evb.flow.shown import ShownRules
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, of_kind
 from ryu_apps.evb.switches.desired import DesiredRules
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
@@ -22,7 +23,9 @@ from ryu_apps.evb.tokens import TokenOwner, TokenTable
 #: Seconds between audits of a switch, at least; of a processor for each rule that is read, composed and compared; and
 #: the share of a processor that audits of all switches may have in the long run.  Changes by others are reported by the
 #: switches themselves, so an audit finds only what they do not report.
-INTERVAL, COST, SHARE = 30.0, 45e-6, 0.04
+INTERVAL, COST, SHARE = 30.0, 12e-6, 0.04
+#: Rules that could be composed while a portion of them is compared.
+_COMPOSED = 10
 
 
 @dataclass(eq=False, slots=True)
@@ -32,7 +35,6 @@ class _Question:
     Attributes:
         token: of the read.
         learns: cookies of rules that are not compared, as of the beginning.
-        shown: rules that the switch has shown and that are compared, until each has been.
         since: changes that were sent meanwhile.
         work: the comparison, in steps; None while the switch is being read.
         drift: the correction, at the end.
@@ -40,13 +42,9 @@ class _Question:
 
     token: int
     learns: frozenset[int]
-    shown: RuleSet = field(default_factory=dict)
     since: list[RuleChange] = field(default_factory=list)
     work: Iterator[int] | None = None
     drift: RuleChange = RuleChange()
-
-    def show(self, rules: Iterable[Rule]) -> None:
-        self.shown.update((rule.key, rule) for rule in rules if rule.cookie not in self.learns)
 
     def without_changed(self, drift: RuleChange) -> RuleChange:
         """Leave out of a correction what was changed since the audit began."""
@@ -68,6 +66,18 @@ class _Traffic:
 
     unsettled: set[int] = field(default_factory=set)
     question: _Question | None = None
+
+
+def _drift(wanted: RuleSet, missing: list[Rule], others: RuleSet) -> RuleChange:
+    """Return the correction of a switch.
+
+    Args:
+        missing: wanted rules that were not shown exactly so.
+        others: rules that it shows beside those that are wanted exactly so.
+    """
+    absent = [rule for rule in missing if rule.key not in others]
+    altered = [wanted[key] for key, rule in others.items() if key in wanted and wanted[key] != rule]
+    return RuleChange(add=(*absent, *altered), remove=tuple(rule for key, rule in others.items() if key not in wanted))
 
 
 class Audit:
@@ -125,13 +135,7 @@ class Audit:
         expected = tuple(sorted(filter(learnt.covers, question.learns)))
         return ReadRules(dpid, token, OURS, left_out=learnt, expected=expected)
 
-    def show(self, dpid: int, token: int, rules: Iterable[Rule]) -> None:
-        """Note a portion of what a switch holds."""
-        question = self._of(dpid).question
-        if question is not None and question.token == token:
-            question.show(rules)
-
-    def compare(self, dpid: int, token: int, rules: Iterable[Rule], meters: frozenset[Meter] | None) -> bool:
+    def compare(self, dpid: int, token: int, shown: ShownRules, meters: frozenset[Meter] | None) -> bool:
         """Begin to compare a switch that has shown all; returns False if there is nothing to compare.
 
         Args:
@@ -140,8 +144,7 @@ class Audit:
         question = self._of(dpid).question
         if question is None or question.token != token:
             return False
-        question.show(rules)
-        question.work = self._comparison(dpid, question, meters)
+        question.work = self._comparison(dpid, question, shown, meters)
         return True
 
     def go_on(self, dpid: int) -> bool:
@@ -164,21 +167,22 @@ class Audit:
         if traffic.question is not None and traffic.question.token == token:
             traffic.question = None
 
-    def _comparison(self, dpid: int, question: _Question, meters: frozenset[Meter] | None) -> Iterator[int]:
-        """Compare; yields the number of rules of each step."""
+    def _comparison(
+        self, dpid: int, question: _Question, shown: ShownRules, meters: frozenset[Meter] | None
+    ) -> Iterator[int]:
+        """Compare; yields the number of rules of each step, as many as could be composed meanwhile."""
         wanted = yield from self._wanted.in_steps(dpid)
-        self._sizes[dpid] = max(len(wanted.rules), len(question.shown))
-        add: list[Rule] = []
-        for key, rule in wanted.rules.items():
-            if question.shown.pop(key, None) != rule:
-                add.append(rule)
+        self._sizes[dpid] = max(len(wanted.rules), len(shown))
+        missing: list[Rule] = []
+        for part in in_parts(wanted.rules.values()):
+            missing += shown.take(part)
+            yield _COMPOSED
+        others: RuleSet = {}
+        for rule in shown.left():
+            if rule.cookie not in question.learns and rule.cookie not in wanted.learns:
+                others[rule.key] = rule
             yield 1
-        remove: list[Rule] = []
-        for rule in question.shown.values():
-            if rule.cookie not in wanted.learns:
-                remove.append(rule)
-            yield 1
-        drift = question.without_changed(RuleChange(add=tuple(add), remove=tuple(remove)))
+        drift = question.without_changed(_drift(wanted.rules, missing, others))
         question.drift = replace(wanted.removal(drift.remove), add=drift.add)
         if meters is not None and not question.since:
             spare = {meter.meter_id for meter in meters if meter.meter_id >= FIRST_OF_VSIS} - wanted.keep_meters

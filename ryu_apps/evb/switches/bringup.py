@@ -6,7 +6,7 @@ the desired rules is written; a switch with exactly the desired rules is sent no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -17,6 +17,7 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
 from ryu_apps.evb.flow.rule import FIRST_FLOOD_GROUP, CookieMask, Group, Meter, Rule
+from ryu_apps.evb.flow.shown import ShownRules
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.metered_gate import gate_number, shut
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie
@@ -51,6 +52,7 @@ class DesiredState:
             itself.
         counters: meters that its rules count with; those that are there go on counting.
         kept: meters of VSIs that stay besides them: until they have been read, or no cached flow uses them.
+        own: by program, what its own rules were composed from, and these.
     """
 
     rules: RuleSet
@@ -59,6 +61,7 @@ class DesiredState:
     learns: frozenset[int] = frozenset()
     counters: tuple[Meter, ...] = ()
     kept: frozenset[int] = frozenset()
+    own: Mapping[object, tuple[object, tuple[Rule, ...]]] = field(default_factory=dict)
 
     @property
     def keep_meters(self) -> frozenset[int]:
@@ -78,9 +81,16 @@ class DesiredState:
         """The groups for copies of broadcasts; all others may go."""
         return frozenset(group.group_id for group in self.groups if group.group_id >= FIRST_FLOOD_GROUP)
 
-    def judged(self, shown: Iterable[Rule]) -> RuleSet:
-        """Of the rules that a switch shows, those that are compared with what it should hold."""
-        return rule_set(rule for rule in shown if rule.cookie not in self.learns)
+    def judged(self, shown: ShownRules) -> RuleSet:
+        """Of the rules that a switch shows, those that are compared with what it should hold.
+
+        They are taken out of what it has shown.
+        """
+        held = dict(self.rules)
+        for rule in shown.take(self.rules.values()):
+            del held[rule.key]
+        # Behind the others: of two with the same key the one that is not as it should be is written again.
+        return held | rule_set(rule for rule in shown.left() if rule.cookie not in self.learns)
 
     def removal(self, rules: Iterable[Rule]) -> RuleChange:
         """Take rules out: gates before the bodies that they lead to, and behind each body what it has taught.
@@ -107,9 +117,10 @@ class SwitchState:
         ports: port number -> link is up.
         patience: which rules without a record are left for a while.
         token: of the change or read it is expected to answer.
-        written, groups: the rules and groups it holds as far as was read and sent while it was being brought up.
+        written, groups: the rules and groups it holds as far as was read and sent while it was being brought up; rules
+            are forgotten when it is ready.
+        wanted: what it should hold, as composed last while it was being brought up.
         learns: cookies under which it may hold more, as far as was known then.
-        shown: rules that it has shown, until it has shown all.
         meters: that it has shown, and was sent while it was being brought up; None: it did not show any.
         unclaimed: rules without a record that it had when it connected, left for now.
         gates: (VID, MAC) of gates among them that no VSI has opened anew -> the station ports at which they let it in.
@@ -127,13 +138,13 @@ class SwitchState:
     readiness: Readiness = Readiness.READING
     token: int = 0
     written: RuleSet = field(default_factory=dict)
+    wanted: DesiredState | None = None
     groups: frozenset[Group] = frozenset()
     learns: frozenset[int] = frozenset()
     meters: frozenset[Meter] | None = None
     unclaimed: RuleSet = field(default_factory=dict)
     gates: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
     early: list[FrameReceived] = field(default_factory=list)
-    shown: list[Rule] = field(default_factory=list)
     added: int = 0
     removed: int = 0
     altered: bool = False
@@ -151,13 +162,13 @@ class Bringup:
 
     def __init__(
         self,
-        wanted: Callable[[int], DesiredState],
+        wanted: Callable[[int, DesiredState | None], DesiredState],
         tokens: TokenTable,
         ended: Container[tuple[int, int]] = (),
     ) -> None:
         """
         Args:
-            wanted: the desired state of a switch.
+            wanted: the desired state of a switch, with what is still right of an earlier one.
             ended: index and generation of programs that this controller has removed, so that no station claims them.
         """
         self.owner = TokenOwner()
@@ -206,27 +217,13 @@ class Bringup:
         state = self.switches.get(dpid)
         return None if state is None else state.meters
 
-    def show(self, dpid: int, token: int, rules: Iterable[Rule]) -> None:
-        """Note a portion of the rules of a switch."""
-        state = self.switches.get(dpid)
-        if state is not None and state.token == token:
-            state.shown += rules
-
-    def shown(self, dpid: int, token: int) -> list[Rule]:
-        """Return, and forget, the portions of the rules of a switch."""
-        state = self.switches.get(dpid)
-        if state is None or state.token != token:
-            return []
-        shown, state.shown = state.shown, []
-        return shown
-
-    def read(self, dpid: int, token: int, rules: Iterable[Rule]) -> Apply | None:
+    def read(self, dpid: int, token: int, shown: ShownRules) -> Apply | None:
         """Write the difference between the rules read and the desired ones."""
         state = self.switches.get(dpid)
         if state is None or state.token != token:
             return None
-        wanted = self._wanted(dpid)
-        state.written = wanted.judged(rules)
+        wanted = state.wanted = self._wanted(dpid, None)
+        state.written = wanted.judged(shown)
         if state.patience is not Patience.NONE:
             rivals = _rivals(state.written, wanted.rules.values())
             state.unclaimed = {
@@ -255,12 +252,18 @@ class Bringup:
         state = self.switches.get(dpid)
         if state is None or state.token != token or state.readiness is not Readiness.INSTALLING:
             return None
-        wanted = self._wanted(dpid)
+        wanted = state.wanted = self._wanted(dpid, state.wanted)
         if step := self._step(state, wanted):
             return self._write(state, replace(step, counters=wanted.counters))
         if not state.altered:
             state.readiness = Readiness.READY
         return state
+
+    def forget(self, dpid: int) -> int:
+        """Forget the rules of a switch that is ready, which may be megabytes; returns their number."""
+        state = self.switches[dpid]
+        number, state.written, state.wanted = len(state.written), {}, None
+        return number
 
     def awaits(self, dpid: int, token: int) -> bool:
         """Return True if a token is that of the change that completes the bring-up."""
@@ -295,7 +298,7 @@ class Bringup:
         state = self.switches[dpid]
         if not state.unclaimed:
             return RuleChange()
-        wanted = self._wanted(dpid)
+        wanted = self._wanted(dpid, None)
         left, state.unclaimed, state.gates = state.unclaimed, {} if last else _ways(state.unclaimed), {}
         gone = (rule for key, rule in left.items() if key not in wanted.rules and key not in state.unclaimed)
         remove = wanted.removal(gone)
@@ -399,8 +402,7 @@ def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
     return (given or [fields.get("vlan_vid", 0)])[0], fields.get(address, 0)
 
 
-def owners(rules: Iterable[Rule], kind: CookieKind) -> set[int]:
-    """The owners of a kind among some rules."""
-    # Rules by the hundred have the same cookie.
-    parsed = map(parse_cookie, {rule.cookie for rule in rules})
-    return {owner.owner for owner in parsed if owner is not None and owner.kind is kind}
+def owners(cookies: Iterable[int], kinds: Container[CookieKind]) -> set[int]:
+    """The owners of some kinds of rules, by their cookies."""
+    parsed = map(parse_cookie, cookies)
+    return {owner.owner for owner in parsed if owner is not None and owner.kind in kinds}

@@ -42,6 +42,9 @@ from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Amounts, in_tables
 
+#: Rules that could be composed while the gates of a portion of VSIs, which are kept, are looked up.
+_GATES_COMPOSED = 4
+
 
 class _Base(NamedTuple):
     """The base of a switch, and from what it was composed beside the fabric.
@@ -112,11 +115,11 @@ class DesiredRules:
         """Return the part of :meth:`base` that depends on the routes in force."""
         return routed(self._fabric.switches[dpid], self._wiring)
 
-    def __call__(self, dpid: int) -> DesiredState:
-        """Return the desired state of a switch."""
-        return finish(self.in_steps(dpid))
+    def __call__(self, dpid: int, before: DesiredState | None = None) -> DesiredState:
+        """Return the desired state of a switch; ``before`` is an earlier one, of which own rules are taken over."""
+        return finish(self.in_steps(dpid, before))
 
-    def in_steps(self, dpid: int) -> Generator[int, None, DesiredState]:
+    def in_steps(self, dpid: int, before: DesiredState | None = None) -> Generator[int, None, DesiredState]:
         """Compose the desired state of a switch; yields, after each step, the number of rules composed in it.
 
         Between two steps VSIs may come and go.  Which of them are in the state is then open.
@@ -130,16 +133,23 @@ class DesiredRules:
                 yield len(part)
         meters, counters = list(base.meters), list[Meter]()
         held = list(self._held(dpid))
+        known = before.own if before is not None else {}
+        composed: dict[object, tuple[object, tuple[Rule, ...]]] = {}
         for attachment, program in held:
-            own = self._lifecycle.installer.own_rules(attachment.port, program)
+            basis = self._lifecycle.installer.basis(attachment.port, program)
+            found, own = known.get(program, (None, ()))
+            if found != basis:
+                own = self._lifecycle.installer.own_rules(attachment.port, program)
+            composed[program] = basis, own
             rules.update((rule.key, rule) for rule in own)
             meters += self._meters_of(attachment, program)
             counters += counters_of_vsi(program.vsi_type, program.binding)
             yield len(own)
-        for vsi in list(self._registry):
-            gates = vsi.gates.get(dpid, {})
-            rules.update(gates)
-            yield len(gates)
+        for some in in_parts(list(self._registry)):
+            for vsi in some:
+                if gate := vsi.gates.get(dpid):
+                    rules.update(gate)
+            yield _GATES_COMPOSED
         rules.update(self._gatekeeper.flood_rules(dpid))
         return DesiredState(
             rules,
@@ -148,6 +158,7 @@ class DesiredRules:
             frozenset(self._state_cookies(dpid, (program for _, program in held))),
             tuple(counters),
             self._lifecycle.counters.kept(dpid) | self._lifecycle.installer.idle_meters.kept(dpid),
+            composed,
         )
 
     def meters(self, dpid: int) -> tuple[Meter, ...]:

@@ -312,6 +312,10 @@ class Gatekeeper:
         copied = self._fabric.converge is Converge.COPY
         return tuple(metered_gate(interface, binding, program.epoch, entry, policer, copied))
 
+    def basis_of_gate(self, port: PortId, program: Installation) -> tuple[object, ...]:
+        """Return what :meth:`staged_gate` depends on beside type and binding."""
+        return program.epoch, self.vsi_ports.behind(port, program.binding), self.meters.used_at(port.dpid)
+
     def staged_meters(self, attachment: Attachment, program: Installation) -> tuple[Meter, ...]:
         """Return the meter of the gate of a program as it should be now; empty: it has none."""
         meter, dpid = program.binding.gate_meter, attachment.port.dpid

@@ -175,6 +175,10 @@ class Installer:
         body = body_of_vsi(program.vsi_type, program.binding, profile)
         return (*body, *self._gatekeeper.staged_gate(port, program))
 
+    def basis(self, port: PortId, program: Installation) -> tuple[object, ...]:
+        """Return what :meth:`own_rules` depends on: where it is equal, the rules are equal."""
+        return program.vsi_type, program.binding, *self._gatekeeper.basis_of_gate(port, program)
+
     def _meters_of_gates(self, dpid: int, program: Installation) -> list[Demand]:
         """Return the demand for all meters of gates of a switch, used or not, for they are never deleted."""
         if program.binding.gate_meter is None:

@@ -9,7 +9,7 @@ import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events.effect import Mode, ReadRules
-from ryu_apps.evb.events.switch import Confirmed, FragmentsHandled, Rejected, RulesRead
+from ryu_apps.evb.events.switch import Confirmed, FragmentsHandled, Rejected, RulesRead, SwitchRead
 from ryu_apps.evb.flow.actions import Output, OutputGroup, SetField
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.match import match
@@ -169,6 +169,10 @@ def test_a_comparison_restores_the_fragment_mode(bench: Bench) -> None:
 SHOWN = Rule(30, 100, match(in_port=1, eth_type=0x0800, metadata=(5, 7)), OWNER, goto=40)
 
 
+#: Of a table: its number, and one rule.
+_TABLE = struct.pack("!B3xIQQ", 30, 1, 0, 0)
+
+
 def reversed_fields() -> bytes:
     """A part of a flow statistics reply: the rule above with its match fields in the opposite order."""
     tail = flow_add(replace(SHOWN, match=tuple(reversed(SHOWN.match))))[FLOW_MOD_FIXED:]
@@ -180,6 +184,19 @@ def test_rules_are_read_in_whatever_order_their_fields_are(bench: Bench) -> None
     bench.driver.read(ReadRules(1, 5, OURS, Table.ACL_FROM))
     bench.answer(bench.sent[-1], ofp.OFPT_MULTIPART_REPLY, reversed_fields())
     assert bench.events[-1] == RulesRead(1, 5, (SHOWN,))
+
+
+def test_a_switch_is_read_in_whatever_order_fields_are(bench: Bench) -> None:
+    """In portions, since each rule is decoded."""
+    bench.driver.read(ReadRules(1, 5, OURS))
+    meters, statistics = bench.waiting(ofp.OFPT_MULTIPART_REQUEST)
+    bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG))
+    bench.answer(statistics, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_TABLE, _TABLE))
+    bench.driver.read_on()
+    bench.answer(bench.sent[-1], ofp.OFPT_MULTIPART_REPLY, reversed_fields())
+    bench.driver.read_on()
+    (read,) = [event for event in bench.events if isinstance(event, SwitchRead)]
+    assert read.shown.take([SHOWN]) == [] and not read.shown
 
 
 def test_a_body_is_confirmed_in_whatever_order_its_fields_are_shown(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
 from ryu_apps.evb.events.effect import ReadRules
-from ryu_apps.evb.events.switch import RulesRead
+from ryu_apps.evb.events.switch import SwitchRead
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.southbound.portions import PORTION
 from ryu_apps.southbound.reading import Reading
@@ -50,7 +50,7 @@ class Switches:
                 eventlet.sleep(0)
             for bench in self.benches:
                 self.answer(bench)
-                last = [event for event in bench.events if isinstance(event, RulesRead) and not event.more]
+                last = [event for event in bench.events if isinstance(event, SwitchRead)]
                 if last and bench.driver.dpid not in ended:
                     ended.append(bench.driver.dpid)
         return ended

@@ -8,12 +8,12 @@ import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events.effect import Mode, ReadRules
-from ryu_apps.evb.events.switch import Confirmed, Rejected, RulesRead
+from ryu_apps.evb.events.switch import Confirmed, Rejected, RulesRead, SwitchRead
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, Meter
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie, of_kind, owned_by
 from ryu_apps.southbound.portions import PORTION
-from ryu_apps.southbound.sliced import MOST_SLICES, SLICE
+from ryu_apps.southbound.sliced import MOST_PARTS, MOST_SLICES, SLICE
 from tests.unit.southbound.test_driver import Bench, Sent, multipart, rule
 from tests.unit.southbound.test_portions import read as read_state
 from tests.unit.southbound.test_portions import shown
@@ -74,16 +74,15 @@ def all_queries(bench: Bench, rules: int = 0) -> list[tuple[int, CookieMask]]:
     return found
 
 
-def portions(bench: Bench) -> list[RulesRead]:
-    return [event for event in bench.events if isinstance(event, RulesRead)]
+def reads(bench: Bench) -> list[SwitchRead]:
+    return [event for event in bench.events if isinstance(event, SwitchRead)]
 
 
 def test_each_table_that_has_rules_is_asked_for_by_itself(bench: Bench) -> None:
     begin(bench, {0: 3, 10: 0, 20: SLICE})
     assert all_queries(bench, rules=2) == [(0, OURS), (20, OURS)]
-    assert [len(portion.rules) for portion in portions(bench)] == [2, 2]
-    assert [portion.more for portion in portions(bench)] == [True, False]
-    assert portions(bench)[-1].meters == ()
+    (read,) = reads(bench)
+    assert (len(read.shown), read.meters) == (2, ())
 
 
 def test_table_with_many_rules_is_asked_for_by_owners(bench: Bench) -> None:
@@ -153,17 +152,32 @@ def test_few_rules_that_need_not_be_shown_are_shown(bench: Bench) -> None:
     assert all_queries(bench) == [(20, OURS)]
 
 
-def test_portions_are_small_and_a_slice_is_asked_for_when_the_last_one_is_decoded(bench: Bench) -> None:
+def test_slice_is_asked_for_before_the_last_one_is_taken_in(bench: Bench) -> None:
     begin(bench, {0: 5 * PORTION, 10: 1})
     bench.driver.read_on()
     (first,) = asked(bench)
     bench.answer(first, ofp.OFPT_MULTIPART_REPLY, shown(0, 5 * PORTION))
-    for number in range(1, 6):
-        assert not asked(bench)
-        bench.driver.read_on()
-        assert [len(portion.rules) for portion in portions(bench)] == [PORTION] * number
+    assert not asked(bench)
     bench.driver.read_on()
-    assert len(asked(bench)) + sum(not portion.rules for portion in portions(bench)) == 1
+    (second,) = asked(bench)
+    bench.driver.read_on()
+    assert not reads(bench) and not bench.driver.has_reads
+    bench.answer(second, ofp.OFPT_MULTIPART_REPLY, shown(5 * PORTION, 5 * PORTION + 1))
+    bench.driver.read_on()
+    (read,) = reads(bench)
+    assert list(read.shown.left()) == [rule(number) for number in range(5 * PORTION + 1)]
+
+
+def test_answers_that_wait_are_taken_in_before_another_slice_is_asked_for(bench: Bench) -> None:
+    begin(bench, {0: 1, 10: 1})
+    bench.driver.read_on()
+    (first,) = asked(bench)
+    for number in range(MOST_PARTS):
+        bench.answer(first, ofp.OFPT_MULTIPART_REPLY, shown(number, number + 1, more=number < MOST_PARTS - 1))
+    bench.driver.read_on()
+    assert not asked(bench)
+    bench.driver.read_on()
+    assert len(asked(bench)) == 1
 
 
 def test_gate_waits_neither_for_a_slice_nor_for_its_decoding(bench: Bench) -> None:
@@ -174,7 +188,7 @@ def test_gate_waits_neither_for_a_slice_nor_for_its_decoding(bench: Bench) -> No
     bench.driver.read_on()
     bench.submit(2, RuleChange(add=(rule(1),)), Mode.ATOMIC, GATES)
     bench.answer(bench.waiting()[0])
-    assert bench.events[1:] == [Confirmed(1, 2)]
+    assert bench.events == [Confirmed(1, 2)]
 
 
 def test_state_that_a_vsi_waits_for_is_read_first(bench: Bench) -> None:
@@ -186,17 +200,18 @@ def test_state_that_a_vsi_waits_for_is_read_first(bench: Bench) -> None:
     (state,) = asked(bench)
     bench.answer(state, ofp.OFPT_MULTIPART_REPLY, shown(0, 3))
     bench.driver.read_on()
-    assert [event.token for event in portions(bench)] == [4]
+    assert [event.token for event in bench.events if isinstance(event, RulesRead)] == [4]
+    assert not reads(bench)
 
 
-def test_meters_are_shown_with_the_last_portion(bench: Bench) -> None:
+def test_meters_are_shown_with_the_rules(bench: Bench) -> None:
     bench.driver.read(ReadRules(1, TOKEN, OURS))
     (meters,), (statistics,) = asked(bench, ofp.OFPMP_METER_CONFIG), asked(bench, ofp.OFPMP_TABLE)
     bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG, struct.pack("!HHI", 8, 0, 5)))
     bench.answer(statistics, ofp.OFPT_MULTIPART_REPLY, sizes({}))
     read_on(bench)
-    (last,) = portions(bench)
-    assert [meter.meter_id for meter in last.meters or () if isinstance(meter, Meter)] == [5]
+    (read,) = reads(bench)
+    assert [meter.meter_id for meter in read.meters or () if isinstance(meter, Meter)] == [5]
 
 
 def test_switch_that_shows_no_meters_shows_its_rules(bench: Bench) -> None:
@@ -205,7 +220,8 @@ def test_switch_that_shows_no_meters_shows_its_rules(bench: Bench) -> None:
     bench.refuse(meters, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_MULTIPART)
     bench.answer(statistics, ofp.OFPT_MULTIPART_REPLY, sizes({0: 1}))
     assert all_queries(bench, rules=1) == [(0, OURS)]
-    assert portions(bench)[-1] == RulesRead(1, TOKEN, (rule(0),), None)
+    (read,) = reads(bench)
+    assert (list(read.shown.left()), read.meters) == ([rule(0)], None)
 
 
 def test_switch_that_refuses_to_show_its_tables_is_rejected(bench: Bench) -> None:
