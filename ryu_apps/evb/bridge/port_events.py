@@ -117,7 +117,9 @@ class PortEvents:
             return False
         if self._repetitions.are_all(event.port, event.data):
             return True
-        if not any(early.port == event.port for early in state.early):
+        if not state.hastened and self._repetitions.asks(event.data):
+            # Not for LLDP, which each station sends at once: all switches would be first.
+            state.hastened = True
             self._effects.put(Hasten(state.dpid))
         return False
 

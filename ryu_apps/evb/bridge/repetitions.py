@@ -28,6 +28,11 @@ class Repetitions:
         asked = [association for association, _ in pdu.associations()]
         return bool(asked) and all(self._is_granted(port, pdu.manager_id, tlv) for tlv in asked)
 
+    @staticmethod
+    def asks(data: bytes) -> bool:
+        """Return True if a frame has requests."""
+        return _pdu(data) is not None
+
     def owners(self, data: bytes) -> set[int]:
         """Return the switches at which VSIs of the requests of a frame have their gates."""
         pdu = _pdu(data)

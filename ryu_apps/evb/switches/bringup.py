@@ -130,6 +130,7 @@ class SwitchState:
         until: it is not read before, monotonic seconds.
         taken_over: another bridge with the same records has served it until just now, on whose behalf stations may be
             answered before it has been read.
+        hastened: a request waits for it.
     """
 
     dpid: int
@@ -150,6 +151,7 @@ class SwitchState:
     altered: bool = False
     until: float = 0.0
     taken_over: bool = False
+    hastened: bool = False
 
 
 class Bringup:

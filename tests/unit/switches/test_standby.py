@@ -9,12 +9,13 @@ import pytest
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.event_catalogue.switches import SwitchSuperseded
 from ryu_apps.evb.events.effect import Hasten, Save
-from ryu_apps.evb.events.switch import ChannelUp, ControllerRole
+from ryu_apps.evb.events.switch import ChannelUp, ControllerRole, FrameReceived
 from ryu_apps.evb.generation import Life, newer
 from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.switches.recovery import UNKNOWN
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.switches.test_fencing import VM, associate, silent_still
 from tests.unit.vcm.test_move import gate_ports
@@ -165,6 +166,20 @@ def test_any_other_request_waits_for_the_comparison_and_hastens_it(port: PortId,
     read_all(standby)
     # Whatever the answer is: an Associate elsewhere without an announcement is refused.
     assert standby.answer(port) is not None
+
+
+def test_switch_is_not_hastened_for_what_every_station_sends() -> None:
+    """Each answers LLDP at once, so all switches would be first; the one for which a request waits is."""
+    standby, hastened = taken_over(Site()), []
+    standby.observers.append(
+        lambda _, effects: hastened.extend(effect.dpid for effect in effects if isinstance(effect, Hasten))
+    )
+    lldp = Frame(NEAREST_CUSTOMER_BRIDGE, 0x0200_0000_0E01, ETHERTYPE_LLDP, bytes(46)).encode()
+    for port in (HV1, HV3):
+        standby.feed(FrameReceived(port, lldp))
+    assert hastened == []
+    standby.send(HV3, VM.tlv(VdpMode.PREASSOCIATE_RR), VM.address)
+    assert hastened == [S2]
 
 
 @pytest.mark.parametrize("noted", [True, False], ids=["the move is noted", "its deletion has failed"])
