@@ -50,7 +50,7 @@ from ryu_apps.metrics.pods import PodMetrics
 from ryu_apps.observers import Observers
 from ryu_apps.pod_client import PodClient
 from ryu_apps.pod_link.link import PodEffect, PodLink
-from ryu_apps.process.heap import freeze_gc, reclaim, set_aside, uncollected
+from ryu_apps.process.heap import freeze_gc, set_aside, uncollected
 from ryu_apps.process.interrupts import ENDING, end_at_once
 from ryu_apps.process.signals import end_upon, on_signals
 from ryu_apps.process.supervisor import Supervisor
@@ -272,12 +272,9 @@ class EvbBridge(app_manager.RyuApp):
             return
         with self._following:
             sources = self.settings.config, self.engine.policies, self.engine.epochs.compiled
-            before = self._standby.engine
             try:
-                with uncollected() if before is None else nullcontext():
-                    after = tpool.execute(self._standby.follow, *sources, records)
-                if before is not None and after is not before:
-                    reclaim()
+                with uncollected() if self._standby.engine is None else nullcontext():
+                    tpool.execute(self._standby.follow, *sources, records)
             except Exception:
                 # It is built from the records when it is to lead.
                 self._standby.forget()
@@ -347,7 +344,8 @@ class EvbBridge(app_manager.RyuApp):
         assert self._next is not None
         self.engine, self._next = self._next, None
         standby = self.engine.fencing.standby
-        reclaim() if standby else set_aside()
+        if not standby:
+            set_aside()
         self.queries = BridgeQueries(self.engine)
         self._observers.metrics.show(self.queries)
         self._observers.forget_alarms()

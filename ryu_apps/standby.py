@@ -10,6 +10,7 @@ from ryu_apps.evb.generation import Life
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.record_kinds import ATTACHMENT, by_kind
 from ryu_apps.evb.vsi.bodies import CompiledTypes
+from ryu_apps.process.heap import collect
 
 Records = Mapping[str, bytes]
 #: Makes an engine that follows, from the records that attachments depend on.
@@ -40,8 +41,14 @@ class StandbyEngine:
             ready: VSI types that are compiled.
             records: all of the store.
         """
-        kinds = by_kind(records)
-        foundations = {key: record for kind in FOUNDATIONS for key, record in kinds[kind].items()}
+        if not self._is_made_from(config, policies, _foundations(records)):
+            # Before another engine is set aside: what the last one leaves are cycles, 10 KB for each VSI.
+            self.forget()
+            collect()
+        return self._follow(config, policies, ready, records)
+
+    def _follow(self, config: BridgeConfig, policies: PolicySet, ready: CompiledTypes, records: Records) -> Engine:
+        kinds, foundations = by_kind(records), _foundations(records)
         if self._engine is None or not self._is_made_from(config, policies, foundations):
             self.forget()
             self._engine = self._make(config, policies, foundations, ready)
@@ -68,7 +75,7 @@ class StandbyEngine:
         Args:
             now: monotonic seconds.
         """
-        engine = self.follow(config, policies, ready, records)
+        engine = self._follow(config, policies, ready, records)
         self.forget()
         engine.lead(records, life, now)
         return engine
@@ -85,3 +92,9 @@ class StandbyEngine:
             and made_from[1] is policies
             and made_from[2] == foundations
         )
+
+
+def _foundations(records: Records) -> dict[str, bytes]:
+    """Return the records that all VSIs depend on."""
+    kinds = by_kind(records)
+    return {key: record for kind in FOUNDATIONS for key, record in kinds[kind].items()}

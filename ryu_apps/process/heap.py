@@ -27,9 +27,13 @@ def set_aside() -> None:
     gc.freeze()
 
 
-def reclaim() -> None:
-    """Have the next full collection look at all that was set aside: much of it is not used any more."""
+def collect() -> None:
+    """Look now at all that was set aside, since much of it is not used any more.
+
+    Nothing else is done meanwhile: 0.1 ms for each VSI of an engine.
+    """
     gc.unfreeze()
+    gc.collect()
 
 
 @contextmanager

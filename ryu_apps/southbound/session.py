@@ -63,7 +63,7 @@ _MAX_XID = 0xFFFFFFFF
 #: at one end only is noticed after 4 s, at usual timers before a VSI expires whose keep-alive it swallowed.
 #: Ryu's own default is never; its configuration file has the last word.
 _ECHO_INTERVAL, _UNANSWERED_ECHOES = 1.0, 3
-#: Without the short cut: an echo reply waits behind the table features, 1.2 MB from Open vSwitch, while Ryu parses them.
+#: Without the short cut: an echo reply waits behind the table features, 1.2 MB, while Ryu parses them.
 _UNANSWERED_ECHOES_OF_RYU = 30
 #: Requests of stations that are dealt with before switches and REST clients have a turn.
 _SLICE = 16
