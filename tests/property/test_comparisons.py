@@ -65,7 +65,7 @@ SAME: dict[str, Callable[[Rule], list[Rule]]] = {
 
 
 def found(entries: list[Entry]) -> tuple[set[Rule], set[Rule]]:
-    """What has to be added and removed, by octets; the same by decoded rules but for what is shown twice."""
+    """Rules to be added and removed, by octets; the same by decoded rules but for those that are shown twice."""
     replies = parts(entries)
     by_octets = difference(WANTED.judged(shown_octets(replies)), WANTED.rules)
     rules = [decode.rule(entry) for reply in replies for entry in decode.entries(reply)]
@@ -101,7 +101,7 @@ def test_nothing_is_found_where_all_is_as_it_should_be(name: str) -> None:
     age=st.integers(0, 0xFFFFFFFF),
 )
 def test_octets_and_decoded_rules_differ_alike(chosen: dict[int, str], order: Random, flags: int, age: int) -> None:
-    """Whatever the order in which rules come, their age, and how much they have counted."""
+    """In any order of the rules, of any age, and however much they have counted."""
     alter = ALTERED | SAME
     shown = [rule for number, known in enumerate(RULES) for rule in alter[chosen.get(number, "as it is")](known)]
     order.shuffle(shown)

@@ -43,7 +43,7 @@ def parts(entries: Iterable[Entry]) -> list[bytes]:
 
 
 def shown_octets(replies: Iterable[bytes]) -> ShownOctets:
-    """What a switch has shown in some replies."""
+    """The rules of some replies."""
     shown = ShownOctets()
     for part in replies:
         shown.add(part)
