@@ -1,25 +1,25 @@
-"""A firewall in a VM as a bump in the wire: nftables on a bridge between two VLANs of a distributed vSwitch."""
+"""Firewalls in VMs as bumps in the wire: nftables on bridges, in the way by VLAN or by the policy of their clients."""
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, SHORT
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped
-from ryu_apps.testbed.harness.cluster import Cluster, Hypervisor
+from ryu_apps.testbed.harness.bump_firewall import BumpFirewall, BumpSide
+from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
-from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.vm import NamespaceVm
-from ryu_apps.testbed.harness.vswitch import VswitchEdge
 from ryu_apps.testbed.moves.attempt import admit
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.single import SingleMove
@@ -30,88 +30,27 @@ from ryu_apps.vcm.move_events import Ladder
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 OUTER, INNER = 100, 200
+#: Traffic of two VMs goes through two instances: of one it is blocked without them, of the other it passes.
+FIREWALLS = Appliance(
+    1, "firewall", OUTER, (ApplianceInstance("a", 3001, 3002), ApplianceInstance("b", 3003, 3004)), passed=3000
+)
+INSPECTED = VdptoolVsi("00000000-0000-4000-b000-000000000010", 37, 1, (f"{OUTER}-52:54:00:bb:00:10",), "10.0.100.110")
+LENIENT = VdptoolVsi("00000000-0000-4000-b000-000000000011", 137, 1, (f"{OUTER}-52:54:00:bb:00:11",), "10.0.100.111")
+_LENIENT = """\
+version: 1
+vsi_type: {type_id: 137, version: 1, name: lenient}
+appliance: {through: firewall, on_failure: pass}
+from_vm: {default: allow}
+to_vm: {default: allow}
+"""
 #: A port that the policy of the VM allows, and the firewall does not.
 FORBIDDEN, HTTP = 5002, 80
-_RULES = f"""\
-table bridge evbridge {{
-  counter passed {{ }}
-  chain forward {{
-    type filter hook forward priority filter; policy accept;
-    ether type ip udp dport {FORBIDDEN} drop
-    counter name passed
-  }}
-}}
-"""
 VM = VdptoolVsi("00000000-0000-4000-b000-000000000001", 4, 1, (f"{INNER}-52:54:00:bb:00:01",), "10.0.100.101")
 
 
-class Firewall:
-    """A VM that bridges between its two interfaces, each of which is a VSI without a MAC address."""
-
-    #: Interface -> VSI, VID, and the address by which its port is named.
-    SIDES = (
-        ("eth0", "00000000-0000-4000-b000-000000000002", OUTER, "52:54:00:bb:00:02"),
-        ("eth1", "00000000-0000-4000-b000-000000000003", INNER, "52:54:00:bb:00:03"),
-    )
-
-    def __init__(self, home: Hypervisor) -> None:
-        self._vm = NamespaceVm("fw", "52:54:00:bb:00:02", "10.0.100.102")
-        self._vm.create(home.namespace)
-        ends = f"eth1 netns {self._vm.namespace.pid} type veth peer name fw-eth1 netns {home.namespace.pid}"
-        run(["ip", "link", "add", *ends.split()])
-        self._vm.namespace.run("ethtool", "-K", "eth1", "tx", "off")
-        self._vm.namespace.ip(
-            "link add br0 type bridge",
-            "link set eth0 master br0",
-            "link set eth1 master br0",
-            *(f"link set {name} up" for name in ("eth0", "eth1", "br0")),
-        )
-        self._vm.namespace.run("nft", "-f", "-", stdin=_RULES)
-        self._home = home
-        self._plug(home)
-        for mode in ("reserve", "associate"):
-            self._call(home, mode)
-
-    def move(self, there: Hypervisor) -> None:
-        """Reserve, carry both interfaces over, associate, and release at the source."""
-        source = self._home
-        self._call(there, "reserve")
-        for port in self._ports:
-            source.edge.detach(port)
-            source.namespace.ip(f"link set dev {port} netns {there.namespace.pid}")
-        self._plug(there)
-        self._call(there, "associate")
-        self._call(source, "release")
-        self._home = there
-
-    def passed(self) -> int:
-        """Frames that it has let through."""
-        listed = self._vm.namespace.run("nft", "list", "counter", "bridge", "evbridge", "passed")
-        found = re.search(r"packets (\d+)", listed)
-        assert found is not None
-        return int(found[1])
-
-    def stop(self) -> None:
-        self._call(self._home, "release")
-        for port in self._ports:
-            self._home.edge.detach(port)
-        self._vm.halt()
-
-    @property
-    def _ports(self) -> tuple[str, str]:
-        return self._vm.port, "fw-eth1"
-
-    def _plug(self, home: Hypervisor) -> None:
-        for port, (_, _, _, mac) in zip(self._ports, self.SIDES, strict=True):
-            home.edge.attach(port, mac)
-            home.edge.raise_port(port)
-
-    def _call(self, home: Hypervisor, verb: str) -> None:
-        assert isinstance(home.station, DaemonStation) and isinstance(home.edge, VswitchEdge)
-        for _, vsi, vid, mac in self.SIDES:
-            described = {"type": 36, "version": 1, "filters": [str(vid)], "port": home.edge.tap(mac)}
-            answer = home.station.call(verb, vsi, **({} if verb == "release" else described))
-            assert answer["ok"], (verb, vid, answer)
+def leg(number: int, vid: int) -> BumpSide:
+    """One side of a firewall."""
+    return BumpSide(f"00000000-0000-4000-b000-0000000000{number:02x}", vid, f"52:54:00:bb:00:{number:02x}")
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +58,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("bump")
     plain = quick(servers.fabric(2), SHORT)
     members = tuple(port.dpid for port in plain.local_stations())
-    fabric = plain.with_vswitches((Vswitch("dvs1", members, "t*", (OUTER, INNER)),))
-    config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),), str(folder / "state")))
+    legs = [vid for instance in FIREWALLS.instances for vid in instance.legs]
+    fabric = plain.with_vswitches((Vswitch("dvs1", members, "t*", (OUTER, INNER, *legs)),))
+    fabric = replace(fabric, appliances=(FIREWALLS,))
+    (folder / "lenient.yaml").write_text(_LENIENT)
+    policies = str(CHECKOUT / "policies"), str(folder / "lenient.yaml")
+    config = dump_config(BridgeConfig(fabric, policies, str(folder / "state")))
     with inside(), Cluster(fabric, servers.END_SYSTEMS, folder, config, station=DaemonStation) as cluster:
         yield cluster
 
@@ -153,7 +96,8 @@ def test_all_traffic_of_a_vm_passes_the_firewall_and_connections_outlive_moves_o
         cluster.boot(vm, "hv2")
         admit(there, VM)
         assert not arrives(client.namespace, vm.namespace, vm.ip, HTTPS, 1.0), "the VLANs are apart"
-        firewall = Firewall(here)
+        sides = leg(2, OUTER), leg(3, INNER)
+        firewall = BumpFirewall(here, "fw", sides, type_id=36, refused=FORBIDDEN)
         stack.callback(firewall.stop)
         for sender, receiver in ((client, vm), (vm, client)):
             assert arrives(sender.namespace, receiver.namespace, receiver.ip, HTTPS)
@@ -162,9 +106,53 @@ def test_all_traffic_of_a_vm_passes_the_firewall_and_connections_outlive_moves_o
         assert conversation.goes_on()
         before = firewall.passed()
         firewall.move(there)
-        assert conversation.goes_on() and firewall.passed() > before
+        assert conversation.goes_on() and all(firewall.passed()[way] > before[way] for way in (0, 1))
         attempt = SingleMove(cluster, VM, vm.name, "hv2", "hv1", Ladder.MINIMIZE_LATENCY).run()
         assert attempt.evidence.outcome is MoveOutcome.COMPLETED
         before = firewall.passed()
-        assert conversation.goes_on() and firewall.passed() > before
+        assert conversation.goes_on() and all(firewall.passed()[way] > before[way] for way in (0, 1))
         assert is_dropped(client.namespace, vm.namespace, vm.ip, FORBIDDEN, HTTPS)
+
+
+def through(firewalls: list[BumpFirewall], conversation: Conversation) -> list[int]:
+    """The firewalls that let frames of a conversation through, in both directions."""
+    before = [firewall.passed() for firewall in firewalls]
+    assert conversation.goes_on()
+    grown = [
+        (now.outwards - then.outwards, now.inwards - then.inwards)
+        for then, now in zip(before, (firewall.passed() for firewall in firewalls), strict=True)
+    ]
+    assert all(bool(outwards) is bool(inwards) for outwards, inwards in grown), grown
+    return [number for number, (outwards, _) in enumerate(grown) if outwards]
+
+
+def test_traffic_of_a_type_goes_through_one_of_two_firewalls_and_connections_outlive_moves(cluster: Cluster) -> None:
+    vm, lenient = (NamespaceVm(f"t{at}", f"52:54:00:bb:00:1{at}", f"10.0.100.11{at}") for at in (0, 1))
+    client, here, there = cluster.hosts["client"], cluster.hypervisors["hv1"], cluster.hypervisors["hv2"]
+    with ExitStack() as stack:
+        for each, vsi in ((vm, INSPECTED), (lenient, LENIENT)):
+            cluster.boot(each, "hv2")
+            admit(there, vsi)
+        assert arrives(client.namespace, lenient.namespace, lenient.ip, HTTPS), "on_failure: pass"
+        assert not arrives(client.namespace, vm.namespace, vm.ip, HTTPS, 0.3), "on_failure: block"
+        firewalls = []
+        for home, name, instance in ((here, "fwa", FIREWALLS.instances[0]), (there, "fwb", FIREWALLS.instances[1])):
+            first = 0x20 + 2 * len(firewalls)
+            sides = leg(first, instance.outside), leg(first + 1, instance.inside)
+            firewalls.append(BumpFirewall(home, name, sides, type_id=38, refused=FORBIDDEN))
+        for sender, receiver in ((client, vm), (vm, client)):
+            assert arrives(sender.namespace, receiver.namespace, receiver.ip, HTTPS)
+            assert is_dropped(sender.namespace, receiver.namespace, receiver.ip, FORBIDDEN, HTTPS)
+        assert is_dropped(client.namespace, lenient.namespace, lenient.ip, FORBIDDEN, HTTPS)
+        conversation = Conversation(cluster, vm, stack)
+        (used,) = through(firewalls, conversation)
+        firewalls[used].move(there if used == 0 else here)
+        assert through(firewalls, conversation) == [used]
+        attempt = SingleMove(cluster, INSPECTED, vm.name, "hv2", "hv1", Ladder.MINIMIZE_LATENCY).run()
+        assert attempt.evidence.outcome is MoveOutcome.COMPLETED
+        assert through(firewalls, conversation) == [used]
+        firewalls.pop(used).stop()
+        assert through(firewalls, conversation) == [0], "the other one"
+        firewalls.pop().stop()
+        assert not arrives(client.namespace, vm.namespace, vm.ip, HTTPS, 0.3), "on_failure: block"
+        assert arrives(client.namespace, lenient.namespace, lenient.ip, HTTPS), "on_failure: pass"

@@ -23,6 +23,7 @@ from ryu_apps.evb.event_catalogue.catalogue import CATALOGUE, documented_rows
 from ryu_apps.evb.policy import schema as policy_schema
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.set_section import SetSection
+from ryu_apps.evb.services.appliance.schema import ApplianceSection, TrafficEntry
 from ryu_apps.evb.services.bandwidth.schema import BandwidthSection, RateSection
 from ryu_apps.evb.services.body import SECTIONS, SERVICES
 from ryu_apps.evb.services.load_balancer.schema import BalancerSection
@@ -130,7 +131,7 @@ def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
         *(ports.HostSection, ports.PodPortSection, ports.TrunkSection, ports.MirrorPortSection, ports.TimerValues),
         *(ports.VswitchSection, services.LoadBalancerSection, services.BackendSection, services.ManagersSection),
         *(services.HttpManagerSection, services.RestSection, services.StoreSection, services.ClusterSection),
-        *(services.PodSection, services.PeerSection),
+        *(services.PodSection, services.PeerSection, services.ApplianceSection, services.InstanceSection),
     )
     shown = {key for key in table_keys(text("docs/configuration.rst")) if re.fullmatch("[a-z_]+", key)}
     assert shown == model_keys(*models)
@@ -278,6 +279,11 @@ def test_the_policy_page_has_the_keys_of_a_mirror() -> None:
     assert table_keys(section) == model_keys(MirrorSection)
 
 
+def test_the_policy_page_has_the_keys_of_an_appliance() -> None:
+    section = text("docs/policies.rst").partition("\nAppliance\n---")[2].partition("\n---")[0]
+    assert table_keys(section) == model_keys(ApplianceSection) | model_keys(TrafficEntry)
+
+
 def test_the_policy_page_has_the_keys_of_bandwidth() -> None:
     section = text("docs/policies.rst").partition("\nBandwidth\n---")[2].partition("\n---")[0]
     assert table_keys(section) == model_keys(BandwidthSection) | model_keys(RateSection)
@@ -325,7 +331,7 @@ def test_examples_of_policies_are_accepted() -> None:
     examples = [block for block in yaml_blocks(text("docs/policies.rst")) if "vsi_type:" in block]
     assert examples
     for example in examples:
-        policies, found = load_policies([("docs/policies.rst", example)])
+        policies, found = load_policies([("docs/policies.rst", example)], SECTIONS)
         assert policies is not None and found == []
 
 

@@ -73,7 +73,6 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.pipeline.bonds import controller_group
-from ryu_apps.evb.pipeline.gate import detour
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.ports.bridge_port import BridgePort, bridge_mac
@@ -110,6 +109,7 @@ from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.reservation import Reservations
 from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
+from ryu_apps.evb.vsi.steering import detour_of
 from ryu_apps.evb.vsi.steps import GateSwitch
 from ryu_apps.evb.vsi.unclaimed_floods import UnclaimedFloods
 from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
@@ -179,12 +179,12 @@ class Engine:
         self.registry, self.migrations, self.epochs = Registry(), Migrations(), Epochs(ready)
         self.wiring = TrunkGraph(fabric)
         self.ledger = Reservations(BandwidthReservations(fabric, self.wiring))
-        self._in_flight = InFlight(forward_in_flight, self.ledger, partial(detour, fabric, self.wiring))
+        self._in_flight = InFlight(forward_in_flight, self.ledger, partial(detour_of, fabric, self.wiring))
         self.set_members = SetMembers(self.ledger, fabric.switches)
         self.vsi_ports = VsiPortTable(fabric)
         self._copies = Copies(fabric, self.wiring, self.ledger, self._in_flight)
         gatekeeper = Gatekeeper(fabric, self.wiring, self._in_flight, self._copies, self.set_members, self.vsi_ports)
-        self.pools = gatekeeper.pools
+        self.pools, self.steering = gatekeeper.pools, gatekeeper.steering
         self.lifecycle = Lifecycle(
             tokens,
             effects,
@@ -258,6 +258,7 @@ class Engine:
             Repetitions(self.registry),
             BondLinks(fabric),
             vsi_ports,
+            self.steering,
             tokens,
             effects,
             agenda,
@@ -283,6 +284,8 @@ class Engine:
         proving = self.lifecycle.installer.gate_meters.to_prove
         self.fencing = Fencing(life, partial(self._switches.down, channel=False), tokens, effects, agenda, proving)
         self._balancers = BalancerEvents(self.pools, up, tokens, effects)
+        # Not before: what is taken up again after a restart has not changed.
+        self.steering.noticed = effects.put
         self._store = StoreEvents(self.types, self.lifecycle, self.associations, tokens, effects, agenda)
         self._timers = Timers(
             agenda,

@@ -36,6 +36,7 @@ from ryu_apps.evb.record_kinds import RELAY, STATION
 from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState
 from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.steering import Steering
 from ryu_apps.evb.wire.membership import ETHERTYPE_VLAN
 from ryu_apps.evb.wire.vdp import Association, ManagerId
 
@@ -60,6 +61,7 @@ class PortEvents:
         repetitions: Repetitions,
         bonds: BondLinks,
         vsi_ports: VsiPortEvents,
+        steering: Steering,
         tokens: TokenTable,
         effects: EffectSink,
         agenda: Agenda,
@@ -74,6 +76,7 @@ class PortEvents:
         self._repetitions = repetitions
         self._bonds = bonds
         self.vsi_ports = vsi_ports
+        self._steering = steering
         self._tokens = tokens
         self._effects = effects
         self._agenda = agenda
@@ -167,12 +170,19 @@ class PortEvents:
         up = bool(station.interface.is_up(state.ports))
         if not up:
             self._down_since[port] = now
+        self._steer(port, up)
         # A link that returns while its switch is brought up is processed when the switch is ready.
         if state.readiness is Readiness.READY or (station.up and not up):
             self._process(port, station.link(up, now), now)
             if up:
                 # Moves from before a restart of the controller, when the link was down.
                 self._requests.announce_moves(port, now)
+
+    def _steer(self, port: PortId, up: bool) -> None:
+        """Put the instances of appliances behind a port to use, or out of it."""
+        for dpid, groups in sorted(self._steering.link(port, up).items()):
+            if dpid in self._up:
+                self._effects.put(Apply(dpid, 0, RuleChange(groups=groups), Mode.BULK))
 
     def _prove(self, port: PortId, now: float) -> None:
         """Take a frame for a proof that the link is up, if it was sent after the switch has reported it down.
@@ -196,6 +206,8 @@ class PortEvents:
         """Begin with the stations of a switch that has become ready."""
         self._report_bonds(dpid, ports)
         for port, station in self._stations.items():
+            if port.dpid == dpid:
+                self._steer(port, bool(station.interface.is_up(ports)))
             if port.dpid != dpid or (station.up and port not in self._begun_early):
                 continue
             if not station.interface.is_up(ports):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ryu_apps.evb.config.appliances import odd_appliances
 from ryu_apps.evb.config.balancers import odd_balancers
 from ryu_apps.evb.config.cluster import odd_cluster
 from ryu_apps.evb.config.groups import odd_groups
@@ -34,7 +35,7 @@ MAX_TRUNKS = 63
 def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
     found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
     found += [*odd_groups(parsed), *odd_mirrors(parsed), *odd_rest(parsed), *odd_store(parsed), *odd_cluster(parsed)]
-    found += [*odd_pod(parsed), *odd_vswitches(parsed)]
+    found += [*odd_pod(parsed), *odd_vswitches(parsed), *odd_appliances(parsed)]
     vswitches = memberships(parsed)
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
@@ -140,6 +141,8 @@ def _beyond_profile(name: str, dp: DatapathSection, parsed: ConfigFile) -> Itera
         yield (*here, "groups"), "groups of a dp need the extensions of Open vSwitch"
     if parsed.load_balancers:
         yield (*here, "profile"), "load_balancers need the extensions of Open vSwitch at every dp"
+    if parsed.appliances:
+        yield (*here, "profile"), "appliances need the extensions of Open vSwitch at every dp"
     for port_no, section in dp.interfaces.items():
         if isinstance(section, HostSection) and section.appliance is not None:
             reason = f"an appliance {section.appliance} needs the extensions of Open vSwitch"

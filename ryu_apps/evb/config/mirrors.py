@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ryu_apps.evb.config.appliances import own_vids
 from ryu_apps.evb.config.groups import group_vids
 from ryu_apps.evb.config.schema import ConfigFile
 from ryu_apps.evb.config.switch_sections import HostSection, MirrorPortSection, StationSection, VsiPortSection
@@ -35,6 +36,9 @@ def odd_mirrors(parsed: ConfigFile) -> Iterator[Finding]:
 
 def _users(parsed: ConfigFile) -> Iterator[tuple[int, str]]:
     """Yield the VIDs that are in use otherwise, with words for their use."""
+    for name, appliance in parsed.appliances.items():
+        for vid in own_vids(appliance):
+            yield vid, f"that of appliance {name!r}"
     for vid in group_vids(parsed.groups).values():
         yield vid, "that of a group"
     for name, balancer in parsed.load_balancers.items():

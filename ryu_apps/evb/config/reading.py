@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from ryu_apps.evb.config.appliances import appliances
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.config.bridge_config import BridgeConfig
 from ryu_apps.evb.config.cluster import membership
@@ -115,6 +116,7 @@ def _fabric(parsed: ConfigFile) -> Fabric:
         balancers(parsed.load_balancers),
         group_vids(parsed.groups),
         Converge(parsed.converge),
+        appliances=appliances(parsed.appliances),
     )
     return fabric.with_vswitches(vswitches(parsed))
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ryu_apps.evb.config.service_sections import (
+    ApplianceSection,
     ClusterSection,
     LoadBalancerSection,
     ManagersSection,
@@ -83,6 +84,7 @@ class ConfigFile(Strict):
     load_balancers: Annotated[dict[PlainName, LoadBalancerSection], Field(max_length=1000)] = Field(
         default_factory=dict
     )
+    appliances: Annotated[dict[PlainName, ApplianceSection], Field(max_length=1000)] = Field(default_factory=dict)
     vsi_managers: ManagersSection = ManagersSection()
     groups: GroupsWritten = Field(default_factory=dict)
     rest: RestSection = RestSection()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
+from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
 
 from ryu_apps.evb.config.values import (
     FileName,
@@ -56,6 +56,29 @@ class LoadBalancerSection(Strict):
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     timeouts: BalancerTimeouts = BalancerTimeouts()
     backends: Annotated[dict[PlainName, BackendSection], Field(min_length=1, max_length=64)]
+
+
+class InstanceSection(Strict):
+    """One VM of an appliance: the VIDs of both of its legs, or the MAC address of a router."""
+
+    inside: VlanId | None = None
+    outside: VlanId | None = None
+    mac: MacText | None = None
+
+    @model_validator(mode="after")
+    def _bump_or_router(self) -> InstanceSection:
+        legs = self.inside is not None, self.outside is not None
+        if legs[0] is not legs[1] or legs[0] is (self.mac is not None):
+            raise ValueError("either inside and outside were expected, or mac")
+        return self
+
+
+class ApplianceSection(Strict):
+    """VMs through which traffic of others is led."""
+
+    vlan: VlanId
+    passed: VlanId | None = None
+    instances: Annotated[dict[PlainName, InstanceSection], Field(min_length=1, max_length=8)]
 
 
 def _manager_id(written: object) -> str | int:

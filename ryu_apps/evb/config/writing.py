@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ryu_apps.evb.config.appliances import appliance_lines
 from ryu_apps.evb.config.balancers import balancer_lines
 from ryu_apps.evb.config.bridge_config import BridgeConfig
 from ryu_apps.evb.config.cluster import cluster_lines
@@ -68,6 +69,7 @@ def dump_config(config: BridgeConfig) -> str:
     if config.fabric.groups:
         lines.append(f"groups: {groups_line(config.fabric.groups)}")
     lines += balancer_lines(config.fabric.balancers)
+    lines += appliance_lines(config.fabric.appliances)
     lines += manager_lines(config.vsi_managers)
     lines += vswitch_lines(config.fabric)
     members = {dpid for vswitch in config.fabric.vswitches for dpid in vswitch.members}

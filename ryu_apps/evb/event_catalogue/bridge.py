@@ -221,6 +221,26 @@ class BackendChanged(LogEvent):
     in_rotation: bool
 
 
+# --- appliances -----------------------------------------------------------------------------------
+@event("appliance.instance")
+class ApplianceInstanceChanged(LogEvent):
+    """An instance of an appliance gets traffic, or gets none any more.
+
+    Attributes:
+        port: of its station.
+        vsi: canonical text of its VSI.
+        in_use: it gets traffic: its VSI is active, and the link of its port is up.
+        left: number of instances of the appliance in use; at 0 the traffic is blocked or passes, as each type says.
+    """
+
+    port: PortId = field()
+    vsi: str = field()
+    appliance: str
+    instance: str
+    in_use: bool
+    left: int
+
+
 # --- alarms ---------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class AlarmEvent(LogEvent):

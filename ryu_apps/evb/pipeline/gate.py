@@ -88,7 +88,15 @@ def remote_group_gate(binding: VsiBinding) -> Rule:
     return _group_gate(binding, None, Table.GROUP_PAGE)
 
 
-def detour(fabric: Fabric, wiring: TrunkGraph, dpid: int, target: int, binding: VsiBinding, seconds: int) -> RuleSet:
+def detour(
+    fabric: Fabric,
+    wiring: TrunkGraph,
+    dpid: int,
+    target: int,
+    binding: VsiBinding,
+    seconds: int,
+    more: tuple[Match, ...] = (),
+) -> RuleSet:
     """Rules at the VSI's former switch that forward frames which were in flight to it during a migration.
 
     They may leave by the trunk by which they came in; a gate's output never needs that.  The switch removes the
@@ -96,12 +104,13 @@ def detour(fabric: Fabric, wiring: TrunkGraph, dpid: int, target: int, binding: 
 
     Args:
         dpid, target: the VSI's switch until now, and from now on.
+        more: matches of other frames for it, at a switch with extensions.
     """
     output = way_between(wiring, dpid, target)
     if output is None:
         return {}
     if fabric.switches[dpid].extended:
-        return _extended_detour(output, binding, seconds)
+        return _extended_detour(output, binding, seconds, more)
     return _plain_detour(output, _ports_towards(wiring, dpid, target), binding, seconds)
 
 
@@ -132,14 +141,13 @@ def _plain_detour(output: Action, back: tuple[int, ...], binding: VsiBinding, se
     )
 
 
-def _extended_detour(output: Action, binding: VsiBinding, seconds: int) -> RuleSet:
+def _extended_detour(output: Action, binding: VsiBinding, seconds: int, more: tuple[Match, ...]) -> RuleSet:
     """Rules that clear the ingress port first."""
     owner = cookie(CookieKind.DETOUR, binding.vsi_index, binding.generation)
     back = ClearInPort(), output
+    own = (_destination(vid_mac) for vid_mac in binding.bindings if vid_mac.mac is not None)
     return rule_set(
-        Rule(Table.FORWARD, Priority.DETOUR, _destination(vid_mac), owner, apply=back, hard_timeout=seconds)
-        for vid_mac in binding.bindings
-        if vid_mac.mac is not None
+        Rule(Table.FORWARD, Priority.DETOUR, found, owner, apply=back, hard_timeout=seconds) for found in (*own, *more)
     )
 
 

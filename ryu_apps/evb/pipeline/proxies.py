@@ -5,7 +5,7 @@ The bodies of VSI types are the same at every switch; the rules here differ from
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ryu_apps.evb.flow.actions import (
     ClearInPort,
@@ -32,7 +32,7 @@ def appliances(fabric: Fabric, dpid: int) -> RuleChange:
     everywhere = [interface for port in fabric.ports(Role.HOST) if (interface := fabric.interface(port)) is not None]
     if not fabric.switches[dpid].extended:
         proxies = (interface for interface in everywhere if interface.appliance == TCP_PROXY)
-        return RuleChange(add=tuple(_impostor(mac) for proxy in proxies for mac in proxy.macs))
+        return RuleChange(add=tuple(_impostors(proxies)))
     here = fabric.switches[dpid].interfaces.values()
     return RuleChange(
         add=(
@@ -44,16 +44,20 @@ def appliances(fabric: Fabric, dpid: int) -> RuleChange:
 
 
 def _known(interface: Interface) -> Iterator[Rule]:
+    yield from _impostors([interface])
     for mac in interface.macs:
-        yield _impostor(mac)
         for vid in interface.vids:
             fields = match(vlan_vid=VLAN_PRESENT | vid, eth_src=mac)
             yield Rule(Table.PROXY_SOURCES, Priority.EXACT, fields, _COOKIE, apply=(RegLoad(FROM_PROXY, 1),))
 
 
-def _impostor(mac: int) -> Rule:
-    """Drop frames with the address of a proxy as source that come in at a port of a whole VLAN."""
-    return Rule(Table.INGRESS, _IMPOSTORS, match(eth_src=mac), _COOKIE)
+def impostor(vid: int, mac: int) -> Rule:
+    """Drop frames with the address of an appliance as source that come in at a port of a whole VLAN."""
+    return Rule(Table.INGRESS, _IMPOSTORS, match(vlan_vid=VLAN_PRESENT | vid, eth_src=mac), _COOKIE)
+
+
+def _impostors(proxies: Iterable[Interface]) -> Iterator[Rule]:
+    return (impostor(vid, mac) for proxy in proxies for vid in proxy.vids for mac in proxy.macs)
 
 
 def _nearest(interface: Interface) -> Iterator[Rule]:

@@ -115,6 +115,14 @@ class Table(IntEnum):
     """Tagged frames to stations, at a switch with local VIDs: relay VID -> local VID."""
     COUNTED_FROM = 65
     """Body, per VSI: counts, as COUNT_FROM does, frames that an earlier table has sent; then drops them."""
+    STEER = 66
+    """Body, per type: chosen frames from and to the VM go to an appliance, others go on."""
+    STEER_SHARE = 67
+    """Shares frames out among the instances of an appliance, by both addresses of IP.  Writes ``reg14``."""
+    STEER_PLACE = 68
+    """The group of the appliance whose number is in ``reg13``, by VLAN, share and direction."""
+    STEER_FAILED = 69
+    """Body, per type: frames for an appliance without an instance: on as if it were not there, or dropped."""
     CONNECTIONS = 70
     """State: the connections of each VSI, both directions; a match sets a bit of ``reg0``."""
     PROXY_PINS = 71
@@ -141,6 +149,8 @@ class Table(IntEnum):
     """Body, and hosts: drops a connection that the limit forbade to learn, else learns the other direction."""
     FRAGMENTS = 83
     """State: datagrams whose first fragment passed; a match of a later fragment sets a bit of ``reg0``."""
+    STEER_BACK = 82
+    """Frames of an appliance: those from its legs get the VID of frames that have passed."""
     PROXY_ERRORS = 84
     """Copies of an ICMP error to all proxies of the fabric, by VID."""
     BALANCE_STAY = 85
@@ -242,6 +252,8 @@ TRANSLATED = Bits("reg2", 13, 1)
 #: begins a connection on the ports of an established one; the pin of its answers has been looked up.
 PIN_LIFE, PIN_NEWEST = Bits("reg2", 15, 2), Bits("reg2", 17, 2)
 PIN_AGAIN, PIN_SOUGHT = Bits("reg2", 19, 1), Bits("reg2", 20, 1)
+#: Bit of ``reg11`` of a frame that no rule of an appliance in FORWARD takes again.
+STEERED = Bits("reg11", 6, 1)
 #: Bit of ``reg2`` of a frame with a second tag.
 STACKED = Bits("reg2", 14, 1)
 #: Bits of ``reg2`` for bonds: number of the link by which a frame has come, 0 for none; number of the link that is
@@ -353,6 +365,7 @@ class Priority(IntEnum):
     EXACT = 200
     COPY = 250
     DETOUR = 300
+    STEER = 340
     GUARD = 65000
 
 
@@ -391,8 +404,8 @@ def policer_id(direction: Direction, vsi: int) -> int:
 
 
 #: Group ids: one per port and tag form, one per trunk, one for copies to a proxy, two per load balancer, one per back
-#: end for UDP, one per link of a bond, and, if there are alternative paths, one per other switch; without extensions,
-#: for copies of broadcasts one per VID, class and tag form.
+#: end for UDP, one per link of a bond, 16 per appliance, and, if there are alternative paths, one per other switch;
+#: without extensions, for copies of broadcasts one per VID, class and tag form.
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
@@ -402,6 +415,7 @@ WAY_GROUP = 0x600000
 BACKEND_GROUP = 0x700000
 FLOOD_GROUP = FIRST_FLOOD_GROUP
 BOND_GROUP = 0x780000
+STEER_GROUP = 0x7A0000
 
 #: Meters of ports have the port number as id; this is the meter of ICMP errors about balanced connections.
 BALANCER_METER = 0x20000

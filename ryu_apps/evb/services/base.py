@@ -27,11 +27,13 @@ class Route:
         tables: those tables.
         refused: tables at which refused frames are counted.
         counts_per_rule: a rule of the ACL leaves its number in ``reg1``.
+        steers: frames go to an appliance first.
     """
 
     tables: tuple[Table, ...] = ()
     refused: tuple[Table, ...] = ()
     counts_per_rule: bool = False
+    steers: bool = False
 
     def after(self, table: Table) -> Table:
         """Return the first of the tables behind one, or the end of the direction: FORWARD or OUTPUT."""
@@ -41,6 +43,8 @@ class Route:
     @property
     def entry(self) -> Table:
         """First table of a frame for the VM behind its gate."""
+        if self.steers:
+            return Table.STEER
         return Table.BALANCE_TO if Table.BALANCE_TO in self.tables else Table.ACL_TO
 
     @property

@@ -16,6 +16,7 @@ from ryu_apps.evb.flow.rule import (
     Meter,
     Rule,
 )
+from ryu_apps.evb.pipeline.appliances import appliance_rules
 from ryu_apps.evb.pipeline.bonds import follows, learnt_cookie
 from ryu_apps.evb.pipeline.copies import limit_of_copies
 from ryu_apps.evb.pipeline.guards import guards, plain_guards
@@ -84,6 +85,7 @@ class DesiredRules:
         self._of_balancers = RuleChange(
             add=tuple(balancer_rules(fabric.balancers)), meters=balancer_meters(fabric.balancers)
         )
+        self._of_appliances = RuleChange(add=tuple(appliance_rules(fabric.appliances)))
         self._bases: dict[int, _Base] = {}
 
     def base(self, dpid: int) -> RuleChange:
@@ -109,7 +111,9 @@ class DesiredRules:
         copied = self._fabric.converge is Converge.COPY and switch.extended
         copying = limit_of_copies() if copied else RuleChange()
         edges = map(vsi_port, vsi_ports)
-        return merge(common, guarded, proxied, self._of_balancers, copies, out, metered, copying, *edges)
+        return merge(
+            common, guarded, proxied, self._of_balancers, self._of_appliances, copies, out, metered, copying, *edges
+        )
 
     def routed(self, dpid: int) -> RuleChange:
         """Return the part of :meth:`base` that depends on the routes in force."""
@@ -176,7 +180,8 @@ class DesiredRules:
 
     def _groups(self, dpid: int, base: RuleChange) -> tuple[Group, ...]:
         groups = {group.group_id: group for group in (*base.groups, *self._relay_groups(dpid))}
-        return *groups.values(), *self._gatekeeper.pools.groups(), *self._gatekeeper.floods.groups(dpid)
+        of_appliances = self._gatekeeper.steering.groups(dpid)
+        return *groups.values(), *self._gatekeeper.pools.groups(), *of_appliances, *self._gatekeeper.floods.groups(dpid)
 
     def learns(self, dpid: int) -> frozenset[int]:
         """Return the cookies of rules that a switch may write by itself now."""
@@ -200,6 +205,7 @@ class DesiredRules:
         flooded = self._gatekeeper.floods.of_hosts.get(dpid, RuleChange())
         tables.update(rule.table for rule in flooded.add)
         groups = len(base.groups) + len(flooded.groups) + sum(1 for _ in self._gatekeeper.pools.groups())
+        groups += sum(1 for _ in self._gatekeeper.steering.groups(dpid))
         return in_tables(tables) + Counter({METERS: len(base.meters), GROUPS: groups})
 
     def counts(self) -> Counter[int]:

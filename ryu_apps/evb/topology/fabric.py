@@ -12,6 +12,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from ryu_apps.evb.topology.appliance import Appliance
 from ryu_apps.evb.topology.balancer import LoadBalancer
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vid_translation import VidTranslation
@@ -379,6 +380,7 @@ class Fabric:
         groups: GroupID (32 bits) -> relay VID; no two groups have the same.
         converge: how the switches that are neither end of a move follow it.
         vswitches: their members have the VSI ports that these give them, and no others.
+        appliances: VMs through which traffic of others is led.
     """
 
     switches: dict[int, Switch] = field(default_factory=dict)
@@ -386,6 +388,7 @@ class Fabric:
     groups: dict[int, int] = field(default_factory=dict)
     converge: Converge = Converge.SWITCH
     vswitches: tuple[Vswitch, ...] = ()
+    appliances: tuple[Appliance, ...] = ()
 
     def with_vswitches(self, vswitches: Iterable[Vswitch]) -> Fabric:
         """The same fabric with these vSwitches, whose members have no VSI ports but theirs."""
@@ -449,6 +452,10 @@ class Fabric:
     def balancer(self, name: str) -> LoadBalancer | None:
         """The load balancer of that name, None if there is none."""
         return next((balancer for balancer in self.balancers if balancer.name == name), None)
+
+    def appliance(self, name: str, vid: int) -> Appliance | None:
+        """The appliance of that name for the clients of a VLAN, None if there is none."""
+        return next((found for found in self.appliances if found.name == name and found.vid == vid), None)
 
     def ports(self, role: Role) -> list[PortId]:
         """All ports of a role, in a stable order."""

@@ -14,6 +14,7 @@ from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.set_members import SetMembers
+from ryu_apps.evb.vsi.steering import remote_steered_gate, steered_gate
 
 
 class GateRules:
@@ -45,6 +46,8 @@ class GateRules:
             rule = group_gate(interface, binding, program.epoch)
             local[rule.key] = rule
         gates = {home: local} | self._remote(home, binding, snooped)
+        if self._fabric.appliances:
+            gates = self._with_steering(home, program, interface, gates)
         if not self._set_members.any:
             return gates
         return {dpid: self._with_members(dpid, program, gate) for dpid, gate in gates.items()}
@@ -70,6 +73,19 @@ class GateRules:
                 groups.setdefault((output, self._fabric.switches[dpid].extended), []).append(dpid)
             self._groups[home] = [(*alike, dpids) for alike, dpids in groups.items()]
         return self._groups[home]
+
+    def _with_steering(
+        self, home: int, program: Installation, interface: Interface, gates: dict[int, RuleSet]
+    ) -> dict[int, RuleSet]:
+        return {
+            dpid: gate
+            | (
+                steered_gate(self._fabric, program, interface)
+                if dpid == home
+                else remote_steered_gate(self._fabric, program, towards(self._wiring, dpid, home))
+            )
+            for dpid, gate in gates.items()
+        }
 
     def _with_members(self, dpid: int, program: Installation, gate: RuleSet) -> RuleSet:
         members = self._set_members.rules(dpid, program)

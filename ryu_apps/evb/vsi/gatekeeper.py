@@ -33,6 +33,7 @@ from ryu_apps.evb.vsi.pools import Pools
 from ryu_apps.evb.vsi.prepared_flips import Flip, FlipInputs, PreparedFlip, PreparedFlips
 from ryu_apps.evb.vsi.registry import Attachment, OpenMeter, Vsi
 from ryu_apps.evb.vsi.set_members import SetMembers
+from ryu_apps.evb.vsi.steering import Steering
 from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 
 _NOTHING: RuleSet = {}
@@ -57,6 +58,7 @@ class Gatekeeper:
     Attributes:
         groups: members of IP multicast, staged and active; their gates are here.
         pools: back ends of load balancers.
+        steering: instances of appliances.
         meters: numbers of the meters of gates.
         set_members: sets that programs name, and the members that gates have for them.
         vsi_ports: the ports behind which VMs are.
@@ -82,6 +84,7 @@ class Gatekeeper:
         self._gates = GateRules(fabric, wiring, set_members)
         self.groups = MulticastGroups(wiring, fabric.switches, self.floods)
         self.pools = Pools(fabric)
+        self.steering = Steering(fabric, wiring)
         self.meters = GateMeters(fabric)
         self._moves = 0
         self._prepared = PreparedFlips()
@@ -110,6 +113,7 @@ class Gatekeeper:
         detours = self._in_flight.moved(vsi, owner, program, copied.shield)
         rotated = self.pools.place(vsi.text, program if place is not None else None)
         rotation = RuleChange(groups=rotated) if rotated else NO_CHANGE
+        steered = self.steering.place(vsi.text, owner.port if owner and place else None, program)
         # All in one bundle a switch: with the gate apart from the floods, a broadcast would reach the VM at both ports
         # or at neither.
         changes = {
@@ -118,6 +122,7 @@ class Gatekeeper:
                 groups.get(dpid, NO_CHANGE),
                 detours.get(dpid, NO_CHANGE),
                 rotation,
+                RuleChange(groups=steered[dpid]) if steered else NO_CHANGE,
                 _egress(place) if owner is not None and owner.port.dpid == dpid else NO_CHANGE,
             )
             for dpid in self._fabric.switches
@@ -136,6 +141,7 @@ class Gatekeeper:
         gates, members = self._gates.of(owner, program, place), _members(owner, program, place, self.floods.plain)
         self.floods.replace(vsi.text, vsi.members, members, pages)
         self.pools.place(vsi.text, program if place is not None else None)
+        self.steering.place(vsi.text, owner.port if place is not None else None, program)
         meter = self._open_meter(owner, program) if gates else None
         self._note(vsi, owner, program, place, Flip(gates, members, {}, meter))
 

@@ -52,12 +52,12 @@ class InFlight:
     """
 
     def __init__(
-        self, seconds: int, ledger: Reservations, rules: Callable[[int, int, VsiBinding, int], RuleSet]
+        self, seconds: int, ledger: Reservations, rules: Callable[[int, int, Installation, int], RuleSet]
     ) -> None:
         """
         Args:
             seconds: duration of a detour; 0: there are none.
-            rules: detour from one switch to another for some seconds; none if there is no path.
+            rules: detour of a program from one switch to another for some seconds; none if there is no path.
         """
         self._seconds = seconds
         self._ledger = ledger
@@ -140,7 +140,7 @@ class InFlight:
             return _Detour(dpid, program.binding, shield, GUARD_SECONDS)
         if not self._seconds:
             return None
-        rules = self._rules(dpid, owner.port.dpid, program.binding, self._seconds)
+        rules = self._rules(dpid, owner.port.dpid, program, self._seconds)
         return _Detour(dpid, program.binding, rules, self._seconds) if rules else None
 
 

@@ -11,7 +11,15 @@ from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.kept import kept_by_type
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.services.body import Shape, counters_of_vsi, learnt_capacity, meters_of_vsi, room_for, shape_of
+from ryu_apps.evb.services.body import (
+    Shape,
+    counters_of_vsi,
+    entry_of,
+    learnt_capacity,
+    meters_of_vsi,
+    room_for,
+    shape_of,
+)
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Amounts, Demand, SwitchResource, in_tables
@@ -63,6 +71,9 @@ def _amounts(
     rules = Counter[int](own)
     gate = GATE_TABLES if profile is Profile.OPEN_VSWITCH else _PLAIN_GATE_TABLES
     rules += _each(gate, shape.addresses) + learnt_capacity(vsi_type) + groups.here
+    # Frames that have passed an appliance have a VID of their own.
+    steered = Counter[int]({Table.FORWARD: shape.addresses} if entry_of(vsi_type) is Table.STEER else {})
+    rules += steered
     # A default priority takes another rule of the gate.
     rules[Table.INGRESS] += priorities
     if vsi_port:
@@ -70,7 +81,7 @@ def _amounts(
     here = in_tables(rules)
     here[METERS] = meters + (2 if vsi_port else 0)
     here[GROUPS] = 2 if vsi_port else 0
-    return +here, in_tables(_each(_REMOTE_TABLES, shape.addresses) + groups.elsewhere)
+    return +here, in_tables(_each(_REMOTE_TABLES, shape.addresses) + steered + groups.elsewhere)
 
 
 def _each(tables: Iterable[int], count: int) -> Counter[int]:
