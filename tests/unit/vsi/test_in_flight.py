@@ -81,6 +81,18 @@ def test_the_switch_ends_it_and_the_bridge_gives_back_the_room(world: World) -> 
     assert world.engine.ledger.used(S1) == promised - 1
 
 
+def test_each_of_several_vms_has_room_of_its_own(world: World) -> None:
+    for number in (2, 3):
+        world.ask(HV1, Vm(number), ASSOCIATE)
+    for number in (1, 2, 3):
+        for mode in (RR, ASSOCIATE):
+            world.ask(HV3, Vm(number), mode)
+    assert detours(world) == {S1: 3}
+    promised = world.engine.ledger.used(S1)
+    world.advance(LONG)
+    assert world.engine.ledger.used(S1) == promised - 3
+
+
 def test_without_it_what_would_have_to_go_back_is_dropped() -> None:
     world = new_world(seconds=0)
     move(world, HV3)

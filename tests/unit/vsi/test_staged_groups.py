@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -23,6 +24,7 @@ from ryu_apps.evb.vsi.group_installer import SLICE
 from ryu_apps.evb.wire.membership import group_mac
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, NMS, S1, S2, Vm, World, two_switches
+from tests.worlds.effort import calls
 from tests.worlds.multicast import (
     CONFIGURED,
     FIXED,
@@ -47,6 +49,10 @@ MANY_GROUPS: tuple[MulticastGroup, ...] = (
     *(IPv4Address("239.2.0.0") + number for number in range(50)),
     *(IPv6Address("ff0e::100") + number for number in range(50)),
 )
+#: The same with a part of them, still too many for the rules of all to be computed at once.
+FEWER, FEWER_GROUPS = VsiTypeKey(14, 1), MANY_GROUPS[30:70]
+#: Calls of Python functions by which a group may lengthen an Associate before its answer.
+CALLS_OF_A_GROUP = 6
 versions = pytest.mark.parametrize("group", [G, SIX], ids=["IPv4", "IPv6"])
 
 
@@ -61,7 +67,9 @@ def without_hosts() -> Fabric:
 
 
 def many_world(fabric: Fabric | None = None) -> World:
-    types = PolicySet({**TYPES, MANY: snooped_type(MANY, MulticastPolicy(MANY_GROUPS, max_groups=200))})
+    many = {MANY: MANY_GROUPS, FEWER: FEWER_GROUPS}
+    policies = {key: snooped_type(key, MulticastPolicy(groups, max_groups=200)) for key, groups in many.items()}
+    types = PolicySet({**TYPES, **policies})
     querying = Snooping(Querying(on=False))
     world = World(fabric=fabric or two_switches(Timers(rka=30)), policies=types, snooping=querying)
     world.connect()
@@ -317,6 +325,18 @@ def test_many_groups_are_computed_in_slices_between_which_others_are_served(worl
         slices.append(sum(len(apply.change.add) for apply in world.applied[before:]))
     assert slices and max(slices) <= 4 * SLICE
     assert world.answer(HV3).success
+
+
+def test_the_groups_at_the_source_cost_nothing_before_the_answer_to_an_associate() -> None:
+    efforts = []
+    for kind in (MANY, FEWER):
+        world = many_world()
+        ask(world, HV1, vm(2, kind), VdpMode.ASSOCIATE)
+        ask(world, HV3, vm(2, kind), VdpMode.PREASSOCIATE_RR)
+        efforts.append(calls(partial(world.ask, HV3, vm(2, kind), VdpMode.ASSOCIATE)))
+        assert world.answer(HV3).success
+    # Some calls of each group are of its membership; its rules would be twice as many.
+    assert efforts[0] - efforts[1] < CALLS_OF_A_GROUP * (len(MANY_GROUPS) - len(FEWER_GROUPS))
 
 
 def test_the_answer_to_an_associate_goes_before_the_removal_of_the_groups_at_the_source(world: World) -> None:
