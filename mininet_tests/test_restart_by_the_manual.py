@@ -95,6 +95,15 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             yield built
 
 
+@pytest.fixture
+def probers() -> Iterator[dict[str, Prober]]:
+    """Ends of flows, by VM; none of their processes outlives a test that fails."""
+    found: dict[str, Prober] = {}
+    yield found
+    for prober in found.values():
+        prober.kill()
+
+
 def guest(number: int) -> tuple[NamespaceVm, VdptoolVsi]:
     one = numbered(number, 1, 1, two_switch.NATIVE_VLAN)
     mac = one.filters[0].partition("-")[2]
@@ -136,7 +145,9 @@ def lldpads_stopped(cluster: Cluster) -> Iterator[None]:
         yield
 
 
-def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_path: Path) -> None:
+def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(
+    cluster: Cluster, probers: dict[str, Prober], tmp_path: Path
+) -> None:
     # One switch as the manual has it, the other with Open vSwitch's own backoff, which grows with each restart.
     run(["ovs-vsctl", "clear", "controller", "s2", "max_backoff"])
     guests = {home: guest(number) for home, number in HOMES.items()}
@@ -150,7 +161,7 @@ def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_pa
         due = min(due, associated.answered + DEFAULTS.reinit_keep_alive)
     vms = [vm for vm, _ in guests.values()]
     flows = [Flow(f"f{n}", "udp", vms[n].name, vms[-1 - n].name, 443, 0.01, True) for n in (0, 1)]
-    probers = {vm.name: Prober(vm.name, vm.namespace, vm.ip, tmp_path) for vm in vms}
+    probers |= {vm.name: Prober(vm.name, vm.namespace, vm.ip, tmp_path) for vm in vms}
     peers = {vm.name: vm.ip for vm in vms}
     for name, prober in probers.items():
         prober.start([flow for flow in flows if name in (flow.vm, flow.host)], peers)
