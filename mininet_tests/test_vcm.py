@@ -20,6 +20,7 @@ import pytest
 from mininet_tests.conftest import CHECKOUT, emulated_cluster
 from ryu_apps.evb.pipeline.tables import VSI_BITS, VSI_SHIFT
 from ryu_apps.evb.wire.association import VdpMode
+from ryu_apps.inventory_files import load_with_descriptors
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.exchanges import vdp_messages
 from ryu_apps.testbed.harness.shell import run, wait_until
@@ -27,9 +28,9 @@ from ryu_apps.testbed.manager.campaign import Campaign, Task
 from ryu_apps.testbed.manager.guests import MismatchError, cluster_of
 from ryu_apps.testbed.manager.report import ClusterReport
 from ryu_apps.testbed.manager.run import Manager
+from ryu_apps.vcm.goal_events import HaltGoal, MoveLimits
 from ryu_apps.vcm.loader import Loaded, load_inventory
 from ryu_apps.vcm.move_events import Do, Ladder, MoveStep
-from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits
 from ryu_apps.vcm.plans import Goal, GoalKind
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -47,7 +48,7 @@ AT_S1 = {"fw1", "web1", "web2", "web3", "db1"}
 
 def shipped(name: str) -> Loaded:
     path = INVENTORIES / f"{name}.yaml"
-    loaded, found = load_inventory(str(path), path.read_text(encoding="utf-8"))
+    loaded, found = load_with_descriptors((str(path), path.read_text(encoding="utf-8")))
     assert loaded is not None and found == []
     return loaded
 
@@ -177,10 +178,10 @@ def test_whoever_is_refused_takes_the_next_and_the_command_says_so(tmp_path: Pat
 
 
 # --- elsewhere ---
-def evacuated(inventory: Path, subject: str, output: Path) -> dict[str, str]:
+def evacuated(inventory: Path, subject: str, output: Path, *more: str) -> dict[str, str]:
     """By the command line; where the VMs that had to leave are now."""
     program = "from ryu_apps.cli.main import main; main()"
-    arguments = ["vcm", "run", str(inventory), "evacuate", subject, "--parallel", "4", "--output", str(output)]
+    arguments = ["vcm", "run", str(inventory), "evacuate", subject, "--parallel", "4", "--output", str(output), *more]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
@@ -197,7 +198,20 @@ def test_a_leaf_is_evacuated_over_the_spines(tmp_path: Path) -> None:
 
 
 def test_servers_are_evacuated_with_the_switch_that_they_hang_on(tmp_path: Path) -> None:
-    moved = evacuated(INVENTORIES / "paper-modest.yaml", "s1", tmp_path)
+    """Each hypervisor is given the OVF, probes for the VM, and configures its port from the answer to a null VID."""
+    moved = evacuated(INVENTORIES / "paper-modest.yaml", "s1", tmp_path, "--probe", "2")
+    drawn = (tmp_path / "ladders.txt").read_text(encoding="utf-8").split("minimize-latency: ")[1:]
+    ladders = {text.split()[0]: text for text in drawn}
+    assert set(ladders) == {"fw", "web1", "web2", "web3"}
+    for vm, text in ladders.items():
+        pcp = 6 if vm == "fw" else 3
+        rungs = [f"OVF pushed: {vm},", f"probe for {vm}: plain", f"would do: VLAN 100, PCP {pcp}", "resources reserved"]
+        assert all(rung in text for rung in rungs)
+        assert sorted(rungs, key=text.index) == rungs
+        assert text.count("would do: VLAN 100") >= 2
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    networks = {vm["vm"]: set(vm["networks"].values()) for vm in report["vms"]}
+    assert networks["fw"] == {"VLAN 100, PCP 6"} and networks["web1"] == {"VLAN 100, PCP 3"}
     nodes = shipped("paper-modest").inventory.nodes
     assert set(moved) == {"fw", "web1", "web2", "web3"}
     assert {nodes[node].rack for node in moved.values()} == {"s2"}

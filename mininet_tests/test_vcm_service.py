@@ -16,8 +16,8 @@ from ryu_apps.testbed.harness.shell import end
 from ryu_apps.testbed.manager.campaign import Campaign, Task
 from ryu_apps.testbed.manager.remote import RemoteOrchestrator
 from ryu_apps.testbed.manager.run import Manager
+from ryu_apps.vcm.goal_events import MoveLimits
 from ryu_apps.vcm.move_events import Do, Ladder, MoveStep
-from ryu_apps.vcm.orchestrator import MoveLimits
 from ryu_apps.vcm.plans import Goal, GoalKind
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, socket
 from threading import Timer
 from typing import NamedTuple, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -79,17 +79,20 @@ def exchange(base: Path, server: Server, request: Request, deadline: float | Non
     where = urlsplit(request.url)
     headers = {**request.headers, **_credentials(base, server)}
     for _ in range(_MAX_REDIRECTIONS + 1):
-        timer: Timer | None = None
+        timer: _Deadline | None = None
         connection = _connection(base, server, where)
         try:
             connection.connect()
-            timer = _hang_up_after(connection, deadline)
+            timer = _Deadline(connection.sock, deadline) if deadline is not None else None
             path = f"{where.path}?{where.query}" if where.query else where.path
             connection.request(request.method, path, request.body, headers)
             response = connection.getresponse()
             target = response.getheader("Location") if response.status in (301, 302, 303, 307, 308) else None
             if target is None:
-                return _read(response, server.max_size)
+                answer = _read(response, server.max_size)
+                if timer is not None and timer.has_passed:
+                    raise RefusedError(f"no end within {deadline:g} s")
+                return answer
         finally:
             if timer is not None:
                 timer.cancel()
@@ -98,18 +101,27 @@ def exchange(base: Path, server: Server, request: Request, deadline: float | Non
     raise RefusedError(f"more than {_MAX_REDIRECTIONS} redirections")
 
 
-def _hang_up_after(connection: HTTPConnection, seconds: float | None) -> Timer | None:
-    if seconds is None:
-        return None
-    timer = Timer(seconds, _hang_up, (connection,))
-    timer.daemon = True
-    timer.start()
-    return timer
+class _Deadline:
+    """Ends a connection at its deadline.
 
+    It has the socket, which an ``HTTPConnection`` gives away with an answer that ends with the connection.
+    """
 
-def _hang_up(connection: HTTPConnection) -> None:
-    with suppress(OSError, AttributeError):
-        connection.sock.shutdown(SHUT_RDWR)
+    def __init__(self, connected: socket, seconds: float) -> None:
+        self.has_passed = False
+        self._socket = connected
+        self._timer = Timer(seconds, self._hang_up)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """The exchange is over."""
+        self._timer.cancel()
+
+    def _hang_up(self) -> None:
+        self.has_passed = True
+        with suppress(OSError):
+            self._socket.shutdown(SHUT_RDWR)
 
 
 def lines(base: Path, server: Server, request: Request, longest: int) -> Iterator[bytes]:

@@ -17,10 +17,10 @@ from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.services.mirror.schema import MirrorPolicy
 from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.inventory_files import load_with_descriptors
 from ryu_apps.ovf.collect import is_instances
 from ryu_apps.ovf.instances import load_instances
 from ryu_apps.sources import Source, read_sources
-from ryu_apps.vcm.loader import load_inventory
 
 #: A configuration describes switches, a policy never does.
 _CONFIGURATION = re.compile(r"^dps\s*:", re.MULTILINE)
@@ -51,7 +51,7 @@ def check(paths: tuple[Path, ...]) -> None:
         fabrics += [] if config is None else [config.fabric]
     types, mistakes = load_policies(policies, SECTIONS)
     found += mistakes + ([] if types is None else list(refused_types(types, fabrics))) + _empty_sets(types)
-    found += [diagnostic for source in kinds["inventory"] for diagnostic in load_inventory(*source)[1]]
+    found += [diagnostic for source in kinds["inventory"] for diagnostic in load_with_descriptors(source)[1]]
     found += [diagnostic for source in kinds["instances file"] for diagnostic in load_instances(*source)[1]]
     _report(found, kinds)
 

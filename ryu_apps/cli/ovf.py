@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -20,10 +19,8 @@ from ryu_apps.ovf.instances import instances_text
 from ryu_apps.ovf.model import Package, PortProfile
 from ryu_apps.ovf.policy_file import policy_text
 from ryu_apps.ovf.writer import write_envelope
+from ryu_apps.ovf_files import profile_beside
 from ryu_apps.sources import Source, read_sources
-
-#: The schemes of a ``NetworkPortProfileURI`` that mean a file of the package.
-_LOCAL = ("", "file")
 
 
 @click.group()
@@ -105,20 +102,8 @@ def _fetch_beside(paths: Iterable[Path], sources: list[Source]) -> ReadFile:
     directory = next((path.parent for path in paths), Path())
 
     def fetch(uri: str) -> tuple[str, str] | str:
-        try:
-            scheme, _, where, _, _ = urlsplit(uri)
-        except ValueError:
-            return "not a URI"
-        name = where.rpartition("/")[2]
-        if name in named:
-            return named[name]
-        if scheme not in _LOCAL:
-            return "not fetched from the network: name a copy of it on the command line"
-        path = directory / where
-        if not re.fullmatch(r"\w[\w.-]*", where) or path.resolve().parent != directory.resolve():
-            return "not looked for outside the package's own directory: name it on the command line"
-        found, mistakes = read_sources([path])
-        return found[0] if found else mistakes[0].reason
+        name = re.split("[?#]", uri)[0].rpartition("/")[2]
+        return named[name] if name in named else profile_beside(directory, uri)
 
     return fetch
 

@@ -20,11 +20,12 @@ from ryu_apps.cli.stage import performance, private_namespaces
 from ryu_apps.cli.vcm_types import UnknownTypesError, types_at, types_of
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic
+from ryu_apps.inventory_files import load_with_descriptors
 from ryu_apps.sources import read_sources
+from ryu_apps.vcm.goal_events import MoveLimits
 from ryu_apps.vcm.inventory import Occupancy
-from ryu_apps.vcm.loader import Loaded, load_inventory
+from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
-from ryu_apps.vcm.orchestrator import MoveLimits
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
 from ryu_apps.vcm.plans import Goal, GoalError, GoalKind, Plan, make_plan
 
@@ -135,6 +136,9 @@ def explained(ranking: Ranking) -> list[str]:
     "--ladder", type=click.Choice(_LADDERS), default=_LADDERS[0], show_default=True, help="Ladder of the moves."
 )
 @click.option("--ahead", is_flag=True, help="Reserve for every VM before the first one moves.")
+@click.option(
+    "--probe", type=click.IntRange(min=0), default=0, show_default=True, help="Nodes to probe before one is reserved."
+)
 @click.option("--delay", type=float, default=0.0, help="Seconds between reserving and moving.")
 @click.option(
     "--keep", type=float, default=2.0, show_default=True, help="Seconds before the node fails (fail-over, protect)."
@@ -158,6 +162,7 @@ def run(
     station: str,
     ladder: str,
     ahead: bool,
+    probe: int,
     delay: float,
     keep: float,
     copy_ms: float,
@@ -178,7 +183,7 @@ def run(
 
     task = Task(
         wanted,
-        MoveLimits(Ladder(ladder), delay, ahead),
+        MoveLimits(Ladder(ladder), delay, ahead, probe),
         parallel,
         copy_ms / 1000.0,
         interval_ms / 1000.0,
@@ -260,7 +265,7 @@ def _load(path: Path, types: Container[VsiTypeKey] | None = None) -> tuple[Loade
     sources, found = read_sources([path])
     loaded = None
     if sources:
-        loaded, found = load_inventory(*sources[0], types)
+        loaded, found = load_with_descriptors(sources[0], types)
     if loaded is None:
         raise click.ClickException("mistakes in the inventory\n" + "\n".join(map(str, found)))
     return loaded, found

@@ -41,6 +41,7 @@ class GoalBody(Strict):
     ladder: Annotated[Ladder, PlainValidator(_way), _TEXT] = Ladder.MINIMIZE_LATENCY
     ahead: bool = False
     delay: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    probe: Annotated[int, Field(ge=0, le=1000)] = 0
 
 
 class AnswerBody(Strict):

@@ -121,6 +121,7 @@ class InventoryVm:
         group: those it should not fail together with, None for none.
         reaches: appliances, VMs or not, that it has to reach.
         local: appliances that have to be at its own switch.
+        ovf: its descriptor, which a hypervisor needs before it can ask for the VM; empty: it needs none.
     """
 
     name: str
@@ -130,6 +131,7 @@ class InventoryVm:
     group: str | None = None
     reaches: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
+    ovf: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -13,6 +14,7 @@ from ryu_apps.evb.policy.document import Document, Finding, Path, read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.vcm import schema
+from ryu_apps.vcm.descriptors import VmDescriptor
 from ryu_apps.vcm.inventory import (
     AntiAffinityGroup,
     Inventory,
@@ -35,13 +37,24 @@ class Loaded:
     file: InventoryFile
 
 
+def ovf_places(file: str, text: str) -> tuple[str, ...]:
+    """Return the places of descriptors that an inventory names; none if it cannot be read."""
+    data = read_document(file, text).data
+    places = data.get("ovf") if isinstance(data, dict) else None
+    return tuple(place for place in places if isinstance(place, str)) if isinstance(places, list) else ()
+
+
 def load_inventory(
-    file: str, text: str, types: Container[tuple[int, int]] | None = None
+    file: str,
+    text: str,
+    types: Container[tuple[int, int]] | None = None,
+    descriptors: Mapping[str, VmDescriptor] = MappingProxyType({}),
 ) -> tuple[Loaded | None, list[Diagnostic]]:
     """Check an inventory.
 
     Args:
         types: identifier and version of the VSI types that there are; None: not known.
+        descriptors: of VMs by name; they have what the file leaves out.
 
     Returns:
         the inventory, None if there is any error, and all diagnostics in reading order.
@@ -49,14 +62,15 @@ def load_inventory(
     document = read_document(file, text)
     if document.data is None:
         return None, document.diagnostics
+    _fill_in(document.data, descriptors)
     parsed, found = validate(InventoryFile, document)
     found += document.diagnostics
     if parsed is not None:
-        strays = [*_inconsistencies(parsed), *_without_type(parsed, types)]
+        strays = [*_inconsistencies(parsed), *_without_type(parsed, types), *_contradictions(parsed, descriptors)]
         found += [error(file, _place(document, path), reason) for path, reason in strays]
     if parsed is None or has_errors(found):
         return None, in_reading_order(found)
-    inventory = _inventory(parsed)
+    inventory = _inventory(parsed, descriptors)
     found += [warning(file, _place(document, path), reason) for path, reason in _shared(inventory)]
     return Loaded(inventory, parsed), in_reading_order(found)
 
@@ -66,6 +80,14 @@ def _place(document: Document, path: Path) -> Position:
     if path[-1] == "[key]":
         return document.key_place(path[:-1])
     return document.value_place(path)
+
+
+def _fill_in(data: Any, descriptors: Mapping[str, VmDescriptor]) -> None:
+    """Give VMs of a file, which is not checked yet, the attributes of their descriptors that it leaves out."""
+    vms = data.get("vms") if isinstance(data, dict) else None
+    for name, vm in vms.items() if isinstance(vms, dict) else ():
+        if isinstance(vm, dict) and name in descriptors:
+            vm.update({**descriptors[name].attributes, **vm})
 
 
 # --- what pydantic cannot see: one part of the file against another -----------------------------
@@ -115,6 +137,17 @@ def _without_type(parsed: InventoryFile, types: Container[tuple[int, int]] | Non
     for name, vm in parsed.vms.items():
         if types is not None and (vm.type, vm.version) not in types:
             yield ("vms", name, "type"), f"there is no VSI type {vm.type}/{vm.version}"
+
+
+def _contradictions(parsed: InventoryFile, descriptors: Mapping[str, VmDescriptor]) -> Iterator[Finding]:
+    """Attributes that are not those of the descriptor."""
+    for name, vm in parsed.vms.items():
+        descriptor = descriptors.get(name)
+        for attribute, value in descriptor.attributes.items() if descriptor is not None else ():
+            written = getattr(vm, attribute)
+            if (mac_to_text(written) if attribute == "mac" else written) != value:
+                assert descriptor is not None
+                yield ("vms", name, attribute), f"{value} in {descriptor.file}"
 
 
 def _ambiguous(parsed: InventoryFile) -> Iterator[Finding]:
@@ -168,7 +201,7 @@ def _shared(inventory: Inventory) -> Iterator[Finding]:
 
 
 # --- the file's words to values -----------------------------------------------------------------
-def _inventory(parsed: InventoryFile) -> Inventory:
+def _inventory(parsed: InventoryFile, descriptors: Mapping[str, VmDescriptor]) -> Inventory:
     return Inventory(
         parsed.name,
         {
@@ -181,7 +214,7 @@ def _inventory(parsed: InventoryFile) -> Inventory:
             )
             for name, node in parsed.nodes.items()
         },
-        {name: _vm(parsed, name, vm) for name, vm in parsed.vms.items()},
+        {name: _vm(parsed, name, vm, descriptors.get(name)) for name, vm in parsed.vms.items()},
         tuple(parsed.switches),
         frozenset(
             frozenset((name, other))
@@ -193,7 +226,7 @@ def _inventory(parsed: InventoryFile) -> Inventory:
     )
 
 
-def _vm(parsed: InventoryFile, name: str, section: schema.VmSection) -> InventoryVm:
+def _vm(parsed: InventoryFile, name: str, section: schema.VmSection, descriptor: VmDescriptor | None) -> InventoryVm:
     addresses = tuple(map(str, section.addresses))
     vsi = _vsi(parsed, name, section)
     return InventoryVm(
@@ -206,6 +239,7 @@ def _vm(parsed: InventoryFile, name: str, section: schema.VmSection) -> Inventor
         section.group,
         tuple(section.needs),
         tuple(needed for needed, how in section.needs.items() if how == "local"),
+        "" if descriptor is None else descriptor.text(vsi),
     )
 
 

@@ -1,4 +1,6 @@
-"""One move as a table: reserve, copy, suspend, associate, resume, let go; and from every step back to a clean state.
+"""One move as a table: from the OVF that is pushed to the source that lets go, and from every step back.
+
+Steps: push, probe, reserve, copy, suspend, associate, resume, let go.
 
 A move contains no cluster: its inputs are nodes to try and results of steps, its outputs are steps (:class:`Do`).
 ``orchestrator`` chooses the nodes.
@@ -19,6 +21,8 @@ from ryu_apps.vcm.move_events import (
     Ladder,
     Lapsed,
     MoveEvent,
+    Probe,
+    Push,
     SourceLost,
     Start,
     StepDone,
@@ -95,6 +99,8 @@ class Move(MoveActions):
 
 
 _PLAIN = {
+    Push: MoveInput.PUSH,
+    Probe: MoveInput.PROBE,
     Begin: MoveInput.BEGIN,
     Exhausted: MoveInput.EXHAUSTED,
     Start: MoveInput.START,

@@ -14,6 +14,8 @@ from ryu_apps.vcm.move_events import (
     MoveEvent,
     MoveStep,
     Note,
+    Probe,
+    Push,
     SourceLost,
     Start,
     StepDone,
@@ -23,6 +25,7 @@ from ryu_apps.vcm.move_states import MoveState
 
 #: Seconds that a bridge may take to answer; what has not been granted by then counts as refused.
 PATIENCE = 10.0
+_UNANSWERED = f"no answer in {PATIENCE:g} s"
 #: Seconds between two attempts to run a VM at its source again.
 RETURN_INTERVAL = 1.0
 
@@ -40,6 +43,8 @@ class MoveActions:
         node: the destination in hand, or the last one; empty before the first.
         network: of the VM at ``node``, if the bridge has chosen it; None: not known.
         tried: nodes that have not worked, with the reason.
+        pushed: nodes whose hypervisors have the VM's OVF.
+        probed: nodes for which the bridge has granted a plain Pre-Associate.
         halted: a halt has come; it ends in a clean state.
         turned: it was suspended, and resumed at the source.
         deadline: when to feed :class:`DeadlinePassed`, None if nothing is awaited.
@@ -62,12 +67,36 @@ class MoveActions:
         self.node = ""
         self.network: GrantedNetwork | None = None
         self.tried: dict[str, str] = {}
+        self.pushed: set[str] = set()
+        self.probed: set[str] = set()
         self.halted = False
         self.turned = False
         self.deadline: float | None = None
         self.log: list[Note] = []
         self.awaited: MoveStep | None = None
         self.returns = 0
+
+    def push(self, push: Push, now: float) -> list[Do]:
+        """Push the VM's OVF there, start the patience."""
+        self.node = push.node
+        return self._do(MoveStep.PUSH, now, PATIENCE)
+
+    def prepared(self, event: StepDone, now: float) -> list[Do]:
+        """Note that the node has the OVF, or would have the VM."""
+        if event.step is MoveStep.PUSH:
+            self.pushed.add(event.node)
+            return self._rest(now, "OVF pushed")
+        self.probed.add(event.node)
+        return self._rest(now, "would do" if event.network is None else f"would do, {event.network}")
+
+    def probe(self, probe: Probe, now: float) -> list[Do]:
+        """Pre-Associate there without a reservation, start the patience."""
+        self.node = probe.node
+        return self._do(MoveStep.PROBE, now, PATIENCE)
+
+    def unpushed(self, _: DeadlinePassed, now: float) -> list[Do]:
+        """Note that the hypervisor has not answered."""
+        return self._give_up(now, _UNANSWERED)
 
     def reserve(self, begin: Begin, now: float) -> list[Do]:
         """Pre-Associate with Resource Reservation there, start the patience."""
@@ -201,4 +230,4 @@ class MoveActions:
             case StepFailed(reason=reason) if self.state not in (MoveState.CANCELLING, MoveState.ROLLING_BACK):
                 self.tried[self.node] = reason
             case DeadlinePassed():
-                self.tried[self.node] = f"no answer in {PATIENCE:g} s"
+                self.tried[self.node] = _UNANSWERED

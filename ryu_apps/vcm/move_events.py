@@ -21,6 +21,10 @@ LIVE_LADDERS = (Ladder.MINIMIZE_LATENCY, Ladder.SAFEST_EXCHANGE)
 class MoveStep(Enum):
     """Steps that an agent carries out with hypervisors."""
 
+    PUSH = "push"
+    """The VM's OVF to the hypervisor at the node, which configures the VM from it."""
+    PROBE = "probe"
+    """Plain Pre-Associate at the node, and De-Associate if it is granted: nothing stays reserved."""
     RESERVE = "reserve"
     """Pre-Associate with Resource Reservation at the node."""
     COPY = "copy"
@@ -46,6 +50,20 @@ class MoveStep(Enum):
 
 
 # --- events ---
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Push the VM's OVF to this node."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask the bridge for this node, without a reservation."""
+
+    node: str
+
+
 @dataclass(frozen=True, slots=True)
 class Begin:
     """Try this node."""
@@ -122,7 +140,9 @@ class DeadlinePassed:
     """The deadline has come."""
 
 
-MoveEvent = Begin | Exhausted | Start | StepDone | StepFailed | Lapsed | SourceLost | Halt | DeadlinePassed
+MoveEvent = (
+    Push | Probe | Begin | Exhausted | Start | StepDone | StepFailed | Lapsed | SourceLost | Halt | DeadlinePassed
+)
 
 
 # --- outputs ---

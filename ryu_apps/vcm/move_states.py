@@ -9,6 +9,8 @@ class MoveState(Enum):
     """States of a move; the values are the rendered table's."""
 
     WAITING = "waiting"
+    PUSHING = "pushing"
+    PROBING = "probing"
     RESERVING = "reserving"
     RESERVED = "reserved"
     COPYING = "copying"
@@ -32,6 +34,8 @@ class MoveState(Enum):
 class MoveInput(Enum):
     """Inputs of the tables: events after the guards; the values are the rendered table's."""
 
+    PUSH = "push to a node"
+    PROBE = "probe a node"
     BEGIN = "try a node"
     EXHAUSTED = "no node left"
     START = "start"

@@ -13,6 +13,8 @@ from ryu_apps.vcm.move_states import MoveInput, MoveState
 
 (
     _WAITING,
+    _PUSHING,
+    _PROBING,
     _RESERVING,
     _RESERVED,
     _COPYING,
@@ -37,6 +39,16 @@ _Rows = dict[tuple[MoveState, MoveInput], tuple[Callable[[MoveActions, Any, floa
 
 #: The same on every way: until there is a reservation, from Associate to resume, and back.
 _COMMON: _Rows = {
+    (_WAITING, MoveInput.PUSH): (MoveActions.push, _PUSHING),
+    (_PUSHING, MoveInput.DONE): (MoveActions.prepared, _WAITING),
+    (_PUSHING, MoveInput.FAILED): (MoveActions.next, _WAITING),
+    (_PUSHING, MoveInput.LATE): (MoveActions.unpushed, _WAITING),
+    (_PUSHING, MoveInput.HALT): (MoveActions.release, _RELEASING),
+    (_WAITING, MoveInput.PROBE): (MoveActions.probe, _PROBING),
+    (_PROBING, MoveInput.DONE): (MoveActions.prepared, _WAITING),
+    (_PROBING, MoveInput.FAILED): (MoveActions.next, _WAITING),
+    (_PROBING, MoveInput.LATE): (MoveActions.release, _RELEASING),
+    (_PROBING, MoveInput.HALT): (MoveActions.release, _RELEASING),
     (_WAITING, MoveInput.BEGIN): (MoveActions.reserve, _RESERVING),
     (_WAITING, MoveInput.EXHAUSTED): (MoveActions.end_refused, _REFUSED),
     (_WAITING, MoveInput.HALT): (MoveActions.end_halted, _HALTED),
@@ -124,6 +136,8 @@ _RESTART: _Rows = {
         (state, MoveInput.LOST): (MoveActions.stay, state)
         for state in (
             _WAITING,
+            _PUSHING,
+            _PROBING,
             _RESERVING,
             _CANCELLING,
             _RELEASING,

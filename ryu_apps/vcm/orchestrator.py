@@ -11,6 +11,16 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.vcm.goal_events import (
+    Go,
+    HaltGoal,
+    MoveLimits,
+    NodeLost,
+    OrchestratorEvent,
+    ReleasePlaces,
+    StepAnswer,
+    Use,
+)
 from ryu_apps.vcm.inventory import Inventory, Occupancy
 from ryu_apps.vcm.move import Move
 from ryu_apps.vcm.move_events import (
@@ -20,88 +30,15 @@ from ryu_apps.vcm.move_events import (
     Exhausted,
     Halt,
     Ladder,
-    Lapsed,
     MoveEvent,
+    Probe,
+    Push,
     SourceLost,
     Start,
-    StepDone,
-    StepFailed,
 )
 from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import GoalKind, Plan
-
-__all__ = [
-    "Go",
-    "HaltGoal",
-    "MoveLimits",
-    "NodeLost",
-    "Orchestrator",
-    "OrchestratorEvent",
-    "ReleasePlaces",
-    "StepAnswer",
-    "Use",
-]
-
-
-# --- events -----------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Go:
-    """Begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepAnswer:
-    """Result of a step of a VM, or the loss of its reservation."""
-
-    vm: str
-    event: StepDone | StepFailed | Lapsed
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """Use reservations that are kept: of these VMs, or of all."""
-
-    vms: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ReleasePlaces:
-    """Give reservations up that are kept: of these VMs, or of all; also takes back moves of these VMs."""
-
-    vms: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NodeLost:
-    """A node is dead: its VMs start elsewhere, where places are kept if they are."""
-
-    node: str
-
-
-@dataclass(frozen=True, slots=True)
-class HaltGoal:
-    """Begin nothing any more and take back what is underway; ``undo``: and what is done, newest first."""
-
-    undo: bool = False
-
-
-OrchestratorEvent = Go | StepAnswer | Use | ReleasePlaces | NodeLost | HaltGoal | DeadlinePassed
-
-
-@dataclass(frozen=True, slots=True)
-class MoveLimits:
-    """Options of carrying out a plan.
-
-    Attributes:
-        way: which ladder.
-        delay: seconds between a reservation and its use.
-        ahead: reserve for all VMs before the first one moves; the delay counts from the last answer.
-    """
-
-    way: Ladder = Ladder.MINIMIZE_LATENCY
-    delay: float = 0.0
-    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,10 +240,26 @@ class Orchestrator:
             return Exhausted(f"not stopped a second time: {_tried(move)}")
         nodes, refusal = self._way_home(move) if move.home else self._ranked(move)
         if nodes:
-            return Begin(move.target if move.target in nodes else nodes[0])
+            best = [move.target] if move.target in nodes else []
+            return self._towards(move, [*best, *(node for node in nodes if node != move.target)])
         if standing.stirring:
             return None  # when these have moved on there may be room
         return Exhausted(refusal)
+
+    def _towards(self, move: Move, nodes: list[str]) -> MoveEvent:
+        """The next step towards the best node: its hypervisor has the OVF, and the best ones have been probed.
+
+        A VM that does not run, and one that goes back where it was, are not probed for: a reservation tells the same.
+        """
+        probes = 0 if move.home or move.way is Ladder.RESTART else self._settings.probes
+        for node in nodes[:probes]:
+            if node not in move.probed:
+                return Probe(node) if self._described(move, node) else Push(node)
+        return Begin(nodes[0]) if self._described(move, nodes[0]) else Push(nodes[0])
+
+    def _described(self, move: Move, node: str) -> bool:
+        """Return True if the hypervisor needs no OVF, or has it."""
+        return not self._inventory.vms[move.vm].ovf or node in move.pushed
 
     def _ranked(self, move: Move) -> tuple[list[str], str]:
         avoid = dict(self._plan.leaving)
@@ -326,7 +279,7 @@ class Orchestrator:
 
 
 #: Without a reservation, and perhaps with one soon.
-_WITHOUT = (MoveState.WAITING, MoveState.RESERVING, MoveState.RELEASING)
+_WITHOUT = (MoveState.WAITING, MoveState.PUSHING, MoveState.PROBING, MoveState.RESERVING, MoveState.RELEASING)
 #: Nothing is being done to it.
 _BESIDE = (MoveState.WAITING, MoveState.RESERVED)
 

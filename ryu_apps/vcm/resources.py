@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from ryu_apps.evb.policy.validate import BodyError, read_body
 from ryu_apps.vcm.bodies import AliveBody, AnswerBody, GoalBody, HaltBody, LapsedBody, NodeBody, VmsBody
+from ryu_apps.vcm.goal_events import MoveLimits
 from ryu_apps.vcm.inventory import Occupancy, natural
 from ryu_apps.vcm.move import Move
 from ryu_apps.vcm.move_events import Do
-from ryu_apps.vcm.orchestrator import MoveLimits
 from ryu_apps.vcm.placement import Ranking
 from ryu_apps.vcm.plans import Goal, GoalError, PlannedMove
 from ryu_apps.vcm.service import GoalRun, ManagerService, NameTaken, Unknown
@@ -66,6 +66,8 @@ def _served(service: ManagerService, method: str, path: list[str], body: bytes, 
         case "GET", ["vcm", "vms", vm, "places"]:
             ranking = _ranking_json(service.rank(vm))
             return ManagerReply(200, {"vm": vm, "at": _sorted(service.occupancy.places[vm]), **ranking})
+        case "GET", ["vcm", "vms", vm, "ovf"]:
+            return ManagerReply(200, {"vm": vm, "ovf": service.descriptor(vm) or None})
         case "PUT", ["vcm", "nodes", node]:
             return _node(service, node, read_body(AliveBody, body))
         case "GET", ["vcm", "goals"]:
@@ -104,7 +106,7 @@ def _number(text: str) -> int:
 
 # --- what can be done ------------------------------------------------------------------------------
 def _begin(service: ManagerService, asked: GoalBody, now: float) -> GoalRun:
-    settings = MoveLimits(asked.ladder, asked.delay, asked.ahead)
+    settings = MoveLimits(asked.ladder, asked.delay, asked.ahead, asked.probe)
     return service.pursue(Goal(asked.goal, asked.subject), settings, asked.parallel, now)
 
 
@@ -154,6 +156,7 @@ _ACTIONS: dict[str, _Action] = {
 PATHS = (
     ("vcm/inventory", ("GET",)),
     ("vcm/vms/*/places", ("GET",)),
+    ("vcm/vms/*/ovf", ("GET",)),
     ("vcm/nodes/*", ("PUT",)),
     ("vcm/goals", ("GET", "POST")),
     ("vcm/goals/*", ("GET",)),

@@ -110,7 +110,11 @@ class ClusterSection(Strict):
 
 
 class InventoryFile(Strict):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        ovf: files, directories and URLs of descriptors; a virtual system describes the VM of its name.
+    """
 
     version: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
@@ -120,4 +124,5 @@ class InventoryFile(Strict):
     groups: dict[PlainName, GroupSection] = Field(default_factory=dict)
     appliances: dict[PlainName, ApplianceSection] = Field(default_factory=dict)
     vms: dict[PlainName, VmSection]
+    ovf: list[str] = Field(default_factory=list)
     cluster: ClusterSection = ClusterSection()

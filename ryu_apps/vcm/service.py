@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ryu_apps.vcm.inventory import Inventory, Occupancy
-from ryu_apps.vcm.move_events import DeadlinePassed, Do, GrantedNetwork, Lapsed, StepDone, StepFailed
-from ryu_apps.vcm.move_states import MoveState
-from ryu_apps.vcm.orchestrator import (
+from ryu_apps.vcm.goal_events import (
     Go,
     HaltGoal,
     MoveLimits,
     NodeLost,
-    Orchestrator,
     OrchestratorEvent,
     ReleasePlaces,
     StepAnswer,
     Use,
 )
+from ryu_apps.vcm.inventory import Inventory, Occupancy
+from ryu_apps.vcm.move_events import DeadlinePassed, Do, GrantedNetwork, Lapsed, StepDone, StepFailed
+from ryu_apps.vcm.move_states import MoveState
+from ryu_apps.vcm.orchestrator import Orchestrator
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, affected, make_plan
 
@@ -106,6 +106,14 @@ class ManagerService:
         """
         who = self.inventory.vms[self._known(vm)]
         return rank(PlacementQuestion(self.inventory, self.occupancy, who, self._out(), self._down()))
+
+    def descriptor(self, vm: str) -> str:
+        """The OVF that a step ``push`` is about; empty: the VM has none.
+
+        Raises:
+            Unknown: there is no such VM.
+        """
+        return self.inventory.vms[self._known(vm)].ovf
 
     # --- what can be done ---
     def pursue(self, goal: Goal, settings: MoveLimits, parallel: int, now: float) -> GoalRun:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ryu_apps.testbed.manager.remote import RemoteOrchestrator
+from ryu_apps.vcm.goal_events import Go, MoveLimits, StepAnswer
 from ryu_apps.vcm.move_events import GrantedNetwork, MoveStep, StepDone
-from ryu_apps.vcm.orchestrator import Go, MoveLimits, StepAnswer
 from ryu_apps.vcm.plans import Goal, GoalKind
 
 _CHECKOUT = Path(__file__).parents[2]

@@ -6,10 +6,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ryu_apps.vcm.goal_events import Go, HaltGoal, MoveLimits, NodeLost, ReleasePlaces, StepAnswer, Use
 from ryu_apps.vcm.inventory import Inventory, InventoryNode, InventoryVm, Level, Occupancy
 from ryu_apps.vcm.move_events import DeadlinePassed, Ladder, Lapsed, MoveStep
 from ryu_apps.vcm.move_states import MoveState
-from ryu_apps.vcm.orchestrator import Go, HaltGoal, MoveLimits, NodeLost, Orchestrator, ReleasePlaces, StepAnswer, Use
+from ryu_apps.vcm.orchestrator import Orchestrator
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, make_plan, strain
 from tests.worlds.draws import drawn
@@ -34,7 +35,16 @@ def clusters(draw: st.DrawFn) -> Inventory:
             others = [vm.name for vm in vms]
             reaches = draw(st.lists(st.sampled_from([*others, "box"]), max_size=2, unique=True))
             group = draw(st.sampled_from([None, "web", "db"]))
-            vms.append(a_vm(f"vm{number}", at, memory, group=group, reaches=tuple(reaches)))
+            vms.append(
+                a_vm(
+                    f"vm{number}",
+                    at,
+                    memory,
+                    group=group,
+                    reaches=tuple(reaches),
+                    ovf=draw(st.sampled_from(["", "<Envelope/>"])),
+                )
+            )
     apart = {"db": draw(st.sets(st.sampled_from(list(Level)), max_size=1))}
     links = (("s1", "s2"), ("s2", "s3"))
     return inventory(nodes, vms, links, apart, {"box": (draw(st.sampled_from(["s1", "s3"])),)})
@@ -56,12 +66,14 @@ WAYS = st.sampled_from([Ladder.MINIMIZE_LATENCY, Ladder.SAFEST_EXCHANGE])
 class PlanModel(RuleBasedStateMachine):
     """Hypervisors do as they are told or refuse, nodes die, the operator changes his mind."""
 
-    @initialize(planned=plans(), way=WAYS, ahead=st.booleans(), delay=st.sampled_from([0.0, 30.0]))
-    def plan(self, planned: tuple[Inventory, Plan], way: Ladder, ahead: bool, delay: float) -> None:
+    @initialize(
+        planned=plans(), way=WAYS, ahead=st.booleans(), delay=st.sampled_from([0.0, 30.0]), probes=st.integers(0, 3)
+    )
+    def plan(self, planned: tuple[Inventory, Plan], way: Ladder, ahead: bool, delay: float, probes: int) -> None:
         self.cluster, plan = planned
         self.parallel = plan.parallel
         self.played = PlanRun(
-            Orchestrator(self.cluster, plan, MoveLimits(way, delay, ahead)), Hypervisors(self.cluster)
+            Orchestrator(self.cluster, plan, MoveLimits(way, delay, ahead, probes)), Hypervisors(self.cluster)
         )
         self.played.feed(Go())
 
@@ -159,7 +171,8 @@ def test_an_evacuation_ends_with_nobody_there_or_with_an_explanation(
 ) -> None:
     cluster, plan = planned
     assume(plan.goal.kind is GoalKind.EVACUATE)
-    played = PlanRun(Orchestrator(cluster, plan, MoveLimits(way, 0.0, ahead)), Hypervisors(cluster))
+    limits = MoveLimits(way, 0.0, ahead, data.draw(st.integers(0, 2)))
+    played = PlanRun(Orchestrator(cluster, plan, limits), Hypervisors(cluster))
     unwilling = data.draw(st.sets(st.sampled_from(list(cluster.nodes)), max_size=2))
     played.refuse = {(MoveStep.RESERVE, node): "no" for node in unwilling}
     played.feed(Go())

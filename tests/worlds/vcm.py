@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.vcm import move_events
+from ryu_apps.vcm.goal_events import Go, OrchestratorEvent, StepAnswer
 from ryu_apps.vcm.inventory import (
     AntiAffinityGroup,
     Inventory,
@@ -17,7 +18,7 @@ from ryu_apps.vcm.inventory import (
     VmInterface,
 )
 from ryu_apps.vcm.move_events import Do, MoveStep
-from ryu_apps.vcm.orchestrator import Go, Orchestrator, OrchestratorEvent, StepAnswer
+from ryu_apps.vcm.orchestrator import Orchestrator
 from ryu_apps.vcm.plans import Plan
 
 
@@ -73,6 +74,7 @@ class Hypervisors:
         held: nodes that hold its memory or a place for it.
         reserved, associated: nodes at which the bridge has it pre-associated and associated.
         dead: failed nodes.
+        described: nodes that have the OVF of a VM.
     """
 
     inventory: Inventory
@@ -82,6 +84,7 @@ class Hypervisors:
     booted: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     copied: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     dead: set[str] = field(default_factory=set)
+    described: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def __post_init__(self) -> None:
         for name, vm in self.inventory.vms.items():
@@ -109,7 +112,17 @@ class Hypervisors:
         getattr(self, f"_{do.step.name.lower()}")(do)
         return StepAnswer(do.vm, move_events.StepDone(do.step, do.node))
 
+    def _push(self, do: Do) -> None:
+        self.described[do.vm].add(do.node)
+
+    def _probe(self, do: Do) -> None:
+        self._check_described(do)
+
+    def _check_described(self, do: Do) -> None:
+        assert not self.inventory.vms[do.vm].ovf or do.node in self.described[do.vm], "the hypervisor has no OVF"
+
     def _reserve(self, do: Do) -> None:
+        self._check_described(do)
         self.reserved[do.vm].add(do.node)
 
     def _copy(self, do: Do) -> None:

@@ -22,6 +22,7 @@ from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.harness.capture import Tap, TapReader, only_ethertypes
 from ryu_apps.testbed.harness.controller import APPS, OPENFLOW_PORT, REST_PORT, Controller
 from ryu_apps.testbed.harness.datapath import Datapath, configured_datapath
+from ryu_apps.testbed.harness.definitions import VmDefinitions
 from ryu_apps.testbed.harness.ovs import PrivateOvs, look_for
 from ryu_apps.testbed.harness.running import Running
 from ryu_apps.testbed.harness.shell import Namespace, run
@@ -56,6 +57,7 @@ class Hypervisor:
         edge: its ports.
         station: its lldpad, or what the cluster uses in its place.
         tap: VDP on its uplink.
+        definitions: the descriptors (OVF) that the cluster manager has pushed to it.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Hypervisor:
         self._native_vlan = native_vlan
         self.namespace = namespace
         self.uplink = f"{name}-eth0"
+        self.definitions = VmDefinitions(name)
         namespace.quiet()
         self.edge = edge(namespace, self.uplink)
         self.gate_port = None if isinstance(self.edge, VswitchEdge) else port.port_no

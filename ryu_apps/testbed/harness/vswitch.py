@@ -46,6 +46,9 @@ class VswitchEdge(VepaEdge):
             run(["ovs-vsctl", "--timeout=10", "add-port", self._switch, tap])
             self._ports[port] = mac
 
+    def assign(self, mac: str, tci: int | None) -> None:
+        """Nothing: at a port of its own a VM sends untagged frames, and the switch has its VLAN and priority."""
+
     def raise_port(self, port: str) -> None:
         """Bring a port up."""
         tap = self.tap(self._ports[port])

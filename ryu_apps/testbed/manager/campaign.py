@@ -13,29 +13,30 @@ from pathlib import Path
 
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.environment import environment
-from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, owner_at, read_dump
 from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.haproxy import proxies_of
 from ryu_apps.testbed.harness.ovs import forget_cached_flows
-from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import LldpadStation
+from ryu_apps.testbed.ladder import text
+from ryu_apps.testbed.ladder.model import LadderDiagram
 from ryu_apps.testbed.manager.guests import TestVms, cluster_of
+from ryu_apps.testbed.manager.leftovers import NO_GATE, Leftovers
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, attempt_report
 from ryu_apps.testbed.manager.run import Manager, MoveOptions
 from ryu_apps.testbed.manager.tie_watch import TieWatch
-from ryu_apps.testbed.measurement.durations import RUN_OUT, RUN_UP, TIDY
-from ryu_apps.testbed.measurement.measure import lost_at_rest, seen_of, staged_among_others
+from ryu_apps.testbed.measurement.durations import RUN_OUT, RUN_UP
+from ryu_apps.testbed.measurement.ladders import ladder_of
+from ryu_apps.testbed.measurement.measure import Seen, lost_at_rest, seen_of, staged_among_others
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.progress import ShowProgress
+from ryu_apps.vcm.goal_events import HaltGoal, MoveLimits, ReleasePlaces
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.move_events import Do, MoveStep
 from ryu_apps.vcm.move_states import MoveState
-from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits, Orchestrator, ReleasePlaces
+from ryu_apps.vcm.orchestrator import Orchestrator
 from ryu_apps.vcm.plans import Goal, GoalKind, affected, make_plan
 
-#: In place of a number of rules: the VM's own gate is not there.
-_NO_GATE = -1
 #: Kinds of station: name -> whether it is ours.
 STATIONS = {"emulated": True, "lldpad": False}
 
@@ -100,6 +101,8 @@ def perform(
     written = {**report.as_json(), "environment": environment()}
     (output / "report.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     (output / "report.txt").write_text(as_text(report), encoding="utf-8")
+    drawn = "\n".join(map(text.render, campaign.ladders))
+    (output / "ladders.txt").write_text(drawn, encoding="utf-8")
     return report
 
 
@@ -119,6 +122,7 @@ class Campaign:
 
     Attributes:
         manager: pursues the goal; ends early if a halt is posted.
+        ladders: of every attempt, once the task is done.
         meanwhile: called with every step before it is done.
     """
 
@@ -138,9 +142,10 @@ class Campaign:
         self._tell = tell
         self._meanwhile = meanwhile
         self._guests = TestVms(loaded, cluster, task.interval)
-        self._empty: dict[str, list[str]] = {}
+        self._leftovers = Leftovers(cluster)
         self._kept: dict[str, str] = {}
         self._ties = TieWatch(cluster)
+        self.ladders: list[LadderDiagram] = []
         # A node that is to die gets its reservations first: that is what they are for.
         kind = GoalKind.PROTECT if task.goal.kind is GoalKind.FAIL_OVER else task.goal.kind
         self._plan = make_plan(loaded.inventory, Goal(kind, task.goal.subject), parallel=task.parallel)
@@ -151,7 +156,7 @@ class Campaign:
 
     def run(self) -> ClusterReport:
         """Everything, once."""
-        self._empty = self.tables()
+        self._leftovers.note()
         try:
             self._tell("VMs start")
             self._guests.admit()
@@ -163,8 +168,9 @@ class Campaign:
             self.pursue()
             ended = time.monotonic()
             self._ties.count({name: (guest.ip, self._place(name)) for name, guest in self._guests.all.items()})
-            left = {name: self._rules_left(name) for name in self._guests.all if self._place(name) is not None}
-            shut = [name for name, count in left.items() if count == _NO_GATE]
+            macs = {name: guest.mac for name, guest in self._guests.all.items()}
+            left = {name: self._leftovers.of(mac, at) for name, mac in macs.items() if (at := self._place(name))}
+            shut = [name for name, count in left.items() if count == NO_GATE]
             time.sleep(RUN_OUT)
             self._guests.hear_again([name for name in left if name not in shut])
             settled = time.monotonic()
@@ -186,13 +192,13 @@ class Campaign:
             tuple(self._vm_report(name, begun, settled) for name in self._guests.all),
             attempts,
             (*self._unmet(), *(f"{name} is at {self._place(name)}, but no gate lets it in there" for name in shut)),
-            self._left_at_the_end(),
+            self._leftovers.at_the_end(),
             ended - begun,
         )
 
     def tables(self) -> dict[str, list[str]]:
         """Return the rules of every switch."""
-        return {switch.name: dump_rules(switch.name) for switch in self._cluster.fabric.switches.values()}
+        return self._leftovers.tables()
 
     # --- the goal ---
     def pursue(self) -> None:
@@ -248,32 +254,6 @@ class Campaign:
         place = newest.node if newest.state is MoveState.DONE else newest.source
         return None if place in self.manager.executor.deaths else place
 
-    # --- what is left in the switches ---
-    def _rules_left(self, vm: str) -> int:
-        """Rules of a VM where it is not, once the bridge has had the time to tidy up."""
-        place = self._place(vm)
-        assert place is not None
-        home, mac = self._cluster.hypervisors[place], self._guests.all[vm].mac
-
-        def count() -> int:
-            dumps = {dpid: read_dump(dump_rules(switch.name)) for dpid, switch in self._cluster.fabric.switches.items()}
-            owner = owner_at(dumps[home.port.dpid], home.gate_port, mac)
-            if owner is None:
-                return _NO_GATE
-            return sum(
-                len(left_behind(rules, DepartedVsi(mac, owner, owner, dpid == home.port.dpid)))
-                for dpid, rules in dumps.items()
-            )
-
-        return _soon_zero(count)
-
-    def _left_at_the_end(self) -> int:
-        def count() -> int:
-            now = self.tables()
-            return sum(len(set(now[name]) ^ set(rules)) for name, rules in self._empty.items())
-
-        return _soon_zero(count)
-
     # --- the report ---
     def _closing(self, settled: float) -> Iterator[tuple[Attempt, float]]:
         """Every attempt, and when its figures close: where the VM's next one begins, or at the end."""
@@ -290,9 +270,15 @@ class Campaign:
         index = self.manager.indices.found.get(attempt)
         staged = staged_among_others(attempt.evidence.dumps, index, port_no, vm.mac)
         rules_left = max(0, left.get(vm.name, 0))
-        return attempt_report(
-            attempt, seen_of(attempt, self._guests.ends(vm.name), announced, rules_left, close, staged)
-        )
+        seen = seen_of(attempt, self._guests.ends(vm.name), announced, rules_left, close, staged)
+        self.ladders.append(self._ladder(attempt, seen))
+        return attempt_report(attempt, seen)
+
+    def _ladder(self, attempt: Attempt, seen: Seen) -> LadderDiagram:
+        begun = min(step.t for step in seen.evidence.steps)
+        events = self._cluster.controller.get(f"/evb/events?since={begun}")
+        mine = [event for event in events if event["vsi"] == seen.vsi and event["t"] <= seen.settled]
+        return ladder_of(self._cluster.fabric, (attempt.source.port, attempt.destination.port), seen, mine)
 
     def _vm_report(self, name: str, begun: float, settled: float) -> VmReport:
         newest = self.manager.orchestrator.newest(name)
@@ -319,11 +305,3 @@ class Campaign:
         answered = [(self._loaded.inventory.vms[vm].at, self._guests.all[vm].network)]
         answered += [(move.node, move.network) for move in self.manager.orchestrator.moves if move.vm == vm]
         return {node: str(network) for node, network in answered if network is not None}
-
-
-def _soon_zero(count: Callable[[], int]) -> int:
-    try:
-        wait_until(lambda: count() == 0, "tidying up", TIDY, pause=0.2)
-    except TimeoutError:
-        return count()
-    return 0

@@ -104,7 +104,11 @@ class TestVm:
 
 
 class TestVms:
-    """All VMs of an inventory, and the other ends of their traffic."""
+    """All VMs of an inventory, and the other ends of their traffic.
+
+    Attributes:
+        descriptors: OVF of each VM that has one.
+    """
 
     def __init__(self, loaded: Loaded, cluster: Cluster, interval: float) -> None:
         """
@@ -114,6 +118,7 @@ class TestVms:
         self.cluster = cluster
         self.all: dict[str, TestVm] = {}
         self._inventory = loaded.inventory
+        self.descriptors = {name: vm.ovf for name, vm in loaded.inventory.vms.items() if vm.ovf}
         self._hosts: dict[str, Prober] = {}
         self._rarps: list[Tap] = []
         self._host_notes: dict[str, Notes] = {}
@@ -137,7 +142,20 @@ class TestVms:
             except CommandError:
                 vm.halt()
                 raise
-            guest.network = granted_network(guest.vsi, admit(self.cluster.hypervisors[at], guest.vsi))
+            if name in self.descriptors:
+                self.cluster.hypervisors[at].definitions.accept(name, self.descriptors[name])
+            guest.network = granted_network(guest.vsi, admit(self.cluster.hypervisors[at], self.vsi(name, at)))
+
+    def vsi(self, name: str, node: str) -> VdptoolVsi:
+        """The VSI of a VM, as the hypervisor knows it: from its descriptor, if the VM has one.
+
+        Raises:
+            TestbedError: that hypervisor has not got it.
+        """
+        guest = self.all[name]
+        if name not in self.descriptors:
+            return guest.vsi
+        return self.cluster.hypervisors[node].definitions.vsi(name, guest.ip)
 
     def start_traffic(self) -> None:
         """Traffic on all of them; every flow that may pass has passed once."""

@@ -10,6 +10,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
+from ryu_apps.vcm.goal_events import (
+    Go,
+    HaltGoal,
+    MoveLimits,
+    NodeLost,
+    OrchestratorEvent,
+    ReleasePlaces,
+    StepAnswer,
+    Use,
+)
 from ryu_apps.vcm.move_events import (
     DeadlinePassed,
     Do,
@@ -22,16 +32,6 @@ from ryu_apps.vcm.move_events import (
     StepFailed,
 )
 from ryu_apps.vcm.move_states import MoveState
-from ryu_apps.vcm.orchestrator import (
-    Go,
-    HaltGoal,
-    MoveLimits,
-    NodeLost,
-    OrchestratorEvent,
-    ReleasePlaces,
-    StepAnswer,
-    Use,
-)
 from ryu_apps.vcm.plans import Goal
 
 _PATIENCE = 10.0
@@ -74,6 +74,7 @@ class RemoteOrchestrator:
             "ladder": settings.way.value,
             "ahead": settings.ahead,
             "delay": settings.delay,
+            "probe": settings.probes,
         }
         self._path = ""
         self._open: dict[int, Do] = {}

@@ -15,10 +15,12 @@ from ryu_apps.testbed.manager.guests import TestVms
 from ryu_apps.testbed.moves.attempt import Attempt, MoveRecord
 from ryu_apps.testbed.moves.executor import StepExecutor
 from ryu_apps.testbed.moves.observers import EvidenceRecorder, StagedPortProof, StepObserver
+from ryu_apps.testbed.moves.preparation import Preparations
 from ryu_apps.testbed.progress import ShowProgress
+from ryu_apps.vcm.goal_events import Go, NodeLost, OrchestratorEvent, StepAnswer
 from ryu_apps.vcm.move_events import DeadlinePassed, Do, Ladder, Lapsed, MoveStep, StepDone, StepFailed
 from ryu_apps.vcm.move_states import MoveState
-from ryu_apps.vcm.orchestrator import Go, NodeLost, Orchestrator, OrchestratorEvent, StepAnswer
+from ryu_apps.vcm.orchestrator import Orchestrator
 
 #: Seconds between two looks at the reservations that are kept.
 _LOOK = 1.0
@@ -90,7 +92,8 @@ class Manager:
         self.orchestrator = orchestrator
         self.indices = ProgramIndices(guests)
         observers = EvidenceRecorder(), StagedPortProof(self._target), self.indices, RestartedProbers(guests)
-        self.executor = StepExecutor(self._attempt, observers, self._heard)
+        preparations = Preparations(guests.cluster.hypervisors, guests.descriptors, guests.vsi)
+        self.executor = StepExecutor(self._attempt, observers, self._heard, preparations)
         self._guests = guests
         self._options = options
         self._tell = tell
@@ -160,7 +163,7 @@ class Manager:
 
     # --- attempts ---
     def _attempt(self, do: Do, owner: MoveRecord) -> Attempt:
-        options, vsi = self._options, self._guests.all[do.vm].vsi
+        options, vsi = self._options, self._guests.vsi(do.vm, do.node)
         return Attempt(self._guests.cluster, do.vm, vsi, (do.source, do.node), options.way, owner, options.copy)
 
     def _target(self, attempt: Attempt) -> StagedTarget | None:

@@ -11,6 +11,7 @@ from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode
 from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord, granted_network
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
+from ryu_apps.testbed.moves.preparation import Preparations
 from ryu_apps.vcm.move_events import Do, MoveStep, StepDone, StepFailed
 
 #: Called with the VM and the result of each step.
@@ -27,13 +28,18 @@ class StepExecutor:
     """
 
     def __init__(
-        self, begin: Callable[[Do, MoveRecord], Attempt], observers: Sequence[StepObserver], report: StepReport
+        self,
+        begin: Callable[[Do, MoveRecord], Attempt],
+        observers: Sequence[StepObserver],
+        report: StepReport,
+        preparations: Preparations | None = None,
     ) -> None:
         """
         Args:
             begin: makes the attempt that RESERVE begins.
             observers: called in this order.
             report: called by :meth:`submit`'s thread.
+            preparations: carries out what precedes a reservation; None: the moves have nothing of the kind.
         """
         self.attempts: list[Attempt] = []
         self.deaths: dict[str, float] = {}
@@ -41,6 +47,7 @@ class StepExecutor:
         self._begin = begin
         self._observers = tuple(observers)
         self._report = report
+        self._preparations = preparations
         self._workers: dict[str, ThreadPoolExecutor] = {}
 
     def submit(self, do: Do, owner: MoveRecord) -> None:
@@ -53,8 +60,12 @@ class StepExecutor:
 
     def perform(self, do: Do, owner: MoveRecord) -> StepDone | StepFailed:
         """Carry a step out in this thread."""
+        if self._preparations is not None and self._preparations.concern(do):
+            return self._prepare(self._preparations, do)
         if do.step is MoveStep.RESERVE:
             self.attempts.append(self._begin(do, owner))
+            if self._preparations is not None:
+                self._preparations.hand_over(self.attempts[-1])
         attempt = self._newest(do.vm)
         try:
             self._call(lambda observer: observer.before(do.step, attempt))
@@ -76,6 +87,12 @@ class StepExecutor:
         """Wait for steps that are being carried out."""
         for worker in self._workers.values():
             worker.shutdown()
+
+    def _prepare(self, preparations: Preparations, do: Do) -> StepDone | StepFailed:
+        try:
+            return StepDone(do.step, do.node, preparations.perform(do))
+        except (TestbedError, OSError) as error:
+            return StepFailed(do.step, do.node, str(error))
 
     def _work(self, do: Do, owner: MoveRecord) -> None:
         try:

@@ -9,10 +9,10 @@ from typing import Any
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.testbed.flow_dumps import added
 from ryu_apps.testbed.harness.capture import Sighting
-from ryu_apps.testbed.harness.probes import Notes, UdpNotes
+from ryu_apps.testbed.harness.probes import Notes
 from ryu_apps.testbed.ladder import text
-from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
-from ryu_apps.testbed.ladder.timeline import steps_of
+from ryu_apps.testbed.ladder.model import LadderDiagram
+from ryu_apps.testbed.measurement.ladders import ladder_of
 from ryu_apps.testbed.measurement.measure import FlowEnds, Seen, figures, seen_of, staged_alone
 from ryu_apps.testbed.measurement.verdict import failures
 from ryu_apps.testbed.moves.attempt import Attempt
@@ -70,7 +70,7 @@ def evaluate(
     """The report and the ladder of one migration, whose figures close at ``settled``."""
     seen = _seen(scenario, moved, observed, settled)
     result = figures(seen)
-    ladder = _ladder(fabric, moved, seen)
+    ladder = ladder_of(fabric, moved.ports, seen, moved.timeline)
     dumps = moved.evidence.dumps
     before = dumps["before"]
     report = MigrationReport(
@@ -93,34 +93,3 @@ def _seen(scenario: Scenario, moved: Moved, observed: Observed, settled: float) 
     ends = [FlowEnds(flow, notes[flow.host][flow.name], notes[flow.vm][flow.name]) for flow in flows]
     staged = staged_alone(moved.evidence.dumps)
     return seen_of(moved.attempt, ends, observed.announcements, moved.rules_left, settled, staged)
-
-
-def _ladder(fabric: Fabric, moved: Moved, seen: Seen) -> LadderDiagram:
-    here, there = moved.ports
-    names = {
-        Lane.VCM: "VCM",
-        Lane.SOURCE: seen.source,
-        Lane.DESTINATION: seen.destination,
-        Lane.SOURCE_SWITCH: fabric.switches[here.dpid].name,
-        Lane.DESTINATION_SWITCH: fabric.switches[there.dpid].name,
-        Lane.VM: seen.vm,
-    }
-    title = f"{seen.ladder}: {seen.vm} from {seen.source} to {seen.destination}, {moved.evidence.outcome.value}"
-    steps = moved.evidence.steps + steps_of(moved.timeline, str(here), str(there)) + _first_packets(seen)
-    return LadderDiagram(title, names, tuple(steps))
-
-
-def _first_packets(seen: Seen) -> list[LadderStep]:
-    """The first datagram each way after the VM was resumed."""
-    resumed = seen.evidence.marks.resumed
-    if not resumed:
-        return []
-    ways = (
-        ([ends.vm for ends in seen.ends], Lane.DESTINATION_SWITCH, Lane.VM, "first packet to the VM"),
-        ([ends.host for ends in seen.ends], Lane.VM, Lane.DESTINATION_SWITCH, "first packet from the VM has arrived"),
-    )
-    return [
-        LadderStep(min(arrivals), origin, target, words)
-        for notes, origin, target, words in ways
-        if (arrivals := [t for end in notes if isinstance(end, UdpNotes) for _, _, t in end.heard if t >= resumed])
-    ]

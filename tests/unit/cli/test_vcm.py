@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ryu_apps.cli.main import main
+from ryu_apps.inventory_files import load_with_descriptors
 from ryu_apps.testbed.site import DEFAULT_POLICIES
-from ryu_apps.vcm.loader import load_inventory
 
 INVENTORIES = Path(__file__).parents[3] / "mininet_tests" / "inventories"
 TWO_SWITCH = str(INVENTORIES / "two-switch.yaml")
@@ -21,7 +21,7 @@ def vcm(*words: str) -> Result:
 
 @pytest.mark.parametrize("path", sorted(INVENTORIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_shipped_inventory_is_good_and_named_as_its_file(path: Path) -> None:
-    loaded, found = load_inventory(str(path), path.read_text(encoding="utf-8"))
+    loaded, found = load_with_descriptors((str(path), path.read_text(encoding="utf-8")))
     assert loaded is not None and found == []
     assert loaded.inventory.name == path.stem
     policies = loaded.file.cluster.policies or DEFAULT_POLICIES

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ryu_apps.vcm.goal_events import HaltGoal, MoveLimits, NodeLost, ReleasePlaces, StepAnswer, Use
 from ryu_apps.vcm.inventory import Occupancy
 from ryu_apps.vcm.move_events import DeadlinePassed, Ladder, Lapsed, MoveStep
 from ryu_apps.vcm.move_states import MoveState
-from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits, NodeLost, ReleasePlaces, StepAnswer, Use
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, PlannedMove, make_plan
 from tests.worlds.vcm import PlanRun, a_node, a_vm, inventory, start_plan, two_switches
@@ -39,6 +39,84 @@ def at_home(played: PlanRun) -> bool:
     associated = {name: {at} for name, at in homes.items()}
     reserved = [name for name in homes if played.hypervisors.reserved[name]]
     return (played.places(), played.hypervisors.associated, reserved) == (homes, associated, [])
+
+
+# --- before a place is reserved ---
+def described(settings: MoveLimits) -> PlanRun:
+    """One VM that has a descriptor, at hv1; hv2 to hv4 have room."""
+    cluster = two_switches([a_vm("vm1", "hv1", ovf="<Envelope/>")])
+    return start_plan(cluster, make_plan(cluster, Goal(GoalKind.EVACUATE, "hv1")), settings)
+
+
+def steps_of(played: PlanRun) -> list[tuple[str, str]]:
+    return [(do.step.value, do.node) for do in played.done]
+
+
+def test_a_hypervisor_has_the_ovf_before_it_reserves() -> None:
+    played = described(MoveLimits())
+    played.run()
+    assert steps_of(played)[:2] == [("push", "hv2"), ("reserve", "hv2")]
+    assert states(played) == [MoveState.DONE]
+
+
+def test_the_next_node_gets_an_ovf_of_its_own() -> None:
+    played = described(MoveLimits())
+    played.refuse = {(MoveStep.RESERVE, "hv2"): "full", (MoveStep.PUSH, "hv3"): "no such file"}
+    played.run()
+    assert steps_of(played)[:5] == [
+        ("push", "hv2"),
+        ("reserve", "hv2"),
+        ("push", "hv3"),
+        ("push", "hv4"),
+        ("reserve", "hv4"),
+    ]
+    assert played.orchestrator.moves[0].tried == {"hv2": "full", "hv3": "no such file"}
+
+
+def test_the_best_nodes_are_probed_and_the_first_that_would_do_is_reserved() -> None:
+    played = described(MoveLimits(probes=2))
+    played.refuse = {(MoveStep.PROBE, "hv2"): "full"}
+    played.run()
+    assert steps_of(played)[:7] == [
+        ("push", "hv2"),
+        ("probe", "hv2"),
+        ("push", "hv3"),
+        ("probe", "hv3"),
+        ("push", "hv4"),
+        ("probe", "hv4"),
+        ("reserve", "hv3"),
+    ]
+    (move,) = played.orchestrator.moves
+    assert (move.tried, move.probed) == ({"hv2": "full"}, {"hv3", "hv4"})
+
+
+def test_a_vm_of_a_dead_node_is_not_probed_for() -> None:
+    cluster = two_switches(VMS)
+    played = start_plan(cluster, make_plan(cluster, Goal(GoalKind.FAIL_OVER, "hv1")), MoveLimits(probes=3))
+    played.hypervisors.die("hv1")
+    played.run()
+    assert states(played) == [MoveState.DONE] * 2
+    assert "probe" not in {step for step, _ in steps_of(played)}
+
+
+@pytest.mark.parametrize("step", [MoveStep.PUSH, MoveStep.PROBE])
+def test_what_is_only_being_prepared_is_taken_back_by_a_halt(step: MoveStep) -> None:
+    played = described(MoveLimits(probes=1))
+    played.until_asked(step)
+    played.feed(HaltGoal())
+    played.run()
+    assert states(played) == [MoveState.HALTED] and at_home(played)
+    assert steps_of(played)[-1] == ("release", "hv2")
+
+
+@pytest.mark.parametrize("step", [MoveStep.PUSH, MoveStep.PROBE])
+def test_a_node_that_does_not_answer_is_left_out(step: MoveStep) -> None:
+    played = described(MoveLimits(probes=1))
+    do = played.until_asked(step)
+    played.pending.remove(do)
+    played.run()
+    assert played.orchestrator.moves[0].tried == {"hv2": "no answer in 10 s"}
+    assert played.places() == {"vm1": "hv3"}
 
 
 # --- there ---
