@@ -20,6 +20,7 @@ from webob.dec import wsgify
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.rest_daemon import DaemonAccess, ServedApplication, serve_daemon
 from ryu_apps.vcm.loader import Loaded
+from ryu_apps.vcm.policy_sections import policies_of
 from ryu_apps.vcm.resources import ManagerReply, changes, serve
 from ryu_apps.vcm.service import ManagerService
 
@@ -229,7 +230,8 @@ def serve_inventory(
             journals = RequestJournal(journal, text) if journal else None
         except JournalError as error:
             raise click.ClickException(str(error)) from None
-        application = ManagerApplication(ManagerService(loaded.inventory), journals, names=access.names, limit=limit)
+        service = ManagerService(loaded.inventory, policies_of(loaded.file.policies))
+        application = ManagerApplication(service, journals, names=access.names, limit=limit)
         goals = len(application.service.pursuits)
         return ServedApplication(application, f"/vcm: {loaded.inventory.name}, {goals} goals so far")
 

@@ -139,6 +139,9 @@ def explained(ranking: Ranking) -> list[str]:
 @click.option(
     "--probe", type=click.IntRange(min=0), default=0, show_default=True, help="Nodes to probe before one is reserved."
 )
+@click.option(
+    "--restarts", type=click.IntRange(min=0), default=0, help="VMs of dead nodes that start at a time.  [default: all]"
+)
 @click.option("--delay", type=float, default=0.0, help="Seconds between reserving and moving.")
 @click.option(
     "--keep", type=float, default=2.0, show_default=True, help="Seconds before the node fails (fail-over, protect)."
@@ -163,6 +166,7 @@ def run(
     ladder: str,
     ahead: bool,
     probe: int,
+    restarts: int,
     delay: float,
     keep: float,
     copy_ms: float,
@@ -183,7 +187,7 @@ def run(
 
     task = Task(
         wanted,
-        MoveLimits(Ladder(ladder), delay, ahead, probe),
+        MoveLimits(Ladder(ladder), delay, ahead, probe, restarts),
         parallel,
         copy_ms / 1000.0,
         interval_ms / 1000.0,

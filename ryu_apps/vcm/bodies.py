@@ -42,6 +42,7 @@ class GoalBody(Strict):
     ahead: bool = False
     delay: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     probe: Annotated[int, Field(ge=0, le=1000)] = 0
+    restarts: Annotated[int, Field(ge=0, le=1000)] = 0
 
 
 class AnswerBody(Strict):
@@ -65,6 +66,16 @@ class AnswerBody(Strict):
     def network(self) -> GrantedNetwork | None:
         """Network that the bridge has answered, if it was told."""
         return None if self.vid is None else GrantedNetwork(self.vid, self.pcp)
+
+
+class ObservationBody(Strict):
+    """What was measured or reported: failures by subject, percent by node, room for rules by switch."""
+
+    failed: Annotated[dict[GoalName, bool], Field(max_length=10_000)] = Field(default_factory=dict)
+    load: Annotated[dict[GoalName, Annotated[float, Field(ge=0, le=1000)]], Field(max_length=10_000)] = Field(
+        default_factory=dict
+    )
+    rules_left: Annotated[dict[GoalName, int], Field(max_length=10_000)] = Field(default_factory=dict)
 
 
 class LapsedBody(Strict):

@@ -59,6 +59,7 @@ class MoveLimits:
         way: which ladder.
         delay: seconds between a reservation and its use.
         ahead: reserve for all VMs before the first one moves; the delay counts from the last answer.
+        restarts: most VMs of dead nodes that start at a time; 0: no bound.
         probes: the best nodes, so many of them, are probed before the first of those that would do is reserved.
     """
 
@@ -66,3 +67,4 @@ class MoveLimits:
     delay: float = 0.0
     ahead: bool = False
     probes: int = 0
+    restarts: int = 0

@@ -13,7 +13,7 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error, has_erro
 from ryu_apps.evb.policy.document import Document, Finding, Path, read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.vcm import schema
+from ryu_apps.vcm import policy_sections, schema
 from ryu_apps.vcm.descriptors import VmDescriptor
 from ryu_apps.vcm.inventory import (
     AntiAffinityGroup,
@@ -96,6 +96,8 @@ def _inconsistencies(parsed: InventoryFile) -> Iterator[Finding]:
     yield from _unknown_to_vms(parsed)
     yield from _ambiguous(parsed)
     yield from _overfull(parsed)
+    powers = {node.power for node in parsed.nodes.values() if node.power is not None}
+    yield from policy_sections.strays(parsed.policies, parsed.nodes, parsed.switches, powers)
 
 
 def _unknown_switches(parsed: InventoryFile) -> Iterator[Finding]:

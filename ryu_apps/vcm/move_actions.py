@@ -125,7 +125,11 @@ class MoveActions:
         """De-Associate at the source."""
         return self._do(MoveStep.LET_GO, now)
 
-    def boot(self, _: Start | SourceLost, now: float) -> list[Do]:
+    def forget_source(self, _: SourceLost, now: float) -> list[Do]:
+        """Wait for no step of the source; the reservation is there."""
+        return self._rest(now, "the source is dead")
+
+    def boot(self, _: Start, now: float) -> list[Do]:
         """Make the VM anew at the destination."""
         return self._do(MoveStep.BOOT, now)
 

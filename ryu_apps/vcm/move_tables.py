@@ -124,8 +124,9 @@ _RESTART: _Rows = {
     (_BOOTING, MoveInput.FAILED): (MoveActions.release, _WITHDRAWING),
     (_BOOTING, MoveInput.HALT): (MoveActions.remember, _ROLLING_BACK),
     (_RESUMING, MoveInput.DONE): (MoveActions.finish, _DONE),
-    (_RESERVED, MoveInput.LOST): (MoveActions.boot, _BOOTING),
-    (_COPYING, MoveInput.LOST): (MoveActions.boot, _BOOTING),
+    # It starts when it is its turn.
+    (_RESERVED, MoveInput.LOST): (MoveActions.forget_source, _RESERVED),
+    (_COPYING, MoveInput.LOST): (MoveActions.forget_source, _RESERVED),
     # It is not known whether all of the last pages have come.
     (_SUSPENDING, MoveInput.LOST): (MoveActions.release, _WITHDRAWING),
     # They have.

@@ -50,12 +50,14 @@ class _Standing:
         stirring: moves that are going to change something by themselves.
         moving: of these, those that something is being done to.
         reserved: when the newest reservation that is to be used was made.
+        restarting: VMs of dead nodes that are being started.
     """
 
     reserving: bool
     stirring: int
     moving: int
     reserved: float
+    restarting: int
 
 
 class Orchestrator:
@@ -215,7 +217,9 @@ class Orchestrator:
         if move.state is not MoveState.RESERVED or move.kept:
             return None
         if move.way is Ladder.RESTART:
-            return move.since  # its clients are without this VM
+            bound = self._settings.restarts
+            # At once, unless bounded: its clients are without this VM.
+            return move.since if not bound or standing.restarting < bound else None
         ahead = self._settings.ahead and not move.home
         if standing.moving >= self._plan.parallel or (ahead and standing.reserving):
             return None
@@ -231,6 +235,7 @@ class Orchestrator:
             moving + (0 if waits else len(reserved)),
             moving,
             max((move.since for move in reserved), default=0.0),
+            sum(move.way is Ladder.RESTART and move.underway for move in self.moves),
         )
 
     # --- where to ---

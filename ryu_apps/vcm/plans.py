@@ -6,11 +6,12 @@ A plan is a forecast: it takes every first choice for granted.  ``orchestrator``
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import combinations
 from types import MappingProxyType
 
+from ryu_apps.vcm.assignment import assign
 from ryu_apps.vcm.inventory import Inventory, InventoryVm, Level, Occupancy, natural
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
 
@@ -52,6 +53,7 @@ class PlannedMove:
     Attributes:
         target: None: there is no place for it.
         ties: appliances at the switch that it leaves, to which its open connections stay tied until they end.
+        searched: the target is the one with which most VMs have a place, rather than the best one for this VM.
     """
 
     vm: str
@@ -59,13 +61,16 @@ class PlannedMove:
     target: str | None
     ranking: Ranking
     ties: tuple[str, ...] = ()
+    searched: bool = False
 
     @property
     def words(self) -> str:
         """Reasons for the target, or why there is none."""
         if self.target is None:
             return self.ranking.refusal
-        return next(candidate.words for candidate in self.ranking.candidates if candidate.node == self.target)
+        words = next(candidate.words for candidate in self.ranking.candidates if candidate.node == self.target)
+        best = self.ranking.candidates[0].node
+        return f"{words}; not {best}, so that more VMs have a place" if self.searched and best != self.target else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +119,64 @@ def make_plan(
     nodes = affected(inventory, goal)
     leaving = {**dict.fromkeys(nodes, _REASONS[goal.kind].format(goal.subject)), **avoid}
     down = inventory.with_servers(down | {goal.subject} & set(inventory.switches))
-    moves = []
-    for vm in _in_order(inventory, [name for node in nodes for name in now.at(node)]):
-        (source, *_) = sorted(now.places[vm.name] & set(nodes), key=natural)
-        ranking = rank(PlacementQuestion(inventory, now, vm, leaving, down))
-        target = ranking.candidates[0].node if ranking.candidates else None
-        # A VM that is protected stays, and the connections of a dead node are lost.
-        ties = _ties(inventory, vm, source, target) if goal.kind is GoalKind.EVACUATE else ()
-        moves.append(PlannedMove(vm.name, source, target, ranking, ties))
-        if target is not None:
-            # What is protected stays where it is and weighs on both nodes.
-            now = now.with_vm(vm.name, *([source, target] if goal.kind is GoalKind.PROTECT else [target]))
+    question = _Question(inventory, goal, nodes, leaving, down)
+    vms = _in_order(inventory, [name for node in nodes for name in now.at(node)])
+    moves = question.one_by_one(vms, now)
+    stuck = sum(move.target is None for move in moves)
+    if stuck:
+        found = assign(vms, now, question.rank, question.take, more_than=len(moves) - stuck)
+        moves = question.as_found(found, vms, now) if found else moves
     return Plan(goal, tuple(moves), leaving, down, parallel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Places for the VMs of a goal."""
+
+    inventory: Inventory
+    goal: Goal
+    nodes: tuple[str, ...]
+    leaving: Mapping[str, str]
+    down: frozenset[str]
+
+    def rank(self, vm: InventoryVm, now: Occupancy) -> Ranking:
+        """Rank the nodes for one VM."""
+        return rank(PlacementQuestion(self.inventory, now, vm, self.leaving, self.down))
+
+    def take(self, now: Occupancy, vm: InventoryVm, target: str) -> Occupancy:
+        """Occupy a place; what is protected stays where it is and weighs on both nodes."""
+        kept = [self._source(vm, now)] if self.goal.kind is GoalKind.PROTECT else []
+        return now.with_vm(vm.name, *kept, target)
+
+    def one_by_one(self, vms: Iterable[InventoryVm], now: Occupancy) -> list[PlannedMove]:
+        """Each VM takes the best place that is left."""
+        moves = []
+        for vm in vms:
+            ranking = self.rank(vm, now)
+            target = ranking.candidates[0].node if ranking.candidates else None
+            moves.append(self._move(vm, now, target, ranking))
+            now = now if target is None else self.take(now, vm, target)
+        return moves
+
+    def as_found(
+        self, found: list[tuple[InventoryVm, str]], vms: Iterable[InventoryVm], now: Occupancy
+    ) -> list[PlannedMove]:
+        """Each VM takes the place that the search has found for it; the others have none."""
+        moves = []
+        for vm, target in found:
+            moves.append(replace(self._move(vm, now, target, self.rank(vm, now)), searched=True))
+            now = self.take(now, vm, target)
+        placed = {vm.name for vm, _ in found}
+        return moves + [self._move(vm, now, None, self.rank(vm, now)) for vm in vms if vm.name not in placed]
+
+    def _move(self, vm: InventoryVm, now: Occupancy, target: str | None, ranking: Ranking) -> PlannedMove:
+        source = self._source(vm, now)
+        # A VM that is protected stays, and the connections of a dead node are lost.
+        ties = _ties(self.inventory, vm, source, target) if self.goal.kind is GoalKind.EVACUATE else ()
+        return PlannedMove(vm.name, source, target, ranking, ties)
+
+    def _source(self, vm: InventoryVm, now: Occupancy) -> str:
+        return min(now.places[vm.name] & set(self.nodes), key=natural)
 
 
 def _ties(inventory: Inventory, vm: InventoryVm, source: str, target: str | None) -> tuple[str, ...]:

@@ -10,7 +10,16 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from ryu_apps.evb.policy.validate import BodyError, read_body
-from ryu_apps.vcm.bodies import AliveBody, AnswerBody, GoalBody, HaltBody, LapsedBody, NodeBody, VmsBody
+from ryu_apps.vcm.bodies import (
+    AliveBody,
+    AnswerBody,
+    GoalBody,
+    HaltBody,
+    LapsedBody,
+    NodeBody,
+    ObservationBody,
+    VmsBody,
+)
 from ryu_apps.vcm.goal_events import MoveLimits
 from ryu_apps.vcm.inventory import Occupancy, natural
 from ryu_apps.vcm.move import Move
@@ -18,6 +27,7 @@ from ryu_apps.vcm.move_events import Do
 from ryu_apps.vcm.placement import Ranking
 from ryu_apps.vcm.plans import Goal, GoalError, PlannedMove
 from ryu_apps.vcm.service import GoalRun, ManagerService, NameTaken, Unknown
+from ryu_apps.vcm.triggers import Observation, OperatorPolicy
 
 __all__ = ["PATHS", "ManagerReply", "changes", "serve"]
 
@@ -46,7 +56,10 @@ def serve(service: ManagerService, method: str, path: str, body: bytes, now: flo
         now: seconds; never before those of an earlier request.
     """
     try:
-        return _served(service, method, path.strip("/").split("/"), body, now)
+        reply = _served(service, method, path.strip("/").split("/"), body, now)
+        if changes(method, path):
+            service.begin_waiting(now)
+        return reply
     except BodyError as error:
         return ManagerReply(error.status, {"error": str(error)})
     except _Refused as refused:
@@ -70,6 +83,12 @@ def _served(service: ManagerService, method: str, path: list[str], body: bytes, 
             return ManagerReply(200, {"vm": vm, "ovf": service.descriptor(vm) or None})
         case "PUT", ["vcm", "nodes", node]:
             return _node(service, node, read_body(AliveBody, body))
+        case "GET", ["vcm", "policies"]:
+            return ManagerReply(200, [_policy_json(service, policy) for policy in service.triggers.policies])
+        case "POST", ["vcm", "observations"]:
+            asked = read_body(ObservationBody, body)
+            service.observe(Observation(asked.failed, asked.load, asked.rules_left), now)
+            return ManagerReply(200, {"waiting": [policy.name for policy in service.triggers.waiting]})
         case "GET", ["vcm", "goals"]:
             return ManagerReply(200, [_brief(run) for run in service.pursuits])
         case "POST", ["vcm", "goals"]:
@@ -106,7 +125,7 @@ def _number(text: str) -> int:
 
 # --- what can be done ------------------------------------------------------------------------------
 def _begin(service: ManagerService, asked: GoalBody, now: float) -> GoalRun:
-    settings = MoveLimits(asked.ladder, asked.delay, asked.ahead, asked.probe)
+    settings = MoveLimits(asked.ladder, asked.delay, asked.ahead, asked.probe, asked.restarts)
     return service.pursue(Goal(asked.goal, asked.subject), settings, asked.parallel, now)
 
 
@@ -158,6 +177,8 @@ PATHS = (
     ("vcm/vms/*/places", ("GET",)),
     ("vcm/vms/*/ovf", ("GET",)),
     ("vcm/nodes/*", ("PUT",)),
+    ("vcm/policies", ("GET",)),
+    ("vcm/observations", ("POST",)),
     ("vcm/goals", ("GET", "POST")),
     ("vcm/goals/*", ("GET",)),
     *((f"vcm/goals/*/{what}", ("POST",)) for what in _ACTIONS),
@@ -211,7 +232,22 @@ def _ranking_json(ranking: Ranking) -> JsonObject:
 
 
 def _brief(pursuit: GoalRun) -> JsonObject:
-    return {"id": pursuit.number, "goal": str(pursuit.plan.goal), "open": pursuit.open}
+    return {
+        "id": pursuit.number,
+        "goal": str(pursuit.plan.goal),
+        "open": pursuit.open,
+        "policy": pursuit.policy or None,
+    }
+
+
+def _policy_json(service: ManagerService, policy: OperatorPolicy) -> JsonObject:
+    return {
+        "policy": policy.name,
+        "when": {name: value for name, value in asdict(policy.condition).items() if value not in (None, "")},
+        "goal": str(policy.goal),
+        "parallel": policy.parallel,
+        "waiting": policy in service.triggers.waiting,
+    }
 
 
 def _pursuit_json(pursuit: GoalRun) -> JsonObject:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from ryu_apps.evb.config.values import IpAddressText, MacText, PlainName, VlanId
 from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.vcm.policy_sections import OperatorPolicySection
 
 WholeNumber = Annotated[int, Field(ge=0, le=1_000_000)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -87,6 +88,7 @@ class VmSection(Strict):
     vsi: VsiUuid | None = None
     slots: WholeNumber = 1
     memory_mib: Positive
+    dirty_mib_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     group: PlainName | None = None
     needs: dict[PlainName, Literal["reachable", "local"]] = Field(default_factory=dict)
     traffic: Traffic = Traffic()
@@ -99,6 +101,8 @@ class ClusterSection(Strict):
         topology: a module of topologies/, or a Python or YAML file relative to the inventory.
         parameters: of the topology, besides ``n``; a YAML file has neither.
         hosts: addresses of end systems, where the topology has none or others.
+        copy_mib_s: rate at which memory is copied, in rounds; None: a copy takes a fixed time.
+        downtime_ms: time in which the last pages have to be sent.
     """
 
     topology: str = "two_switch"
@@ -107,12 +111,15 @@ class ClusterSection(Strict):
     hosts: dict[PlainName, Ipv4Address] = Field(default_factory=dict)
     max_rules: dict[PlainName, WholeNumber] = Field(default_factory=dict)
     policies: list[str] | None = None
+    copy_mib_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    downtime_ms: Annotated[float, Field(ge=0, le=10_000)] = 50.0
 
 
 class InventoryFile(Strict):
     """The whole file.
 
     Attributes:
+        policies: goals that start by themselves.
         ovf: files, directories and URLs of descriptors; a virtual system describes the VM of its name.
     """
 
@@ -125,4 +132,5 @@ class InventoryFile(Strict):
     appliances: dict[PlainName, ApplianceSection] = Field(default_factory=dict)
     vms: dict[PlainName, VmSection]
     ovf: list[str] = Field(default_factory=list)
+    policies: dict[PlainName, OperatorPolicySection] = Field(default_factory=dict)
     cluster: ClusterSection = ClusterSection()

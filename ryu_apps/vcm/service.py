@@ -6,8 +6,10 @@ out and not been answered, and which nodes are dead.  Pure as the rest: time is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.vcm.goal_events import (
     Go,
     HaltGoal,
@@ -23,7 +25,8 @@ from ryu_apps.vcm.move_events import DeadlinePassed, Do, GrantedNetwork, Lapsed,
 from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import Orchestrator
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
-from ryu_apps.vcm.plans import Goal, GoalKind, Plan, affected, make_plan
+from ryu_apps.vcm.plans import Goal, GoalError, GoalKind, Plan, affected, make_plan
+from ryu_apps.vcm.triggers import Observation, OperatorPolicy, Triggers
 
 __all__ = ["GoalRun", "ManagerService", "NameTaken", "Unknown"]
 
@@ -42,12 +45,14 @@ class GoalRun:
 
     Attributes:
         number: counts from 1.
+        policy: that has started it; empty: a request has.
         handed: steps that were handed out and not answered, in order, by their numbers.
     """
 
     number: int
     plan: Plan
     orchestrator: Orchestrator
+    policy: str = ""
     handed: dict[int, Do] = field(default_factory=dict)
     _steps: int = 0
 
@@ -70,10 +75,12 @@ class ManagerService:
         inventory: every VM where it was when the newest goal began.
         pursuits: all goals so far.
         dead: nodes that were said to be.
+        triggers: policies that start goals.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, policies: Iterable[OperatorPolicy] = ()) -> None:
         self.inventory = inventory
+        self.triggers = Triggers(policies)
         self.pursuits: list[GoalRun] = []
         self.dead: set[str] = set()
 
@@ -81,7 +88,8 @@ class ManagerService:
     @property
     def deadline(self) -> float | None:
         """Deadline at which to call :meth:`tick`, None if nothing is awaited."""
-        return self.pursuits[-1].orchestrator.deadline if self.pursuits else None
+        moves = self.pursuits[-1].orchestrator.deadline if self.pursuits else None
+        return earliest(moves, self.triggers.deadline)
 
     def pursuit(self, number: int) -> GoalRun:
         """One goal.
@@ -116,8 +124,11 @@ class ManagerService:
         return self.inventory.vms[self._known(vm)].ovf
 
     # --- what can be done ---
-    def pursue(self, goal: Goal, settings: MoveLimits, parallel: int, now: float) -> GoalRun:
+    def pursue(self, goal: Goal, settings: MoveLimits, parallel: int, now: float, policy: str = "") -> GoalRun:
         """Begin a goal.
+
+        Args:
+            policy: that has started it, if one has.
 
         Raises:
             GoalError: it means nothing here.
@@ -129,7 +140,7 @@ class ManagerService:
         plan = make_plan(inventory, goal, parallel=parallel, avoid=self._out(), down=self._down())
         if goal.kind is GoalKind.FAIL_OVER:
             self.dead.update(affected(inventory, goal))
-        pursuit = GoalRun(len(self.pursuits) + 1, plan, Orchestrator(inventory, plan, settings, self.dead))
+        pursuit = GoalRun(len(self.pursuits) + 1, plan, Orchestrator(inventory, plan, settings, self.dead), policy)
         self.inventory = inventory
         self.pursuits.append(pursuit)
         pursuit.feed(Go(), now)
@@ -191,6 +202,31 @@ class ManagerService:
         """The deadline has come."""
         if self.pursuits:
             self.pursuits[-1].feed(DeadlinePassed(), now)
+        self.triggers.look(now)
+        self.begin_waiting(now)
+
+    def observe(self, seen: Observation, now: float) -> None:
+        """Take what was measured or reported; policies may start goals.
+
+        Raises:
+            Unknown: there is no such node, switch or power domain.
+        """
+        for subject in seen.failed:
+            self._subject(subject)
+        for name in seen.load.keys() - self.inventory.nodes.keys():
+            raise Unknown(f"there is no node {name!r}")
+        for name in seen.rules_left.keys() - set(self.inventory.switches):
+            raise Unknown(f"there is no switch {name!r}")
+        self.triggers.observe(seen, now)
+        self.begin_waiting(now)
+
+    def begin_waiting(self, now: float) -> None:
+        """Begin the goals of policies that have fired, one after the other, as far as none is open."""
+        while not (self.pursuits and self.pursuits[-1].open):
+            policy = self.triggers.take()
+            if policy is None:
+                return
+            self.pursue(policy.goal, policy.limits, policy.parallel, now, policy.name)
 
     def restarted(self, now: float) -> None:
         """The manager was away until now; see :meth:`Orchestrator.restarted`."""
@@ -211,7 +247,17 @@ class ManagerService:
         return vm
 
     def _out(self) -> dict[str, str]:
-        return {node: f"{node} is dead" for node in sorted(self.dead)}
+        out: dict[str, str] = {}
+        for subject, policy in self.triggers.closed:
+            nodes = affected(self.inventory, Goal(GoalKind.EVACUATE, subject)) if subject else ()
+            out |= dict.fromkeys(nodes, f"maintenance window {policy}")
+        return {**out, **{node: f"{node} is dead" for node in sorted(self.dead)}}
+
+    def _subject(self, name: str) -> None:
+        try:
+            affected(self.inventory, Goal(GoalKind.EVACUATE, name))
+        except GoalError:
+            raise Unknown(f"there is no node, switch or power domain {name!r}") from None
 
     def _down(self) -> frozenset[str]:
         """Switches with nodes, all of which are dead: they are taken to be so too."""

@@ -20,7 +20,7 @@ from ryu_apps.testbed.harness.ovs import forget_cached_flows
 from ryu_apps.testbed.harness.station import LldpadStation
 from ryu_apps.testbed.ladder import text
 from ryu_apps.testbed.ladder.model import LadderDiagram
-from ryu_apps.testbed.manager.guests import TestVms, cluster_of
+from ryu_apps.testbed.manager.guests import TestVms, cluster_of, copies_of
 from ryu_apps.testbed.manager.leftovers import NO_GATE, Leftovers
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, attempt_report
 from ryu_apps.testbed.manager.run import Manager, MoveOptions
@@ -149,7 +149,7 @@ class Campaign:
         # A node that is to die gets its reservations first: that is what they are for.
         kind = GoalKind.PROTECT if task.goal.kind is GoalKind.FAIL_OVER else task.goal.kind
         self._plan = make_plan(loaded.inventory, Goal(kind, task.goal.subject), parallel=task.parallel)
-        options = MoveOptions(task.settings.way, task.copy, task.inject)
+        options = MoveOptions(task.settings.way, task.copy, task.inject, copies_of(loaded))
         orchestrator = Orchestrator(loaded.inventory, self._plan, task.settings)
         self.manager = Manager(self._guests, orchestrator, options, tell)
         self.manager.before_step = self._before_step

@@ -22,6 +22,7 @@ from ryu_apps.testbed.measurement.measure import FlowEnds
 from ryu_apps.testbed.moves.attempt import admit, dismiss, granted_network
 from ryu_apps.testbed.site import SiteError, config_of, misfits, policies_of, site_of
 from ryu_apps.vcm.loader import Loaded
+from ryu_apps.vcm.memory_copy import CopyPlan, CopySettings, plan_copy
 from ryu_apps.vcm.move_events import GrantedNetwork
 from ryu_apps.vcm.schema import Traffic
 
@@ -257,6 +258,15 @@ class TestVms:
     def _addresses(self) -> dict[str, str]:
         hosts = {name: host.ip for name, host in self.cluster.hosts.items()}
         return {**hosts, **{name: guest.ip for name, guest in self.all.items()}}
+
+
+def copies_of(loaded: Loaded) -> dict[str, CopyPlan]:
+    """Rounds of copying the memory of each VM; none if the inventory has no rate."""
+    rate = loaded.file.cluster.copy_mib_s
+    if rate is None:
+        return {}
+    settings = CopySettings(rate, loaded.file.cluster.downtime_ms / 1000.0)
+    return {name: plan_copy(vm.memory_mib, vm.dirty_mib_s, settings) for name, vm in loaded.file.vms.items()}
 
 
 def _flows(name: str, traffic: Traffic, port: int, interval: float) -> list[Flow]:

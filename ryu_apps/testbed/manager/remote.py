@@ -75,6 +75,7 @@ class RemoteOrchestrator:
             "ahead": settings.ahead,
             "delay": settings.delay,
             "probe": settings.probes,
+            "restarts": settings.restarts,
         }
         self._path = ""
         self._open: dict[int, Do] = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.error import URLError
 
@@ -18,6 +18,7 @@ from ryu_apps.testbed.moves.observers import EvidenceRecorder, StagedPortProof, 
 from ryu_apps.testbed.moves.preparation import Preparations
 from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.vcm.goal_events import Go, NodeLost, OrchestratorEvent, StepAnswer
+from ryu_apps.vcm.memory_copy import CopyPlan, copy_of_span
 from ryu_apps.vcm.move_events import DeadlinePassed, Do, Ladder, Lapsed, MoveStep, StepDone, StepFailed
 from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import Orchestrator
@@ -32,13 +33,15 @@ class MoveOptions:
 
     Attributes:
         way: ladder.
-        copy: seconds that copying the memory takes.
+        copy: seconds that copying the memory takes, unless ``copies`` has the VM.
+        copies: rounds of copying the memory of a VM.
         inject: send frames with the VM's address from the port where it is staged.
     """
 
     way: Ladder = Ladder.MINIMIZE_LATENCY
     copy: float = 0.3
     inject: bool = True
+    copies: Mapping[str, CopyPlan] = field(default_factory=dict)
 
 
 class ProgramIndices(StepObserver):
@@ -164,7 +167,8 @@ class Manager:
     # --- attempts ---
     def _attempt(self, do: Do, owner: MoveRecord) -> Attempt:
         options, vsi = self._options, self._guests.vsi(do.vm, do.node)
-        return Attempt(self._guests.cluster, do.vm, vsi, (do.source, do.node), options.way, owner, options.copy)
+        copy = options.copies.get(do.vm) or copy_of_span(options.copy)
+        return Attempt(self._guests.cluster, do.vm, vsi, (do.source, do.node), options.way, owner, copy)
 
     def _target(self, attempt: Attempt) -> StagedTarget | None:
         if not self._options.inject or attempt.source.name in self.executor.deaths:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from ryu_apps.station.filter_text import filter_from_text
@@ -13,6 +15,7 @@ from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.evidence import Evidence
+from ryu_apps.vcm.memory_copy import CopyPlan, CopyRound
 from ryu_apps.vcm.move_events import GrantedNetwork, Ladder
 
 #: Seconds for a De-Associate of the bridge's own accord, which may be on its way.
@@ -58,12 +61,12 @@ class Attempt:
         ways: tuple[str, str],
         ladder: Ladder,
         owner: MoveRecord,
-        copy: float,
+        copy: CopyPlan,
     ) -> None:
         """
         Args:
             ways: source and destination.
-            copy: seconds that copying the memory takes.
+            copy: rounds of copying the memory, and the last pages.
         """
         self.vm: NamespaceVm = cluster.vms[vm]
         self.vsi = vsi
@@ -97,14 +100,21 @@ class Attempt:
         self.granted = True
         return answer
 
-    def copy(self) -> None:
-        """Take the time of copying the memory, while the VM runs at the source.
+    def copy(self) -> Iterator[CopyRound]:
+        """Take the time of each round of copying the memory, while the VM runs at the source; yields it before.
 
         Raises:
             MigrationAborted: the copy was cancelled.
         """
-        if self._cancelled.wait(self._copy):
-            raise MigrationAborted("cancelled while copying")
+        for piece in self._copy.rounds:
+            yield piece
+            if self._cancelled.wait(piece.seconds):
+                raise MigrationAborted("cancelled while copying")
+
+    @property
+    def last_pages(self) -> CopyRound:
+        """Pages that are left for the suspend."""
+        return self._copy.last
 
     def cancel(self) -> None:
         """End :meth:`copy` early."""
@@ -116,7 +126,8 @@ class Attempt:
         self.source.edge.detach(self.vm.port)
 
     def hand_over(self) -> None:
-        """Move the VM's interface to the destination, where its port stays down: the last pages."""
+        """Send the last pages, and move the VM's interface to the destination, where its port stays down."""
+        time.sleep(self._copy.last.seconds)
         self.vm.carry(self.source.namespace, self.destination.namespace)
         self.destination.edge.attach(self.vm.port, self.vm.mac)
 

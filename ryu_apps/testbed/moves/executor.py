@@ -124,6 +124,11 @@ class StepExecutor:
         evidence.marks.ended = time.monotonic()
 
     # --- steps that are more than one action ---
+    def _copy(self, attempt: Attempt) -> None:
+        for number, piece in enumerate(attempt.copy(), 1):
+            for observer in self._observers:
+                observer.copying(attempt, f"round {number}: {piece}")
+
     def _suspend(self, attempt: Attempt) -> None:
         attempt.suspend()
         self._call(lambda observer: observer.suspended(attempt))
@@ -138,7 +143,7 @@ class StepExecutor:
 _ENDS = {MoveStep.RESUME: (MoveOutcome.COMPLETED, ""), MoveStep.RELEASE: (MoveOutcome.ABORTED, "taken back")}
 _STEPS: dict[MoveStep, Callable[[StepExecutor, Attempt], VdptoolAnswer | None]] = {
     MoveStep.RESERVE: lambda executor, attempt: attempt.reserve(),
-    MoveStep.COPY: lambda executor, attempt: attempt.copy(),
+    MoveStep.COPY: StepExecutor._copy,
     MoveStep.CANCEL: lambda executor, attempt: attempt.cancel(),
     MoveStep.SUSPEND: StepExecutor._suspend,
     MoveStep.LET_GO: lambda executor, attempt: attempt.let_go(),

@@ -22,6 +22,9 @@ class StepObserver:
     def before(self, step: MoveStep, attempt: Attempt) -> None:
         """Called before the hypervisors act."""
 
+    def copying(self, attempt: Attempt, words: str) -> None:
+        """Called within COPY, before each round; ``words`` are its number, MiB and time."""
+
     def suspended(self, attempt: Attempt) -> None:
         """Called within SUSPEND: the VM has stopped, its interface is still at the source."""
 
@@ -82,7 +85,6 @@ class EvidenceRecorder(StepObserver):
                 self._note(attempt, Lane.VCM, Lane.DESTINATION, f"prepare {vm.name}, VSI type {key}")
             case MoveStep.COPY:
                 self._note(attempt, Lane.VCM, Lane.SOURCE, f"migrate {vm.name} to {attempt.destination.name}")
-                self._note(attempt, Lane.SOURCE, Lane.DESTINATION, "copy memory, the VM runs on")
             case MoveStep.CANCEL:
                 self._note(attempt, Lane.VCM, Lane.DESTINATION, "cancel the migration")
             case MoveStep.SUSPEND:
@@ -96,9 +98,14 @@ class EvidenceRecorder(StepObserver):
             case MoveStep.ASSOCIATE:
                 evidence.marks.associating = time.monotonic()
 
+    def copying(self, attempt: Attempt, words: str) -> None:
+        """Note a round of copying the memory."""
+        self._note(attempt, Lane.SOURCE, Lane.DESTINATION, f"copy memory, the VM runs on: {words}")
+
     def suspended(self, attempt: Attempt) -> None:
         """Note the last pages."""
-        self._note(attempt, Lane.SOURCE, Lane.DESTINATION, "last pages")
+        last = attempt.last_pages
+        self._note(attempt, Lane.SOURCE, Lane.DESTINATION, f"last pages: {last}" if last.mib else "last pages")
 
     def after(self, step: MoveStep, attempt: Attempt, answer: VdptoolAnswer | None) -> None:
         """Note answers, at the instant at which they came."""

@@ -12,6 +12,7 @@ from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.executor import StepExecutor
 from ryu_apps.testbed.moves.observers import EvidenceRecorder, StagedPortProof, StepObserver
+from ryu_apps.vcm.memory_copy import CopyPlan, copy_of_span
 from ryu_apps.vcm.move import Move
 from ryu_apps.vcm.move_events import Begin, DeadlinePassed, Do, Exhausted, Halt, Ladder, MoveEvent, MoveStep, Start
 from ryu_apps.vcm.move_states import MoveState
@@ -30,7 +31,7 @@ class SingleMove:
         source: str,
         destination: str,
         ladder: Ladder,
-        copy: float = 0.3,
+        copy: CopyPlan | float = 0.3,
         *,
         abort: bool = False,
         target: StagedTarget | None = None,
@@ -40,14 +41,15 @@ class SingleMove:
         """
         Args:
             source, destination: names of hypervisors.
-            copy: seconds that copying the memory takes.
+            copy: rounds of copying the memory, and the last pages; or the seconds that it takes.
             abort: halt once the memory is copied.
             target: end system that frames injected at the staged port are sent to; None: nothing is injected.
             is_proven: there is a port for the VM at the destination meanwhile, which nothing may pass.
             observers: called before those that collect the evidence.
         """
         self._attempt: Attempt | None = None
-        self._cluster, self._vsi, self._copy = cluster, vsi, copy
+        self._cluster, self._vsi = cluster, vsi
+        self._copy = copy if isinstance(copy, CopyPlan) else copy_of_span(copy)
         self._abort = abort
         self._move = Move(vm, source, ladder, destination)
         self._destination = destination

@@ -247,7 +247,7 @@ class Replay:
             source,
             spec.to,
             spec.ladder,
-            spec.copy_ms / 1000.0,
+            spec.copy_plan,
             abort=spec.abort,
             target=target,
             observers=self._observers,

@@ -13,6 +13,7 @@ from ryu_apps.evb.config.values import RelayText
 from ryu_apps.evb.policy.loader import MAX_ACL_RULES
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.testbed.measurement.verdict import Expectation
+from ryu_apps.vcm.memory_copy import CopyPlan, CopySettings, copy_of_span, plan_copy
 from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
@@ -183,11 +184,21 @@ class FlowSpec(Strict):
     expect: Literal["pass", "block"] = "pass"
 
 
+class MemorySpec(Strict):
+    """Memory of a VM that is copied in rounds: MiB, rates in MiB/s, and the time that its last pages may take."""
+
+    mib: Annotated[float, Field(gt=0, le=1_000_000)]
+    mib_s: Annotated[float, Field(gt=0, le=1_000_000)]
+    dirty_mib_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+    downtime_ms: Annotated[float, Field(ge=0, le=10_000)] = 50.0
+
+
 class MigrationSpec(Strict):
     """One move; they are done one after the other.
 
     Attributes:
         copy_ms: how long the memory copy takes while the VM still runs at the source.
+        memory: in place of ``copy_ms``: what is copied, in rounds.
         abort: cancel once the destination has reserved.
     """
 
@@ -195,8 +206,17 @@ class MigrationSpec(Strict):
     to: str
     ladder: Annotated[Ladder, BeforeValidator(_ladder)]
     copy_ms: Annotated[float, Field(ge=0)] = 300.0
+    memory: MemorySpec | None = None
     abort: bool = False
     expect: Expectation = Expectation()
+
+    @property
+    def copy_plan(self) -> CopyPlan:
+        """Rounds of copying the memory, and the last pages."""
+        if self.memory is None:
+            return copy_of_span(self.copy_ms / 1000.0)
+        settings = CopySettings(self.memory.mib_s, self.memory.downtime_ms / 1000.0)
+        return plan_copy(self.memory.mib, self.memory.dirty_mib_s, settings)
 
 
 class ScenarioFile(Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
 from ryu_apps.testbed.moves.executor import StepExecutor
 from ryu_apps.testbed.moves.observers import StepCallbacks, StepObserver
+from ryu_apps.vcm.memory_copy import CopyRound, copy_of_span
 from ryu_apps.vcm.move import Move
 from ryu_apps.vcm.move_events import Do, GrantedNetwork, Ladder, MoveStep, StepDone, StepFailed
 
@@ -48,8 +49,9 @@ class ScriptedAttempt(Attempt):
     def reserve(self) -> VdptoolAnswer:
         return self._act("reserve")
 
-    def copy(self) -> None:
+    def copy(self) -> Iterator[CopyRound]:
         self._act("copy")
+        yield from copy_of_span(0.0).rounds
 
     def suspend(self) -> None:
         self._act("suspend")

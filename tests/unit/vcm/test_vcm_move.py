@@ -108,5 +108,15 @@ def test_the_story_says_when_and_where() -> None:
 def test_a_dead_source_is_forgotten() -> None:
     move = reserving()
     move.feed(StepDone(MoveStep.RESERVE, "hv3"), 1.0)
-    assert [do.step for do in move.feed(SourceLost(), 2.0)] == [MoveStep.BOOT]
-    assert move.way is Ladder.RESTART
+    assert move.feed(SourceLost(), 2.0) == []
+    assert (move.way, move.state) == (Ladder.RESTART, MoveState.RESERVED)
+    assert [do.step for do in move.feed(Start(), 2.0)] == [MoveStep.BOOT]
+
+
+def test_a_copy_from_a_source_that_has_died_is_not_waited_for() -> None:
+    move = reserving()
+    move.feed(StepDone(MoveStep.RESERVE, "hv3"), 1.0)
+    move.feed(Start(), 1.0)
+    move.feed(SourceLost(), 2.0)
+    assert move.feed(StepDone(MoveStep.COPY, "hv3"), 3.0) == []
+    assert [do.step for do in move.feed(Start(), 3.0)] == [MoveStep.BOOT]
