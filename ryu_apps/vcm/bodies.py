@@ -69,7 +69,7 @@ class AnswerBody(Strict):
 
 
 class ObservationBody(Strict):
-    """What was measured or reported: failures by subject, percent by node, room for rules by switch."""
+    """Measured or reported values: failures by subject, percent by node, room for rules by switch."""
 
     failed: Annotated[dict[GoalName, bool], Field(max_length=10_000)] = Field(default_factory=dict)
     load: Annotated[dict[GoalName, Annotated[float, Field(ge=0, le=1000)]], Field(max_length=10_000)] = Field(

@@ -35,7 +35,7 @@ TimeOfDay = Annotated[float, PlainValidator(_time_of_day), _TEXT]
 
 
 class ConditionSection(Strict):
-    """When a policy fires: one of ``failed``, ``load_above``, ``rules_left_below`` and ``at``."""
+    """Condition of a policy: one of ``failed``, ``load_above``, ``rules_left_below`` and ``at``."""
 
     failed: PlainName | None = None
     load_above: Annotated[float, Field(ge=0, le=100)] | None = None

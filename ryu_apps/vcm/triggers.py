@@ -1,7 +1,7 @@
 """Policies of the operator that start goals: a failure, a threshold, a time of day, a maintenance window.
 
 A policy fires when its condition becomes true, and not again before it has been false.  Goals wait for their turn:
-the manager pursues one at a time.  Time is an argument; observations come from whoever measures.
+the manager pursues one at a time.  Time is an argument; observations come from outside.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """When a policy fires; exactly one attribute is set, ``until`` goes with ``start``.
+    """Condition under which a policy fires; exactly one attribute is set, ``until`` goes with ``start``.
 
     Attributes:
         failed: a node, a switch or a power domain is reported as failed.
@@ -49,7 +49,7 @@ class OperatorPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What has been measured or reported: a value stays what it was until it is reported anew.
+    """Measured or reported values; each stays as it was until it is reported anew.
 
     Attributes:
         failed: subject -> whether it has failed.
@@ -107,7 +107,7 @@ class Triggers:
 
     @property
     def deadline(self) -> float | None:
-        """When to look again, if nothing is observed before; None: never."""
+        """Time of the next look, if nothing is observed before; None: never."""
         edges = [edge for policy in self.policies for edge in (policy.condition.start, policy.condition.until)]
         timed = [edge for edge in edges if edge is not None]
         if timed and self._looked is None:

@@ -25,7 +25,7 @@ class _Rung(NamedTuple):
 
 
 class Preparations:
-    """What has been prepared for VMs, until an attempt begins."""
+    """Prepared nodes of VMs, with their part of the ladder, until an attempt begins."""
 
     def __init__(
         self, hypervisors: Mapping[str, Hypervisor], texts: Mapping[str, str], vsi: Callable[[str, str], VdptoolVsi]
