@@ -155,11 +155,18 @@ def test_one_that_was_turned_back_by_a_refusal_is_not_forgotten_early(world: Wor
     found_and_not_forgotten(world)
 
 
-def test_in_the_end_the_bridge_forgets_one_that_nobody_has_confirmed(world: World) -> None:
+def test_the_bridge_forgets_one_that_nobody_has_confirmed_whatever_else_it_changes(world: World) -> None:
+    move(world, HV3)
+    world.advance(SECONDS + 1.5)
+    world.ask(HV4, VM, RR)
+    world.refuse[S2, Mode.ATOMIC] = "no"
+    world.ask(HV4, VM, ASSOCIATE)
+    assert detours(world) == {S1: 1}
     promised = world.engine.ledger.used(S1)
-    test_one_that_was_turned_back_by_a_refusal_is_not_forgotten_early(world)
-    world.advance(100.0)
-    assert world.engine.ledger.used(S1) == promised
+    for number in range(10):
+        world.ask(HV2, Vm(2), DEASSOCIATE if number % 2 else ASSOCIATE)
+        world.advance(10.0)
+    assert world.engine.ledger.used(S1) == promised - 1
 
 
 def test_a_source_that_lets_go_first_leaves_none(world: World) -> None:
