@@ -23,16 +23,20 @@ from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.policy_sections import policies_of
 from ryu_apps.vcm.resources import ManagerReply, changes, serve
 from ryu_apps.vcm.service import ManagerService
+from ryu_apps.vcm.snapshots import restore, snapshot_of
 
 _VERSION = 1
 #: Path of an entry without a method that says that a further run of the manager begins.
 _RESTARTED = "restarted"
+_SNAPSHOT = "snapshot"
+#: Octets of a journal that is begun anew.
+COMPACT_FROM = 1 << 20
 
 
 class JournalEntry(NamedTuple):
     """A request in the journal, with its time in seconds.
 
-    An entry without a method is a deadline that has come, or a restart.
+    An entry without a method is a deadline that has come, a restart, or the state in place of earlier entries.
     """
 
     t: float
@@ -80,6 +84,32 @@ class RequestJournal:
             OSError: it cannot be written; then no part of it is in the file.
         """
         self._append(_line(entry._asdict()))
+
+    @property
+    def size(self) -> int:
+        """Octets of the file."""
+        return self._size
+
+    def compact(self, entry: JournalEntry) -> None:
+        """Put one entry in the place of all; after a failure, or a crash at any moment, the file is as before.
+
+        Raises:
+            OSError: the new file cannot be written.
+        """
+        octets, path = self._head + _line(entry._asdict()), self._path.with_name(f"{self._path.name}.new")
+        new = path.open("w+b", buffering=0)
+        try:
+            fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if new.write(octets) != len(octets):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(new.fileno())
+            path.replace(self._path)
+        except OSError:
+            new.close()
+            raise
+        self._file.close()
+        self._file, self._size = new, len(octets)
+        _sync_folder(self._path.parent)
 
     def _append(self, line: bytes) -> None:
         try:
@@ -158,6 +188,7 @@ class ManagerApplication:
         for entry in journal.entries() if journal else ():
             self._last = entry.t
             self._do(entry)
+        self._compact()
         self._go_on()
 
     @wsgify
@@ -180,9 +211,24 @@ class ManagerApplication:
                 self._journal.note(entry)
         except OSError as error:
             return _error(503, f"the journal cannot be written: {error.strerror}")
-        return _response(self._do(entry))
+        response = _response(self._do(entry))
+        self._compact()
+        return response
+
+    def _compact(self) -> None:
+        """Begin a large journal anew, as soon as no goal is open."""
+        if self._journal is None or self._journal.size < COMPACT_FROM:
+            return
+        snapshot = snapshot_of(self.service)
+        if snapshot is not None:
+            with suppress(OSError):  # the journal is as it was
+                self._journal.compact(JournalEntry(self._last, path=_SNAPSHOT, body=json.dumps(snapshot)))
+                restore(self.service, snapshot)
 
     def _do(self, entry: JournalEntry) -> ManagerReply:
+        if entry.path == _SNAPSHOT and not entry.method:
+            restore(self.service, json.loads(entry.body))
+            return ManagerReply(200, {})
         if not entry.method:
             (self.service.restarted if entry.path == _RESTARTED else self.service.tick)(entry.t)
             return ManagerReply(200, {})
@@ -227,12 +273,14 @@ def serve_inventory(
 
     def made(limit: Limit) -> ServedApplication:
         try:
-            journals = RequestJournal(journal, text) if journal else None
+            # What is pushed is part of the inventory: with another descriptor a replay would be another one.
+            whole = text + "".join(vm.ovf for vm in loaded.inventory.vms.values())
+            journals = RequestJournal(journal, whole) if journal else None
         except JournalError as error:
             raise click.ClickException(str(error)) from None
         service = ManagerService(loaded.inventory, policies_of(loaded.file.policies))
         application = ManagerApplication(service, journals, names=access.names, limit=limit)
-        goals = len(application.service.pursuits)
+        goals = application.service.goals
         return ServedApplication(application, f"/vcm: {loaded.inventory.name}, {goals} goals so far")
 
     serve_daemon(made, host, port, access)

@@ -73,7 +73,8 @@ class ManagerService:
 
     Attributes:
         inventory: every VM where it was when the newest goal began.
-        pursuits: all goals so far.
+        pursuits: all goals so far, but for those that are forgotten.
+        forgotten: the first goals, so many, are over and not known any more.
         dead: nodes that were said to be.
         triggers: policies that start goals.
     """
@@ -82,6 +83,7 @@ class ManagerService:
         self.inventory = inventory
         self.triggers = Triggers(policies)
         self.pursuits: list[GoalRun] = []
+        self.forgotten = 0
         self.dead: set[str] = set()
 
     # --- what can be asked ---
@@ -97,9 +99,21 @@ class ManagerService:
         Raises:
             Unknown: there is no such goal.
         """
-        if not 1 <= number <= len(self.pursuits):
+        if 1 <= number <= self.forgotten:
+            raise Unknown(f"goal {number} is over, and not in the journal any more")
+        if not 1 <= number <= self.goals:
             raise Unknown(f"there is no goal {number}")
-        return self.pursuits[number - 1]
+        return self.pursuits[number - self.forgotten - 1]
+
+    @property
+    def goals(self) -> int:
+        """Number of all goals so far."""
+        return self.forgotten + len(self.pursuits)
+
+    @property
+    def is_busy(self) -> bool:
+        """True while a goal is open."""
+        return bool(self.pursuits) and self.pursuits[-1].open
 
     @property
     def occupancy(self) -> Occupancy:
@@ -134,13 +148,13 @@ class ManagerService:
             GoalError: it means nothing here.
             Conflict: another one is not over.
         """
-        if self.pursuits and self.pursuits[-1].open:
+        if self.is_busy:
             raise NameTaken(f"goal {self.pursuits[-1].number} is not over")
-        inventory = self._as_it_is()
+        inventory = self.as_it_is()
         plan = make_plan(inventory, goal, parallel=parallel, avoid=self._out(), down=self._down())
         if goal.kind is GoalKind.FAIL_OVER:
             self.dead.update(affected(inventory, goal))
-        pursuit = GoalRun(len(self.pursuits) + 1, plan, Orchestrator(inventory, plan, settings, self.dead), policy)
+        pursuit = GoalRun(self.goals + 1, plan, Orchestrator(inventory, plan, settings, self.dead), policy)
         self.inventory = inventory
         self.pursuits.append(pursuit)
         pursuit.feed(Go(), now)
@@ -222,7 +236,7 @@ class ManagerService:
 
     def begin_waiting(self, now: float) -> None:
         """Begin the goals of policies that have fired, one after the other, as far as none is open."""
-        while not (self.pursuits and self.pursuits[-1].open):
+        while not self.is_busy:
             policy = self.triggers.take()
             if policy is None:
                 return
@@ -264,7 +278,7 @@ class ManagerService:
         nodes = {switch: self.inventory.nodes_of(switch) for switch in self.inventory.switches}
         return frozenset(switch for switch, found in nodes.items() if found and self.dead.issuperset(found))
 
-    def _as_it_is(self) -> Inventory:
+    def as_it_is(self) -> Inventory:
         """The inventory with every VM where it is by now."""
         if not self.pursuits:
             return self.inventory

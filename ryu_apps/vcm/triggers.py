@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ryu_apps.vcm.goal_events import MoveLimits
 from ryu_apps.vcm.plans import Goal
@@ -113,6 +114,23 @@ class Triggers:
         if timed and self._looked is None:
             return 0.0
         return min((_next(edge, self._looked or 0.0) for edge in timed), default=None)
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the policies, as JSON-serialisable data."""
+        return {
+            "failed": sorted(self._failed),
+            "load": dict(self._load),
+            "rules": dict(self._rules),
+            "true": sorted(self._true),
+            "looked": self._looked,
+            "waiting": [policy.name for policy in self.waiting],
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of the same policies."""
+        self._failed, self._true = set(state["failed"]), set(state["true"])
+        self._load, self._rules, self._looked = dict(state["load"]), dict(state["rules"]), state["looked"]
+        self.waiting = [policy for name in state["waiting"] for policy in self.policies if policy.name == name]
 
     def _fires(self, policy: OperatorPolicy, now: float) -> bool:
         if policy.condition.start is not None:

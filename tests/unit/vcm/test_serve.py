@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from webob import Request
 
+from ryu_apps import vcm_server
 from ryu_apps.rest.callers import MAX_BODY
 from ryu_apps.vcm.move_events import StepFailed
 from ryu_apps.vcm.service import ManagerService
@@ -263,3 +264,56 @@ def test_a_body_in_pieces_is_refused_and_not_taken_for_none() -> None:
 def test_a_large_body_is_refused() -> None:
     request = Request.blank("/vcm/goals", method="POST", body=b" " * (MAX_BODY + 1), content_type="application/json")
     assert request.get_response(desk(None)).status_int == 413
+
+
+# --- a journal that is begun anew ---
+def finished(served: ManagerApplication, number: int) -> None:
+    """Answer every step of a goal."""
+    while (goal := call(served, "GET", f"/vcm/goals/{number}")[1])["steps"]:
+        call(served, "POST", f"/vcm/goals/{number}/answers", {"step": goal["steps"][0]["id"]})
+
+
+def test_a_journal_is_begun_anew_when_no_goal_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vcm_server, "COMPACT_FROM", 600)
+    path, clock = tmp_path / "journal", Clock()
+    served = desk(path, clock)
+    call(served, "POST", "/vcm/goals", {"goal": "fail-over", "subject": "hv1"})
+    for _ in range(10):
+        call(served, "POST", "/vcm/goals/1/answers", {"step": 99})
+    assert path.stat().st_size > 600, "a goal is open"
+    finished(served, 1)
+    before = call(served, "GET", "/vcm/inventory")
+    assert path.read_bytes().count(b"\n") == 2 and not served.service.pursuits
+    again = restarted(served, path, clock)
+    assert call(again, "GET", "/vcm/inventory") == before
+    assert again.service.dead == {"hv1"}
+    assert call(again, "GET", "/vcm/goals/1") == (
+        404,
+        {"error": "goal 1 is over, and not in the journal any more"},
+    )
+    assert call(again, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv3"})[1]["id"] == 2
+    finished(again, 2)
+    close(again)
+
+
+def test_a_journal_that_cannot_be_begun_anew_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vcm_server, "COMPACT_FROM", 0)
+    path = tmp_path / "journal"
+    (tmp_path / "journal.new").mkdir()
+    served = desk(path)
+    call(served, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv1"})
+    finished(served, 1)
+    before = call(served, "GET", "/vcm/inventory")
+    again = restarted(served, path, Clock())
+    assert call(again, "GET", "/vcm/inventory") == before
+    close(again)
+
+
+def test_a_journal_that_was_begun_anew_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vcm_server, "COMPACT_FROM", 0)
+    path = tmp_path / "journal"
+    served = desk(path)
+    call(served, "PUT", "/vcm/nodes/hv1", {"alive": True})
+    with pytest.raises(JournalError, match="another manager uses it"):
+        RequestJournal(path, TEXT)
+    close(served)
