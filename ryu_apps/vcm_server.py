@@ -216,14 +216,13 @@ class ManagerApplication:
         return response
 
     def _compact(self) -> None:
-        """Begin a large journal anew, as soon as no goal is open."""
+        """Begin a large journal anew, as soon as no goal is open; goals are known until the next restart."""
         if self._journal is None or self._journal.size < COMPACT_FROM:
             return
         snapshot = snapshot_of(self.service)
         if snapshot is not None:
             with suppress(OSError):  # the journal is as it was
                 self._journal.compact(JournalEntry(self._last, path=_SNAPSHOT, body=json.dumps(snapshot)))
-                restore(self.service, snapshot)
 
     def _do(self, entry: JournalEntry) -> ManagerReply:
         if entry.path == _SNAPSHOT and not entry.method:

@@ -14,6 +14,7 @@ import networkx as nx
 
 __all__ = [
     "AntiAffinityGroup",
+    "Datastore",
     "Inventory",
     "InventoryAppliance",
     "InventoryNode",
@@ -21,6 +22,7 @@ __all__ = [
     "Level",
     "Occupancy",
     "Size",
+    "VmDisk",
     "VmInterface",
     "natural",
 ]
@@ -121,6 +123,7 @@ class InventoryVm:
         group: those it should not fail together with, None for none.
         reaches: appliances, VMs or not, that it has to reach.
         local: appliances that have to be at its own switch.
+        disk: None: it has none that the manager knows of.
         ovf: its descriptor, which a hypervisor needs before it can ask for the VM; empty: it needs none.
     """
 
@@ -132,6 +135,7 @@ class InventoryVm:
     reaches: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
     ovf: str = ""
+    disk: VmDisk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,24 @@ class InventoryAppliance:
 
 
 @dataclass(frozen=True, slots=True)
+class Datastore:
+    """Storage that these nodes reach; capacity in GiB."""
+
+    name: str
+    nodes: frozenset[str]
+    capacity_gib: int
+
+
+@dataclass(frozen=True, slots=True)
+class VmDisk:
+    """The disk of a VM: its datastore and its size in GiB; ``copied``: it may move to another datastore with the VM."""
+
+    datastore: str
+    gib: int
+    copied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """Everything there is, by name; links as unordered pairs of switches."""
 
@@ -161,6 +183,11 @@ class Inventory:
     links: frozenset[frozenset[str]] = frozenset()
     groups: Mapping[str, AntiAffinityGroup] = field(default_factory=dict)
     appliances: Mapping[str, InventoryAppliance] = field(default_factory=dict)
+    datastores: Mapping[str, Datastore] = field(default_factory=dict)
+
+    def reach(self, vm: InventoryVm, node: str) -> bool:
+        """Return True if a node reaches the disk of a VM where it is, or the VM has none."""
+        return vm.disk is None or node in self.datastores[vm.disk.datastore].nodes
 
     def nodes_of(self, switch: str) -> tuple[str, ...]:
         """The nodes at a switch, and the servers whose own switches hang on it, in natural order."""

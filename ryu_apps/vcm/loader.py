@@ -17,6 +17,7 @@ from ryu_apps.vcm import policy_sections, schema
 from ryu_apps.vcm.descriptors import VmDescriptor
 from ryu_apps.vcm.inventory import (
     AntiAffinityGroup,
+    Datastore,
     Inventory,
     InventoryAppliance,
     InventoryNode,
@@ -24,6 +25,7 @@ from ryu_apps.vcm.inventory import (
     Level,
     Occupancy,
     Size,
+    VmDisk,
     VmInterface,
 )
 from ryu_apps.vcm.schema import InventoryFile
@@ -96,6 +98,7 @@ def _inconsistencies(parsed: InventoryFile) -> Iterator[Finding]:
     yield from _unknown_to_vms(parsed)
     yield from _ambiguous(parsed)
     yield from _overfull(parsed)
+    yield from _misplaced_disks(parsed)
     powers = {node.power for node in parsed.nodes.values() if node.power is not None}
     yield from policy_sections.strays(parsed.policies, parsed.nodes, parsed.switches, powers)
 
@@ -183,6 +186,22 @@ def _overfull(parsed: InventoryFile) -> Iterator[Finding]:
             yield ("nodes", name, "[key]"), f"{name} has {capacity}, its VMs take {used}"
 
 
+def _misplaced_disks(parsed: InventoryFile) -> Iterator[Finding]:
+    """Datastores that are not there, not reached or too small."""
+    for name, store in parsed.datastores.items():
+        for index, node in enumerate(store.nodes):
+            if node not in parsed.nodes:
+                yield ("datastores", name, "nodes", index), f"there is no node {node!r}"
+        used = sum(vm.disk.gib for vm in parsed.vms.values() if vm.disk is not None and vm.disk.datastore == name)
+        if used > store.capacity_gib:
+            yield ("datastores", name, "[key]"), f"{name} has {store.capacity_gib} GiB, its disks take {used}"
+    for name, vm in parsed.vms.items():
+        if vm.disk is not None and vm.disk.datastore not in parsed.datastores:
+            yield ("vms", name, "disk", "datastore"), f"there is no datastore {vm.disk.datastore!r}"
+        elif vm.disk is not None and vm.at not in parsed.datastores[vm.disk.datastore].nodes:
+            yield ("vms", name, "disk", "datastore"), f"{vm.at} does not reach {vm.disk.datastore}"
+
+
 def _shared(inventory: Inventory) -> Iterator[Finding]:
     """VMs that share already what their group must never share; not a mistake of the file, but a warning."""
     occupancy = Occupancy(inventory)
@@ -225,6 +244,10 @@ def _inventory(parsed: InventoryFile, descriptors: Mapping[str, VmDescriptor]) -
         ),
         {name: AntiAffinityGroup(name, frozenset(map(Level, group.apart))) for name, group in parsed.groups.items()},
         {name: InventoryAppliance(name, tuple(appliance.switches)) for name, appliance in parsed.appliances.items()},
+        {
+            name: Datastore(name, frozenset(store.nodes), store.capacity_gib)
+            for name, store in parsed.datastores.items()
+        },
     )
 
 
@@ -242,6 +265,7 @@ def _vm(parsed: InventoryFile, name: str, section: schema.VmSection, descriptor:
         tuple(section.needs),
         tuple(needed for needed, how in section.needs.items() if how == "local"),
         "" if descriptor is None else descriptor.text(vsi),
+        None if section.disk is None else VmDisk(section.disk.datastore, section.disk.gib, section.disk.copied),
     )
 
 

@@ -129,6 +129,27 @@ class _Survey:
         """Members of the VM's group, other than itself, in the node's domain of a level."""
         return self._members.get((level, node.domain(level)), [])
 
+    def store_for(self, node: InventoryNode) -> str | None:
+        """The datastore that a disk would be copied to: of those with room that the node reaches, the emptiest."""
+        assert self.vm.disk is not None
+        left = {
+            name: store.capacity_gib - self._stored(name)
+            for name, store in self.inventory.datastores.items()
+            if node.name in store.nodes
+        }
+        fitting = [name for name, gib in left.items() if gib >= self.vm.disk.gib]
+        return min(fitting, key=lambda name: (-left[name], natural(name)), default=None)
+
+    def _stored(self, datastore: str) -> int:
+        """GiB of disks in a datastore, those of VMs that moved to its nodes included."""
+        reached = self.inventory.datastores[datastore].nodes
+        disks = ((vm.disk, self.occupancy.places[vm.name]) for vm in self.inventory.vms.values() if vm.disk is not None)
+        return sum(
+            disk.gib
+            for disk, places in disks
+            if disk.datastore == datastore or (disk.copied and not places.isdisjoint(reached))
+        )
+
     def _group_by_domain(self) -> dict[tuple[Level, str | None], list[str]]:
         found: dict[tuple[Level, str | None], list[str]] = {}
         for name, vm in self.inventory.vms.items():
@@ -190,6 +211,16 @@ def _cut_off(survey: _Survey, node: InventoryNode) -> Iterator[str]:
             yield f"{name} needs it and is not reached from {node.switch}"
 
 
+def _without_its_disk(survey: _Survey, node: InventoryNode) -> Iterator[str]:
+    disk = survey.vm.disk
+    if disk is None or survey.inventory.reach(survey.vm, node.name):
+        return
+    if not disk.copied:
+        yield f"it does not reach datastore {disk.datastore}"
+    elif survey.store_for(node) is None:
+        yield f"no datastore that it reaches has {disk.gib} GiB left"
+
+
 #: All of them are looked at, so that a refusal names everything that is in the way.
 LIMITS: tuple[Callable[[_Survey, InventoryNode], Iterator[str]], ...] = (
     _out_of_the_question,
@@ -197,6 +228,7 @@ LIMITS: tuple[Callable[[_Survey, InventoryNode], Iterator[str]], ...] = (
     _no_room,
     _has_to_be_apart,
     _cut_off,
+    _without_its_disk,
 )
 
 
@@ -243,6 +275,16 @@ def _near(survey: _Survey, node: InventoryNode) -> _Judged:
     return _Judged(penalty, f"hops to {', '.join(distant)}", merit=False)
 
 
+def _disk(survey: _Survey, node: InventoryNode) -> _Judged:
+    """GiB that have to be copied."""
+    disk = survey.vm.disk
+    if disk is None:
+        return _Judged(0)
+    if survey.inventory.reach(survey.vm, node.name):
+        return _Judged(0, f"reaches datastore {disk.datastore}")
+    return _Judged(disk.gib, f"its disk of {disk.gib} GiB is copied to {survey.store_for(node)}", merit=False)
+
+
 def _idle(survey: _Survey, node: InventoryNode) -> _Judged:
     """The fuller of memory and slots, in percent, with the VM on it."""
     used, capacity = survey.occupancy.used(node.name) + survey.vm.size, node.capacity
@@ -256,5 +298,6 @@ PREFERENCES: tuple[Callable[[_Survey, InventoryNode], _Judged], ...] = (
     _apart(Level.POWER),
     _apart(Level.SWITCH),
     _near,
+    _disk,
     _idle,
 )

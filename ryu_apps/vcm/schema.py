@@ -75,6 +75,21 @@ class Traffic(Strict):
     blocked: PortNumber | None = 5002
 
 
+class DatastoreSection(Strict):
+    """Storage: the nodes that reach it, and its capacity."""
+
+    nodes: Annotated[list[PlainName], Field(min_length=1)]
+    capacity_gib: Positive
+
+
+class DiskSection(Strict):
+    """A VM's disk; ``copied``: to a datastore of the new node, if that does not reach this one."""
+
+    datastore: PlainName
+    gib: Positive
+    copied: bool = False
+
+
 class VmSection(Strict):
     """A VM: where it is, its network interface, its size, its group, and the appliances and VMs that it needs."""
 
@@ -89,6 +104,7 @@ class VmSection(Strict):
     slots: WholeNumber = 1
     memory_mib: Positive
     dirty_mib_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+    disk: DiskSection | None = None
     group: PlainName | None = None
     needs: dict[PlainName, Literal["reachable", "local"]] = Field(default_factory=dict)
     traffic: Traffic = Traffic()
@@ -130,6 +146,7 @@ class InventoryFile(Strict):
     nodes: Annotated[dict[PlainName, NodeSection], Field(min_length=1)]
     groups: dict[PlainName, GroupSection] = Field(default_factory=dict)
     appliances: dict[PlainName, ApplianceSection] = Field(default_factory=dict)
+    datastores: dict[PlainName, DatastoreSection] = Field(default_factory=dict)
     vms: dict[PlainName, VmSection]
     ovf: list[str] = Field(default_factory=list)
     policies: dict[PlainName, OperatorPolicySection] = Field(default_factory=dict)

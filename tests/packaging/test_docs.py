@@ -167,11 +167,12 @@ def test_the_inventory_page_has_the_keys_of_the_schema() -> None:
         "nodes.NAME.": inventory_schema.NodeSection,
         "groups.NAME.": inventory_schema.GroupSection,
         "appliances.NAME.": inventory_schema.ApplianceSection,
+        "datastores.NAME.": inventory_schema.DatastoreSection,
         "vms.NAME.": inventory_schema.VmSection,
         "vms.NAME.traffic.": inventory_schema.Traffic,
         "cluster.": inventory_schema.ClusterSection,
     }
-    nested = {"switches", "nodes", "groups", "appliances", "vms", "vms.NAME.traffic", "cluster"}
+    nested = {"switches", "nodes", "groups", "appliances", "datastores", "vms", "vms.NAME.traffic", "cluster"}
     keys = {prefix + name for prefix, model in parts.items() for name in model.model_fields} - nested
     assert table_keys(text("docs/vcm.rst").partition("Inventories\n---")[2].partition("\nPlacement\n")[0]) == keys
 
