@@ -183,12 +183,8 @@ GOALS = (
             "cold": Median("(h) Start of the controller until it serves", "60,000 rules, read anew", "s"),
             "from the cache": Median("(h) Start of the controller until it serves", "60,000 rules, from", "s"),
         },
-        "libyaml's events in place of the composer in Python, and a cache by content (78).  Stations still "
-        "hear nothing meanwhile.  An engine of a standby in place of the bridge until then does not help, as "
-        "it is SLAVE: the switch passes it no LLDP frame and takes none from it.  One that is MASTER before "
-        "it knows types and VSIs compares each switch with what it should hold, and would remove the rules of"
-        " all VSIs.  So it needs an engine of a third kind, which serves LLDP and ECP and changes no rule; "
-        "that was not begun.",
+        "libyaml's events in place of the composer in Python, and a cache by content (78).  Meanwhile stations get "
+        "LLDP and acknowledgements from an engine that changes no switch (138).",
     ),
     Goal("rules in one ACL", "50,000", {}, "50,000 (``MAX_ACL_RULES``)."),
     Goal(

@@ -29,6 +29,7 @@ from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.followed import FollowedVsis
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.bridge.starting_engine import StartingEngine
 from ryu_apps.evb.bridge.vsi_queries import VsiQueries
 from ryu_apps.evb.cluster.election import Election
 from ryu_apps.evb.cluster.status import ClusterStatus
@@ -50,17 +51,18 @@ from ryu_apps.metrics.pods import PodMetrics
 from ryu_apps.observers import Observers
 from ryu_apps.pod_client import PodClient
 from ryu_apps.pod_link.link import PodEffect, PodLink
+from ryu_apps.policy_load import PolicyLoad
 from ryu_apps.process.heap import freeze_gc, set_aside, uncollected
 from ryu_apps.process.interrupts import ENDING, end_at_once
-from ryu_apps.process.signals import end_upon, on_signals
+from ryu_apps.process.signals import end_upon, end_with, on_signals
 from ryu_apps.process.supervisor import Supervisor
 from ryu_apps.process.turns import short_turns
 from ryu_apps.process.waiting import TOLERANCE, Watch
 from ryu_apps.reloading import Reloader
-from ryu_apps.settings import BridgeSettings
+from ryu_apps.settings import BridgeSettings, SettingsError
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.standby import StandbyEngine
-from ryu_apps.starting import STANDBY, build_engine, build_follower, settings_or_exit, state_or_exit
+from ryu_apps.starting import STANDBY, build_engine, build_follower, refusal, settings_or_exit, state_or_exit
 from ryu_apps.stores.opening import open_directory
 from ryu_apps.version import VERSION
 from ryu_apps.vsi_manager_client import VsiManagerClient
@@ -74,6 +76,11 @@ _LATE, _GLANCE = 0.005, 0.05
 _POD_TICK = 1.0
 #: Seconds between two looks at the records of the leader.
 _FOLLOW = 0.5
+#: Seconds for which a start waits for its policies, before it listens without them.  Most policies are read by then,
+#: and stations and switches meet one engine.
+_BEFORE_LISTENING = 0.5
+#: Seconds between two looks whether policies have been read.
+_SOON = 0.05
 
 
 def _due(deadline: float | None, late: float = 0.0) -> bool:
@@ -85,7 +92,7 @@ class EvbBridge(app_manager.RyuApp):
 
     Attributes:
         settings: the configuration.
-        engine: the pure core; of a standby: one that serves no switch.
+        engine: the pure core; of a standby, and while policies are read: one that serves no switch.
         member: this bridge in its cluster; None: it is alone.
         queries: the read access of REST and metrics to the engine.
         store: state that outlives this process.
@@ -110,8 +117,17 @@ class EvbBridge(app_manager.RyuApp):
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
         self.rest = settings.config.rest
-        self.store, records, life = state_or_exit(settings)
-        self.engine = build_engine(settings.config, settings.policies, records, life, self.started)
+        self.store, self._records, self.life = state_or_exit(settings)
+        self._load: PolicyLoad | None = PolicyLoad(settings)
+        self._starting: StartingEngine | None = None
+        if self._load.ends_within(_BEFORE_LISTENING):
+            self._policies_or_exit()
+            self._load = None
+            self.engine = self._first_engine(self.started)
+        else:
+            self.engine = build_engine(settings.config, settings.policies, {}, STANDBY, self.started)
+        if self._load is not None and settings.config.cluster is None:
+            self._starting = StartingEngine(settings.config.fabric, self._records, self.life)
         self._fetcher = VsiManagerClient(settings.path.parent)
         self.queries, alarms = BridgeQueries(self.engine), Alarms()
         self._observers = Observers(EventLog(self.logger), Metrics(self.queries, alarms), alarms)
@@ -125,7 +141,6 @@ class EvbBridge(app_manager.RyuApp):
             profile=lambda dpid: self.settings.config.fabric.switches[dpid].profile,
         )
         self._inbox: deque[Event] = deque()
-        self.life = life
         self.owes = 0
         self._next: Engine | None = None
         self._standby = StandbyEngine(build_follower)
@@ -134,6 +149,7 @@ class EvbBridge(app_manager.RyuApp):
         self.reloader = Reloader(self)
         self._watch = Watch(notice=self._observers.metrics.loop_lag.observe)
         self._supervisor = Supervisor()
+        self._observers.metrics.starting = self.starting
         self.member = self._member()
         self.pods = self._pod_link()
 
@@ -219,17 +235,72 @@ class EvbBridge(app_manager.RyuApp):
     def start(self) -> None:
         """Start the clock; Ryu calls this when all apps are loaded."""
         super().start()
+        self._main = hub.getcurrent()
         freeze_gc()
         if self.member is None:
             self._await_switches()
-        else:
-            self.member.begin()
-        self.threads += [hub.spawn(self._watch_the_clock), hub.spawn(self._prepare)]
+        self.threads.append(hub.spawn(self._watch_the_clock))
+        self.threads.append(hub.spawn(self._serve_all if self._load is None else self._await_policies))
         self._serve_pod()
         if self.pods is not None:
             self.threads.append(hub.spawn(self._tick_pod, self.pods))
-        reload = partial(self._supervisor.reload, self.reloader.configuration)
-        on_signals({signal.SIGHUP: reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
+        on_signals({signal.SIGHUP: self._reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
+
+    def _reload(self) -> None:
+        """Read the operator's files again, behind a start that still reads them."""
+        while self._load is not None:
+            hub.sleep(_SOON)
+        self._supervisor.reload(self.reloader.configuration)
+
+    @property
+    def starting(self) -> bool:
+        """True while the policies of the start are being read."""
+        return self._load is not None
+
+    def _policies_or_exit(self) -> None:
+        """Have the policies that were read; mistakes end the program."""
+        assert self._load is not None
+        try:
+            policies = self._load.result()
+        except SettingsError as error:
+            raise refusal(error) from None
+        self.settings = replace(self.settings, policies=policies)
+
+    def _first_engine(self, now: float) -> Engine:
+        """Build the engine that begins with the policies; that of a member of a cluster is a standby."""
+        return build_engine(self.settings.config, self.settings.policies, self._records, self.life, now)
+
+    def _await_policies(self) -> None:
+        """Begin to serve when the policies are there: stations have heard LLDP, and requests have been kept."""
+        self.logger.info("reading policies; until then stations hear LLDP, and no switch is changed")
+        self._supervisor.tell("STATUS=reading policies")
+        try:
+            self._policies_or_exit()
+        except SystemExit as refused:
+            end_with(refused, self._main)
+            return
+        begun = time.monotonic()
+        with uncollected():
+            made = tpool.execute(self._first_engine, begun)
+        self._load = None
+        self._exchange(made)
+        if (late := time.monotonic() - begun) > TOLERANCE:
+            self.deliver(Missed(late))
+        self._supervisor.tell("STATUS=")
+        self._serve_all()
+
+    def _serve_all(self) -> None:
+        """Say that it serves, take part in an election, and compile."""
+        self._records = {}
+        self._supervisor.tell("READY=1")
+        if self.member is not None:
+            self.member.begin()
+        self._prepare()
+
+    @property
+    def _serving(self) -> Engine | StartingEngine:
+        """The engine that events are for."""
+        return self._starting or self.engine
 
     def _await_switches(self) -> None:
         self._observers.note([SwitchAwaited(dpid) for dpid in self.engine.fabric.switches], time.monotonic())
@@ -343,16 +414,20 @@ class EvbBridge(app_manager.RyuApp):
         """Put another engine in the place of the present one, and introduce it to all connected switches."""
         assert self._next is not None
         self.engine, self._next = self._next, None
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            self.engine.succeed(starting)
         standby = self.engine.fencing.standby
         if not standby:
             set_aside()
         self.queries = BridgeQueries(self.engine)
         self._observers.metrics.show(self.queries)
+        self._observers.metrics.starting = self.starting
         self._observers.forget_alarms()
         self._serve_pod()
         if not standby:
             self._await_switches()
-        self.southbound.introduce(self.engine.is_busy)
+        self.southbound.introduce(self.engine.is_busy, kept=starting is None)
 
     def _feed(self, event: Event) -> None:
         # Before the event, whose timers begin now: after a stop, frames are often read before the clock's thread runs.
@@ -368,7 +443,7 @@ class EvbBridge(app_manager.RyuApp):
         occurred: list[LogEvent] = []
         if self._next is not None:
             return
-        for effect in self.engine.feed(event, now):
+        for effect in self._serving.feed(event, now):
             self._perform(effect, occurred)
         self._observers.note(occurred, now)
 
@@ -429,7 +504,7 @@ class EvbBridge(app_manager.RyuApp):
 
     def _deadline(self) -> float | None:
         own = None if self.member is None else self.member.deadline
-        return earliest(self.engine.deadline, self._observers.deadline, own)
+        return earliest(self._serving.deadline, self._observers.deadline, own)
 
     def _tick_member(self, member: ClusterMember) -> None:
         now = time.monotonic()
@@ -439,7 +514,6 @@ class EvbBridge(app_manager.RyuApp):
         member.tick(now)
 
     def _watch_the_clock(self) -> None:
-        self._supervisor.tell("READY=1")
         while self.is_active:
             self._supervisor.alive(time.monotonic())
             missed = self._watch.wait(self._deadline())
@@ -452,9 +526,9 @@ class EvbBridge(app_manager.RyuApp):
             if missed or _due(self.engine.expiry):
                 self.southbound.catch_up()
                 self._watch.listened()
-            elif _due(self.engine.deadline, _LATE):
+            elif _due(self._serving.deadline, _LATE):
                 self.southbound.catch_up(_GLANCE)
-            if _due(self.engine.deadline):
+            if _due(self._serving.deadline):
                 self._tick()
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])

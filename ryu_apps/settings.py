@@ -34,12 +34,12 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BridgeSettings:
-    """Settings of the bridge, read before it starts.
+    """Settings of the bridge.
 
     Attributes:
         path: the configuration file.
         config: what it says.
-        policies: the VSI types of the local directory.
+        policies: the VSI types of the local directory; none until they have been read.
         state_dir: directory of the state; None if none is kept.
         cache: types of policies that have been read before.
     """
@@ -98,7 +98,7 @@ def read_config(path: Path) -> ReadConfig:
 
 
 def load_settings(path: Path | None = None) -> BridgeSettings:
-    """Read and check everything.
+    """Read and check evbridge.yaml, without the policies that it names.
 
     Raises:
         SettingsError: a file cannot be read or has mistakes.
@@ -106,8 +106,7 @@ def load_settings(path: Path | None = None) -> BridgeSettings:
     path = path or config_path()
     config = read_config(path).config
     state_dir = _state_dir(path, config)
-    cache = PolicyCache(state_dir)
-    return BridgeSettings(path, config, load_policy_set(path.parent, config.policies, cache), state_dir, cache)
+    return BridgeSettings(path, config, NO_POLICIES, state_dir, PolicyCache(state_dir))
 
 
 def load_policy_set(

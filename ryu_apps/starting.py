@@ -13,7 +13,6 @@ from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.store import Store, StoreError
 from ryu_apps.evb.switches.recovery import UNKNOWN
 from ryu_apps.evb.vsi.bodies import CompiledTypes
-from ryu_apps.process.heap import uncollected
 from ryu_apps.settings import BridgeSettings, SettingsError, load_settings
 from ryu_apps.stores.generations import begun
 from ryu_apps.stores.opening import open_shared, open_store
@@ -23,12 +22,16 @@ STANDBY = Life(0, False, {}, standby=True)
 
 
 def settings_or_exit() -> BridgeSettings:
-    """Load the configuration; mistakes end the program with their lines, and without a traceback."""
+    """Load evbridge.yaml; mistakes end the program with their lines, and without a traceback."""
     try:
-        with uncollected():
-            return load_settings()
+        return load_settings()
     except SettingsError as error:
-        raise SystemExit(f"evbridge cannot start:\n{error}") from None
+        raise refusal(error) from None
+
+
+def refusal(error: SettingsError) -> SystemExit:
+    """Return the end of a program whose files have mistakes."""
+    return SystemExit(f"evbridge cannot start:\n{error}")
 
 
 def state_or_exit(settings: BridgeSettings) -> tuple[Store, Mapping[str, bytes], Life]:

@@ -98,6 +98,15 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self._begin_at_zero()
 
+    @property
+    def starting(self) -> bool:
+        """True while policies are read: the engine that is shown knows no VSI and serves no switch."""
+        return self._state.starting
+
+    @starting.setter
+    def starting(self, starting: bool) -> None:
+        self._state.starting = starting
+
     def add(self, collector: Collector) -> None:
         """Show the families of a further collector, too."""
         self._registry.register(collector)

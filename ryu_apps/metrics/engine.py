@@ -18,13 +18,24 @@ _DROPS = ("malformed", "draft_ecp", "foreign", "not_the_station", "over_budget")
 
 
 class EngineMetrics(Collector):
-    """Gauges and counters that are read from the engine when Prometheus asks."""
+    """Gauges and counters that are read from the engine when Prometheus asks.
+
+    Attributes:
+        queries: to the engine.
+        starting: it serves no switch yet, so that there is nothing to be read from it.
+    """
 
     def __init__(self, queries: BridgeQueries) -> None:
         self.queries = queries
+        self.starting = False
 
     def collect(self) -> Iterator[Metric]:
         """The families, freshly read."""
+        yield GaugeMetricFamily("evb_starting", "Policies are being read, and no VSI is known yet", self.starting)
+        if not self.starting:
+            yield from self._of_engine()
+
+    def _of_engine(self) -> Iterator[Metric]:
         queries = self.queries
         phases, stations = queries.phases(), queries.stations()
         agreed = Tally(station.port.dpid for station in stations if station.station is not None)

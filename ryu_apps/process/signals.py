@@ -11,9 +11,11 @@ import atexit
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 
 from eventlet import hubs
+from eventlet.greenthread import GreenThread
 from eventlet.hubs import trampoline
 from ryu.lib import hub
 
@@ -66,6 +68,23 @@ def end_upon(*numbers: signal.Signals) -> dict[int, SignalAction]:
         hub.sleep(2 * PATIENCE)
 
     return {number: lambda number=number: end(number) for number in numbers}  # type: ignore[misc]
+
+
+def end_with(reason: SystemExit, main: GreenThread) -> None:
+    """Have Ryu close its apps, then end the process with a reason.
+
+    Args:
+        main: the green thread of Ryu's manager.
+    """
+    hub.spawn_after(PATIENCE, _regardless, reason)
+    hubs.get_hub().schedule_call_global(0, main.throw, reason)
+
+
+def _regardless(reason: SystemExit) -> None:
+    """End the process although an app does not."""
+    print(reason, file=sys.stderr, flush=True)
+    logging.shutdown()
+    os._exit(1)
 
 
 def _by_default(number: signal.Signals) -> None:

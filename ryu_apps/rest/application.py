@@ -81,6 +81,8 @@ def _served(
         raise RestError(400, "the URL is not UTF-8") from None
     if running is None:
         raise RestError(503, "evb_bridge is not loaded")
+    if running.starting and not called.resource.early:
+        raise RestError(503, "starting: the policies are being read", **{"Retry-After": "1"})
     cluster = None if called.resource.everywhere else running.cluster(clock())
     if cluster is None or cluster.leads:
         return _viewed(request, octets, running, called, clock, pause, elsewhere)

@@ -77,8 +77,11 @@ class Bridge(Protocol):
         wall_offset: difference of Unix time and monotonic time, in seconds.
         rest: who may send requests.
         pods: the link to other pods; None: there are none.
+        starting: policies are being read, and no VSI is known yet.
     """
 
+    @property
+    def starting(self) -> bool: ...
     @property
     def queries(self) -> BridgeQueries: ...
     @property

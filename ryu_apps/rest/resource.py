@@ -44,6 +44,7 @@ class Resource:
         statuses: those of the view's answers.
         media_types: of an answer that is not JSON; the Accept header chooses.
         everywhere: each member of a cluster answers for itself; False: only the leader.
+        early: answered while a bridge that starts reads its policies; False: 503.
         followed: a standby answers, too, from what the leader has saved; False: it refers to the leader.
     """
 
@@ -59,6 +60,7 @@ class Resource:
     statuses: tuple[int, ...] = (200,)
     media_types: tuple[str, ...] = ()
     everywhere: bool = False
+    early: bool = False
     followed: bool = False
     pattern: re.Pattern[str] = field(init=False)
 

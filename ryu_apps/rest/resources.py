@@ -94,12 +94,16 @@ _OF_VSIS = ("phase", "port", "type", "vlan", "switch")
 _OF_EVENTS, _PUSHED = ("since", "vsi", "port", "switch"), ("vsi", "port", "switch", "after")
 
 RESOURCES = (
-    Resource("GET", "/", page, media_types=(HTML,), role=None, everywhere=True),
-    Resource("GET", "/evb/page/{script}.js", page_script, media_types=(SCRIPT,), role=None, everywhere=True),
-    Resource("GET", "/evb/page/{sheet}.css", page_sheet, media_types=(STYLE_SHEET,), role=None, everywhere=True),
-    Resource("GET", "/evb", index, everywhere=True),
-    Resource("GET", "/evb/openapi.json", openapi, everywhere=True),
-    Resource("GET", "/evb/access", access, asks_caller=True, everywhere=True),
+    Resource("GET", "/", page, media_types=(HTML,), role=None, everywhere=True, early=True),
+    Resource(
+        "GET", "/evb/page/{script}.js", page_script, media_types=(SCRIPT,), role=None, everywhere=True, early=True
+    ),
+    Resource(
+        "GET", "/evb/page/{sheet}.css", page_sheet, media_types=(STYLE_SHEET,), role=None, everywhere=True, early=True
+    ),
+    Resource("GET", "/evb", index, everywhere=True, early=True),
+    Resource("GET", "/evb/openapi.json", openapi, everywhere=True, early=True),
+    Resource("GET", "/evb/access", access, asks_caller=True, everywhere=True, early=True),
     Resource("GET", "/evb/status", status, everywhere=True),
     Resource("GET", "/evb/picture.svg", picture, media_types=(SVG,), everywhere=True),
     Resource("POST", "/evb/reload", configuration.reload, role=Role.ADMIN, statuses=(200, 409), everywhere=True),
@@ -163,6 +167,7 @@ RESOURCES = (
         ("since", "vsi", "port", "switch"),
         listing=Listing("id", "event"),
         everywhere=True,
+        early=True,
     ),
     Resource(
         "GET",
@@ -171,8 +176,9 @@ RESOURCES = (
         ("vsi", "port", "switch", "after"),
         media_types=(EVENT_STREAM,),
         everywhere=True,
+        early=True,
     ),
-    Resource("GET", "/metrics", metrics, media_types=CONTENT_TYPES, everywhere=True),
+    Resource("GET", "/metrics", metrics, media_types=CONTENT_TYPES, everywhere=True, early=True),
 )
 
 

@@ -183,13 +183,14 @@ class Southbound:
             lambda: (connection.driver for connection in self._connections.values()), lambda: self._settle(serve=False)
         )
 
-    def introduce(self, is_busy: Callable[[PortId], bool]) -> None:
+    def introduce(self, is_busy: Callable[[PortId], bool], kept: bool = True) -> None:
         """Begin anew for another receiver of events: it gets all connected switches, and no answer to the one before.
 
         A switch that is not configured any more, or with another profile, is disconnected.
 
         Args:
             is_busy: as of the constructor.
+            kept: as of :class:`ChannelUp`.
         """
         self._turns = Turns(is_busy)
         for dpid, connection in list(self._connections.items()):
@@ -199,7 +200,7 @@ class Southbound:
                 self._forget(dpid)
                 connection.datapath.close()
         self._events.clear()
-        self._events.extend(ChannelUp(dpid, kept=True) for dpid in self._connections)
+        self._events.extend(ChannelUp(dpid, kept) for dpid in self._connections)
         self._settle()
 
     @property

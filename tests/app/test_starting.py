@@ -25,6 +25,8 @@ LAUNCHERS = {
     "ryu-manager": [str(BIN / "ryu-manager"), "ryu_apps.evb_bridge", "ryu_apps.evb_rest"],
 }
 DEADLINE = 60.0
+SWITCH = "dps: {s1: {dp_id: 1, interfaces: {1: {name: hv1, role: station, native_vlan: 100}}}}\n"
+POLICY = "version: 1\nvsi_type: {type_id: 1, version: 1, name: web}\n"
 
 
 @pytest.fixture(params=LAUNCHERS)
@@ -335,6 +337,54 @@ def test_systemd_is_told_when_a_reload_begins_and_what_has_become_of_it(tmp_path
         one.process.send_signal(signal.SIGHUP)
         assert told(systemd).startswith("RELOADING=1\n")
         assert told(systemd).startswith(f"READY=1\nSTATUS=refused: {folder / 'evbridge.yaml'}:")
+
+
+def held(folder: Path) -> Path:
+    """Configure policies that are read only when they have been written into the returned pipe."""
+    (folder / "evbridge.yaml").write_text("version: 1\npolicies: [held.yaml]\nstate_dir: state\n" + SWITCH)
+    os.mkfifo(folder / "held.yaml")
+    return folder / "held.yaml"
+
+
+def test_it_is_ready_when_its_policies_are_read_and_a_reload_waits_for_that(tmp_path: Path, starts: ExitStack) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(DEADLINE)
+        policies = held(tmp_path)
+        one = started(starts, LAUNCHERS["evbridge"], tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert told(systemd) == "STATUS=reading policies"
+        one.await_serving()
+        one.process.send_signal(signal.SIGHUP)
+        policies.write_text(POLICY)
+        assert [told(systemd), told(systemd)] == ["STATUS=", "READY=1"]
+        assert told(systemd).startswith("RELOADING=1\n")
+        policies.write_text(POLICY)
+        assert told(systemd) == "READY=1\nSTATUS="
+
+
+def test_policies_that_are_refused_end_it_although_it_listens(tmp_path: Path, starts: ExitStack) -> None:
+    policies = held(tmp_path)
+    one = started(starts, LAUNCHERS["evbridge"], tmp_path)
+    one.await_serving()
+    policies.write_text("version: 1\nvsi_type: {type_id: 1, version: 1, name: web, colour: blue}\n")
+    assert one.process.wait(DEADLINE) == 1
+    lines = one.log.read_text().splitlines()
+    assert lines[-2] == "evbridge cannot start:" and lines[-1].startswith(f"{policies}:2:")
+    assert "Traceback" not in one.log.read_text()
+    assert not list((tmp_path / "state").glob("*-wal")), "the store was not closed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_while_it_reads_policies(tmp_path: Path, starts: ExitStack, number: signal.Signals) -> None:
+    held(tmp_path)
+    one = started(starts, LAUNCHERS["evbridge"], tmp_path)
+    one.await_serving()
+    one.await_line("reading policies")
+    one.process.send_signal(number)
+    one.process.wait(10)
+    assert one.process.returncode == -number
+    text = one.log.read_text()
+    assert f"ending upon {number.name}" in text and "Traceback" not in text
 
 
 def told(systemd: socket.socket) -> str:

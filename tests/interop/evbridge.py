@@ -26,16 +26,28 @@ class Evbridge:
     Args:
         dpid: of the one switch that is configured, ``s1`` with a station at port 1.
         options: for ryu-manager.
+        more: lines of evbridge.yaml.
+        waits: for REST, when it is entered.
         descriptors: it may have, None: as many as the test.
     """
 
-    def __init__(self, ovs: PrivateOvs, folder: Path, dpid: int, *options: str, descriptors: int | None = None) -> None:
+    def __init__(
+        self,
+        ovs: PrivateOvs,
+        folder: Path,
+        dpid: int,
+        *options: str,
+        descriptors: int | None = None,
+        more: str = "",
+        waits: bool = True,
+    ) -> None:
         self.ovs = ovs
+        self._waits = waits
         self._log = folder / "evbridge.log"
         self.dpid = f"{dpid:016x}"
         config = folder / "evbridge.yaml"
         interfaces = "interfaces: {1: {name: hv1, role: station, native_vlan: 100}}"
-        config.write_text(f"version: 1\ndps: {{s1: {{dp_id: {dpid}, {interfaces}}}}}\n")
+        config.write_text(f"version: 1\ndps: {{s1: {{dp_id: {dpid}, {interfaces}}}}}\n{more}")
         self._command = [str(Path(sys.executable).with_name("evbridge")), "run", "--config", str(config), *options]
         self._descriptors = descriptors
 
@@ -45,7 +57,8 @@ class Evbridge:
             command = ["prlimit", f"--nofile={self._descriptors}:{self._descriptors}", *command]
         with inside(self.ovs.namespace), self._log.open("wb") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
-        wait_for(self._serves, "REST")
+        if self._waits:
+            wait_for(self.serves, "REST")
         return self
 
     def __exit__(
@@ -82,7 +95,8 @@ class Evbridge:
         with inside(self.ovs.namespace):
             return socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
 
-    def _serves(self) -> bool:
+    def serves(self) -> bool:
+        """Return True if REST answers."""
         assert self._process.poll() is None, self.log
         try:
             self.get("/evb/status")

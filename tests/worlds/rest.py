@@ -52,6 +52,7 @@ class RestWorld(World):
         pods: the link to other pods.
         transfers: the successors to which it was asked to give the lead.
         unreadable: the store does not answer.
+        starting: policies are being read.
     """
 
     wall_offset: float = EPOCH
@@ -63,6 +64,7 @@ class RestWorld(World):
     in_cluster: ClusterStatus | None = None
     transfers: list[str] = field(default_factory=list)
     unreadable: bool = False
+    starting: bool = False
     pods: Pods | None = None
 
     def __post_init__(self) -> None:

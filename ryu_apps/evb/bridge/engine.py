@@ -24,6 +24,7 @@ from ryu_apps.evb.bridge.repetitions import Repetitions
 from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.bridge.restore import Restorer
 from ryu_apps.evb.bridge.snooper import Snooper
+from ryu_apps.evb.bridge.starting_engine import StartingEngine
 from ryu_apps.evb.bridge.state_imports import StateImports
 from ryu_apps.evb.bridge.store_events import StoreEvents
 from ryu_apps.evb.bridge.switch_events import SwitchEvents
@@ -381,6 +382,11 @@ class Engine:
         self._end_restoration(records, now)
         self.fencing.begin(life)
         self._timers.plan_statistics(now)
+
+    def succeed(self, starting: StartingEngine) -> None:
+        """Go on from the engine that has served stations while policies were read; before a switch has connected."""
+        self.fencing.go_on(starting.fencing)
+        self._switches.receive(starting.frames)
 
     @property
     def not_restored(self) -> Mapping[str, str]:

@@ -71,6 +71,11 @@ class Fencing:
         # A store that remembers no life may be a lost one: then a switch may know an earlier life of this bridge.
         self._may_take_over = not life.remembers
 
+    def go_on(self, before: Fencing) -> None:
+        """Go on with what another engine of the same life has learnt, before a switch has connected to this one."""
+        self.generation, self.superseded, self.newest = before.generation, before.superseded, before.newest
+        self._may_take_over = before._may_take_over
+
     def serves(self, dpid: int) -> bool:
         """Return True unless a switch belongs to another bridge, or has not said yet to whom."""
         at = self.switches.get(dpid)

@@ -221,7 +221,7 @@ class PortEvents:
         self._begun_early = {port for port in self._begun_early if port.dpid != dpid}
 
     def begin_early(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
-        """Begin with the stations of a switch that has been taken over, and has yet to be compared."""
+        """Begin with the stations of a switch that has been heard before, and has yet to be compared."""
         for port, station in self._stations.items():
             if port.dpid == dpid and not station.up and station.interface.is_up(ports):
                 self._begun_early.add(port)

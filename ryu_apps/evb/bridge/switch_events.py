@@ -28,7 +28,7 @@ from ryu_apps.evb.event_catalogue.switches import (
     UnknownSwitch,
 )
 from ryu_apps.evb.events.effect import Apply, Mode, Save
-from ryu_apps.evb.events.switch import SwitchAltered, SwitchUp
+from ryu_apps.evb.events.switch import FrameReceived, SwitchAltered, SwitchUp
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.flow.shown import ShownRules
 from ryu_apps.evb.pipeline.metered_gate import gate_number
@@ -100,12 +100,17 @@ class SwitchEvents(TokenOwner):
         )
         self._listens_since: float | None = None
         self._kept: set[int] = set()
+        self._received: dict[int, list[FrameReceived]] = {}
         bringup.owner = self
 
     # --- events ---
     def channel(self, dpid: int, kept: bool) -> None:
         """Note whether the channel of a switch was there before this engine."""
         (self._kept.add if kept else self._kept.discard)(dpid)
+
+    def receive(self, frames: Mapping[int, list[FrameReceived]]) -> None:
+        """Take over what another engine of this life has received and not answered, before switches connect."""
+        self._received = dict(frames)
 
     def up(self, event: SwitchUp, now: float) -> None:
         """Begin to bring a switch up that has connected."""
@@ -114,6 +119,7 @@ class SwitchEvents(TokenOwner):
         if switch is None:
             self._effects.put(UnknownSwitch(dpid))
             return
+        received = self._received.pop(dpid, None)
         self.down(dpid, now)
         if not switch.extended and (reason := self._wanted.unsuitable(dpid, event.features)):
             self._effects.put(SwitchUnsuitable(dpid, reason))
@@ -130,11 +136,11 @@ class SwitchEvents(TokenOwner):
         self._lifecycle.counters.returned(dpid, event.meters)
         if self._recovery.in_grace(dpid):
             self._go_on_relaying(dpid, event.relaying)
-        self._effects.put(self._bringup.connected(dpid, ports, self._recovery.patience(dpid)))
+        self._effects.put(self._bringup.connected(dpid, ports, self._recovery.patience(dpid), received))
         self._requests.keep_alives.restart_keep_alive(dpid, now)
-        if dpid in self._kept and self._recovery.over:
-            # It has not restarted since it was another bridge's, which had the same records.
-            self._bringup.switches[dpid].taken_over = True
+        # It has not restarted since it was another bridge's, which had the same records.
+        self._bringup.switches[dpid].taken_over = taken_over = dpid in self._kept and self._recovery.over
+        if taken_over or received is not None:
             self._ports.begin_early(dpid, ports, now)
         self._kept.discard(dpid)
         self._effects.put(SwitchConnected(dpid))
@@ -147,6 +153,7 @@ class SwitchEvents(TokenOwner):
         Args:
             channel: the channel is gone, which is logged here; False: the mastership alone.
         """
+        self._received.pop(dpid, None)
         self._lifecycle.up.discard(dpid)
         self._lifecycle.installer.gate_meters.away(dpid)
         if self._bringup.gone(dpid) is None:

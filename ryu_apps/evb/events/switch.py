@@ -48,7 +48,8 @@ class ChannelUp:
     """A switch finished its handshake; it has granted no role yet.
 
     Attributes:
-        kept: it finished it earlier, and has been connected since, with another engine of this process.
+        kept: it finished it earlier, and has been connected ever since another engine of this process has served it
+            with the VSIs of the records, or has followed who does.
     """
 
     dpid: int

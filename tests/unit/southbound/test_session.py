@@ -430,3 +430,10 @@ def test_next_receiver_gets_all_switches_and_no_answer_to_the_one_before(world: 
     assert world.events[2:] == [Rejected(1, 6, "this controller is not MASTER of the switch")]
     world.southbound.perform(RequestRole(1, ControllerRole.MASTER, 8))
     assert datapath.sent() == [ofp.OFPT_ROLE_REQUEST]
+
+
+def test_next_receiver_is_told_that_none_has_served_the_switches_with_the_records(world: World) -> None:
+    world.connect(1)
+    world.events.clear()
+    world.southbound.introduce(lambda _: False, kept=False)
+    assert world.events == [ChannelUp(1, kept=False)]
