@@ -57,7 +57,7 @@ class EngineMetrics(Collector):
                 budgets.add_metric(labels, status.budget)
         yield from (vsis, promised, budgets, ready, masters, agreements, self._of_bonds(), *self._of_links())
         yield from (*self._of_stations(stations), *self._of_multicast(), *self._of_vsis(), self._of_managers())
-        yield from (self._of_errors(), *self._of_vswitches())
+        yield from (self._of_errors(), *self._of_vswitches(), self._of_appliances())
         superseded = queries.fencing.superseded
         yield GaugeMetricFamily("evb_superseded", "Another bridge is newer, and this one stands aside", superseded)
 
@@ -103,6 +103,14 @@ class EngineMetrics(Collector):
                 packets.add_metric((name, direction.name.lower()), frames.passed[0])
                 octets.add_metric((name, direction.name.lower()), frames.passed[1])
         yield from (vsis, packets, octets)
+
+    def _of_appliances(self) -> Metric:
+        family = GaugeMetricFamily(
+            "evb_appliance_instances", "Instances of an appliance that get traffic", labels=("appliance",)
+        )
+        for status in self.queries.appliances.all():
+            family.add_metric((status.appliance.name,), len(status.in_use))
+        return family
 
     def _of_errors(self) -> Metric:
         family = CounterMetricFamily(

@@ -171,6 +171,7 @@ READERS: dict[str, Reader] = {
     "membership": Reader(str, {"type": "string"}, "id of a member of a group"),
     "set": Reader(str, {"type": "string"}, "id of a set"),
     "balancer": Reader(str, {"type": "string"}, "name of the load balancer"),
+    "appliance": Reader(str, {"type": "string"}, "name of the appliance"),
     "vswitch": Reader(str, {"type": "string"}, "name of the vSwitch"),
     "backend": Reader(str, {"type": "string"}, "name of the back end"),
     "state": Reader(

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from ryu_apps.metrics.exposition import CONTENT_TYPES
 from ryu_apps.rest import configuration
 from ryu_apps.rest.access import access
+from ryu_apps.rest.appliances import appliances
 from ryu_apps.rest.bridge import Bridge, JsonValue, Negotiated, RestError
 from ryu_apps.rest.callers import MAX_BODY
 from ryu_apps.rest.cluster import Transfer, transfer
@@ -149,6 +150,7 @@ RESOURCES = (
     Resource("GET", "/evb/load_balancers", load_balancers, filters=("vlan",), listing=Listing("name", "balancer")),
     Resource("GET", "/evb/load_balancers/{balancer}", load_balancer),
     Resource("PUT", "/evb/load_balancers/{balancer}/backends/{backend}", judge, body=Judgement, role=Role.OPERATE),
+    Resource("GET", "/evb/appliances", appliances, filters=("vlan",), listing=Listing("name", "appliance")),
     Resource(
         "GET",
         "/evb/migrations",

@@ -24,8 +24,8 @@ PASSED = 4000
 LEGS = {"one": (4001, 4002), "two": (4003, 4004)}
 ROUTER_MACS = {"r1": 0x525400000051, "r2": 0x525400000052}
 #: Types: clients of the bump in the wire that block or pass without it, of which only some traffic is chosen; clients
-#: of the routers; a type without; instances of either.
-BLOCKED, PASSING, SOME, ROUTED, PLAIN, BUMP, ROUTER, LOST = (VsiTypeKey(90 + number, 1) for number in range(8))
+#: of the routers; a type without; instances of either; of an appliance that is not configured; with any address.
+BLOCKED, PASSING, SOME, ROUTED, PLAIN, BUMP, ROUTER, LOST, LOOSE = (VsiTypeKey(90 + number, 1) for number in range(9))
 
 _OPEN = "from_vm: {default: allow}\nto_vm: {default: allow}\n"
 _LOOSE = f"anti_spoofing: {{mac: false, ip: false, arp: false}}\n{_OPEN}"
@@ -39,6 +39,7 @@ POLICIES = loaded_types(
         PLAIN: _OPEN,
         BUMP: f"appliance: {{instance_of: fw}}\n{_LOOSE}",
         ROUTER: f"appliance: {{instance_of: routers}}\n{_LOOSE}",
+        LOOSE: _LOOSE,
         LOST: f"appliance: {{through: elsewhere}}\n{_OPEN}",
     },
     "steered",
@@ -93,6 +94,14 @@ class Bump(Vm):
         """Its association TLV: both of its VIDs, with any address."""
         info = FilterInfo.of(*map(Vid, LEGS[self.instance]))
         return ASSOCIATIONS[mode](RequestStatus(**status), *self.type, self.vsi_id, info)
+
+
+class WholeVlan(Vm):
+    """A VM that owns the whole VLAN of the clients."""
+
+    def tlv(self, mode: VdpMode, **status: bool) -> Association:
+        """Its association TLV."""
+        return ASSOCIATIONS[mode](RequestStatus(**status), *self.type, self.vsi_id, FilterInfo.of(Vid(self.vid)))
 
 
 def router(name: str) -> Vm:

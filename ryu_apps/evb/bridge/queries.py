@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import NamedTuple, TypeVar
 
+from ryu_apps.evb.bridge.appliance_queries import ApplianceQueries
 from ryu_apps.evb.bridge.balancer_queries import BalancerQueries
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.icmp_translator import OUTCOMES as ICMP_OUTCOMES
@@ -192,8 +193,8 @@ class BridgeQueries:
     """The questions; none changes anything, waits, or depends on the time.
 
     Attributes:
-        vsis, types, statistics, multicast, balancers, sets, vswitches: those about VSIs, VSI types, statistics,
-            multicast groups, load balancers, sets of addresses, and vSwitches.
+        vsis, types, statistics, multicast, balancers, appliances, sets, vswitches: those about VSIs, VSI types,
+            statistics, multicast groups, load balancers, appliances, sets of addresses, and vSwitches.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -203,6 +204,7 @@ class BridgeQueries:
         self.statistics = StatisticsQueries(engine)
         self.multicast = MulticastQueries(engine)
         self.balancers = BalancerQueries(engine)
+        self.appliances = ApplianceQueries(engine)
         self.sets = SetQueries(engine)
         self.pods = PodQueries(engine)
         self.vswitches = VswitchQueries(engine, self.statistics)

@@ -8,6 +8,7 @@ import pytest
 from webob import Request, Response
 
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -37,7 +38,8 @@ def world() -> RestWorld:
     fabric = two_switches()
     policies = PolicySet({**POLICIES.types, **SET_TYPES.types})
     # A vSwitch is configured at switches of servers; its list needs no more than its name.
-    configured = Fabric(fabric.switches, (balancer(),), vswitches=(Vswitch("dvs1", ()),))
+    appliance = Appliance(1, "fw", 200, (ApplianceInstance("a", 3001, 3002),), passed=3000)
+    configured = Fabric(fabric.switches, (balancer(),), vswitches=(Vswitch("dvs1", ()),), appliances=(appliance,))
     world = RestWorld(configured, policies=policies)
     world.connect()
     for number, port in ((4, HV3), (3, HV1), (2, HV3), (1, HV1)):

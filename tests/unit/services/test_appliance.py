@@ -11,6 +11,8 @@ from ryu_apps.evb.event_catalogue.vsis import VdpRefused
 from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import Vm
@@ -18,6 +20,7 @@ from tests.worlds.counting import BROADCAST, udp
 from tests.worlds.steered import (
     BLOCKED,
     BUMP,
+    LOOSE,
     LOST,
     PASSED,
     PASSING,
@@ -27,6 +30,7 @@ from tests.worlds.steered import (
     SOME,
     Bump,
     SteeredWorld,
+    WholeVlan,
     host_mac,
     router,
 )
@@ -341,8 +345,18 @@ def test_an_address_of_a_router_is_no_proof_at_the_port_of_another(world: Steere
     """A VM that owns the whole VLAN of the clients may send from any address but those of routers."""
     vm, mac = Vm(7, ROUTED), ROUTER_MACS["r1"]
     world.ask(AT_1, vm, ASSOCIATE)
-    forged = answer(vm, mac)
-    assert way(world, AT_3, forged) == ([], []), "of no VSI"
+    world.ask(AT_3, WholeVlan(50, LOOSE), ASSOCIATE)
+    world.ask(AT_2, router("r1"), ASSOCIATE)
+    world.routes = {int(vm.address): vm.mac}
+    assert way(world, AT_3, answer(vm)) == (["r1"], [AT_1]), "any other address passes, and is led to the router"
+    assert way(world, AT_3, answer(vm, mac)) == ([], [])
+
+
+def test_what_an_instance_says_to_all_goes_nowhere(world: SteeredWorld) -> None:
+    world.ask(AT_1, CLIENT, ASSOCIATE)
+    world.ask(AT_2, ONE, ASSOCIATE)
+    for vid in (4001, 4002):
+        assert world.carry(AT_2, sent(CLIENT, BROADCAST) | {"vlan_vid": VLAN_PRESENT | vid}) == []
 
 
 def test_an_instance_of_another_type_is_none(world: SteeredWorld) -> None:
@@ -350,3 +364,32 @@ def test_an_instance_of_another_type_is_none(world: SteeredWorld) -> None:
     world.ask(AT_1, vm, ASSOCIATE)
     world.ask(AT_2, Vm(ROUTER_MACS["r1"] & 0xFFFF, PLAIN), ASSOCIATE)
     assert way(world, AT_1, sent(vm)) == ([], [])
+
+
+# --- the section of a policy file -----------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("section", "line", "reason"),
+    [
+        ("appliance: {}", 3, "either through or instance_of was expected"),
+        ("appliance: {through: fw, instance_of: fw}", 3, "either through or instance_of was expected"),
+        ("appliance: {instance_of: fw, on_failure: pass}", 3, "traffic and on_failure belong to through"),
+        ("appliance: {through: fw, traffic: []}", 3, "at least 1"),
+        ("appliance:\n  through: fw\n  traffic:\n    - {port: 80}", 6, "port and peer_port need protocol: tcp or udp"),
+        (
+            "appliance:\n  through: fw\n  traffic:\n    - {protocol: [tcp, icmp], port: 80}",
+            6,
+            "need protocol: tcp or udp",
+        ),
+        ("appliance:\n  through: fw\n  traffic:\n    - {peer: 10.0.0.1/8}", 6, "has host bits set"),
+        ("appliance:\n  through: fw\n  on_failure: open", 5, "'block' or 'pass'"),
+        ("appliance: {through: fw}\nload_balancer: {}", 3, "a type with load_balancer cannot send traffic through"),
+        ("appliance: {through: fw}\ntcp_proxy: {ports: [80]}", 3, "a type with tcp_proxy cannot send traffic through"),
+    ],
+)
+def test_a_mistake_in_a_policy_is_shown_at_its_place(section: str, line: int, reason: str) -> None:
+    text = f"version: 1\nvsi_type: {{type_id: 1, version: 1, name: it}}\n{section}\n"
+    policies, found = load_policies(
+        [("it.yaml", text + "from_vm: {default: allow}\nto_vm: {default: allow}\n")], SECTIONS
+    )
+    assert policies is None
+    assert any(reason in diagnostic.reason and diagnostic.line == line for diagnostic in found), found

@@ -1,0 +1,96 @@
+"""Appliances in evbridge.yaml: read, written, and each mistake at its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from ryu_apps.evb.config import load_config
+from ryu_apps.evb.config.writing import dump_config
+from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
+
+GOOD = """\
+version: 1
+appliances:
+  fw:
+    vlan: 100
+    passed: 3000
+    instances:
+      a: {inside: 3001, outside: 3002}
+      b: {inside: 3003, outside: 3004}
+  gateway:
+    vlan: 200
+    instances:
+      one: {mac: "52:54:00:aa:00:51"}
+dps:
+  s1:
+    dp_id: 0x1
+    interfaces:
+      1: {name: hv1, role: station, native_vlan: 100}
+      2: {name: nms, role: host, native_vlan: 7, tagged_vlans: [8], macs: ["52:54:00:00:64:01"]}
+"""
+BALANCER = """\
+load_balancers:
+  web:
+    vlan: 100
+    mac: "02:00:00:00:64:c8"
+    addresses: [10.0.0.1]
+    port: 80
+    backends: {one: {mac: "52:54:00:aa:00:01", addresses: [10.0.0.2]}}
+"""
+
+
+def test_appliances_are_read_and_written() -> None:
+    config, found = load_config("evbridge.yaml", GOOD)
+    assert config is not None and found == []
+    assert config.fabric.appliances == (
+        Appliance(1, "fw", 100, (ApplianceInstance("a", 3001, 3002), ApplianceInstance("b", 3003, 3004)), 3000),
+        Appliance(2, "gateway", 200, (ApplianceInstance("one", mac=0x525400AA0051),)),
+    )
+    assert config.fabric.appliance("fw", 100) is config.fabric.appliances[0]
+    assert config.fabric.appliance("fw", 200) is None
+    assert load_config("again.yaml", dump_config(config)) == (config, [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "reason"),
+    [
+        ("    passed: 3000\n", "", 4, "passed was expected: the VLAN of frames that have passed"),
+        ("passed: 3000", "passed: 100", 5, "VLAN 100 is that of the clients"),
+        ("passed: 3000", "passed: 200", 5, "VLAN 200 is that of clients of gateway"),
+        ("passed: 3000", "passed: 8", 5, "VLAN 8 is in use at port 2 of s1"),
+        ("inside: 3003", "inside: 3002", 8, "VLAN 3002 is given twice"),
+        ("{inside: 3003, outside: 3004}", '{mac: "52:54:00:aa:00:52"}', 7, "instances are all routers, or none is"),
+        ("vlan: 200\n", "vlan: 200\n    passed: 3005\n", 11, "routers need no VLAN for what has passed"),
+        (", outside: 3004", "", 8, "either inside and outside were expected, or mac"),
+        (
+            "outside: 3004",
+            'outside: 3004, mac: "52:54:00:aa:00:52"',
+            8,
+            "either inside and outside were expected, or mac",
+        ),
+        (
+            '      one: {mac: "52:54:00:aa:00:51"}\n',
+            '      one: {mac: "52:54:00:aa:00:51"}\n      two: {mac: "52:54:00:aa:00:51"}\n',
+            13,
+            "52:54:00:aa:00:51 is that of one",
+        ),
+        (
+            "dps:\n",
+            BALANCER + "dps:\n",
+            4,
+            "VLAN 100 has a load balancer, so no traffic in it can be led",
+        ),
+        ("dp_id: 0x1\n", "dp_id: 0x1\n    profile: openflow13\n", 16, "appliances need the extensions of Open vSwitch"),
+    ],
+)
+def test_a_mistake_is_shown_at_its_place(before: str, after: str, line: int, reason: str) -> None:
+    assert GOOD.count(before) == 1
+    config, found = load_config("evbridge.yaml", GOOD.replace(before, after))
+    assert config is None
+    assert any(reason in diagnostic.reason and diagnostic.line == line for diagnostic in found), found
+
+
+def test_a_mirror_cannot_have_the_vlan_of_a_leg() -> None:
+    port = "      3: {name: ids, role: mirror, remote_vlan: 3001}\n"
+    _, (found,) = load_config("evbridge.yaml", GOOD + port)
+    assert found.reason == "VID 3001 is that of appliance 'fw'"
