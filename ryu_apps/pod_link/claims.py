@@ -35,6 +35,9 @@ from ryu_apps.pod_link.interfaces import Deliver, OwnDirectory, Spawn
 from ryu_apps.pod_link.peers import Peers
 from ryu_apps.pod_link.states import StateRequests
 
+#: Seconds for the directory while another pod waits: its request is answered within one, by the switches, too.
+_SOON = 0.3
+
 
 @dataclass(eq=False)
 class _Running:
@@ -159,7 +162,7 @@ class Claims:
         request = RequestToShut()
         decide = partial(self._decide, request, vsi, pod, generation)
         if self._directory.usable:
-            self._directory.find(vsi, decide)
+            self._directory.find(vsi, decide, _SOON)
         else:
             # The other pod does not wait for as long as a look-up would.
             decide(DirectoryError())

@@ -33,7 +33,7 @@ class DirectoryModel:
 
         self._do(write, ended)
 
-    def find(self, vsi: str, found: Found) -> None:
+    def find(self, vsi: str, found: Found, patience: float | None = None) -> None:
         """Look the owner of a VSI up."""
         found(DirectoryError() if self.away else self.owners.get(vsi))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership
 from ryu_apps.evb.events.effect import CallOffClaim, ClaimVsi, Effect, FetchState, ReleaseClaim
 from ryu_apps.evb.generation import Life
-from ryu_apps.evb.pods.directory import Ended, Found
+from ryu_apps.evb.pods.directory import DirectoryError, Ended, Found
 from ryu_apps.evb.pods.owner import Owner
 from ryu_apps.evb.pods.state_document import VsiState, read
 from ryu_apps.evb.topology.fabric import Fabric
@@ -29,11 +30,12 @@ class PodView:
     Attributes:
         away: it does not answer this pod.
         lost: its answers to this pod are lost, and what was written stays.
+        silent: it is connected and answers no look-up.
         held: calls that wait for :meth:`go_on`; None: they are made at once.
     """
 
     def __init__(self, model: DirectoryModel, pod: str) -> None:
-        self.away = self.lost = False
+        self.away = self.lost = self.silent = False
         self.held: list[Callable[[], None]] | None = None
         self._model = model
         self._pod = pod
@@ -66,8 +68,13 @@ class PodView:
         """Begin a life."""
         self._do(lambda: self._model.begin_life(pod, life, ended))
 
-    def find(self, vsi: str, found: Found) -> None:
+    def find(self, vsi: str, found: Found, patience: float | None = None) -> None:
         """Look an owner up."""
+        if self.silent:
+            # The others wait for longer than the pod that asks.
+            if patience is not None:
+                found(DirectoryError())
+            return
         self._do(lambda: self._model.find(vsi, found))
 
     def claim(self, vsi: str, owner: Owner, expected: int, ended: Ended) -> None:
@@ -110,6 +117,7 @@ class PodWorld(RestWorld):
     Attributes:
         names: of all pods.
         reached: requests to it are answered; ``answers_lost``: they are carried out, and the answer is lost.
+        spoil: changes the state of VSIs that it shows.
         stopped: calls wait in ``waiting`` until :meth:`go_on`.
         meanwhile: called once, when the other pod has answered a request and this one has not heard it.
         confirming_after: pauses of requests after which switches that are held confirm, and the store; None: never.
@@ -123,6 +131,7 @@ class PodWorld(RestWorld):
     rule: str = "refuse"
     reached: bool = True
     answers_lost: bool = False
+    spoil: Callable[[dict[str, Any]], object] = dict
     stopped: bool = False
     waiting: list[Callable[[], None]] = field(default_factory=list)
     meanwhile: Callable[[], object] | None = None
@@ -201,7 +210,9 @@ class _Asker:
             return None
         if response.status_code != 200:
             raise UnreachableError(response.text)
-        return read(response.body, vsi)
+        document = response.json
+        self._there(peer).spoil(document)
+        return read(json.dumps(document).encode(), vsi)
 
     def hand_over(self, peer: Peer, vsi: str, pod: str, generation: int) -> bool:
         """As :class:`~ryu_apps.pod_client.PodClient`."""
@@ -212,7 +223,7 @@ class _Asker:
         return bool(response.status_code == 200)
 
     def _ask(self, peer: Peer, method: str, path: str, body: bytes = b"") -> Any:
-        there = self._world.others[peer.urls[0].removeprefix("http://").rstrip("/")]
+        there = self._there(peer)
         if not there.reached:
             raise UnreachableError("not reached")
         response = there.request(path, method, body)
@@ -222,6 +233,9 @@ class _Asker:
         if there.answers_lost:
             raise UnreachableError("the answer is lost")
         return response
+
+    def _there(self, peer: Peer) -> PodWorld:
+        return self._world.others[peer.urls[0].removeprefix("http://").rstrip("/")]
 
 
 def two_pods(

@@ -17,11 +17,14 @@ from ryu_apps.evb.event_catalogue.pods import VsiHandedOver, VsiTaken
 from ryu_apps.evb.event_catalogue.vsis import StateLost, VsiGone
 from ryu_apps.evb.events.effect import CallOffClaim, ClaimVsi, FetchState, ReleaseClaim
 from ryu_apps.evb.events.other import HandOver, StateFetched, StateWanted, VsiCleared
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.pods.state_document import VsiState
 from ryu_apps.evb.protocol.vdp_bridge import ELSEWHERE
 from ryu_apps.evb.protocol.vdp_bridge import VsiState as VdpState
-from ryu_apps.evb.services.body import multicast_of
+from ryu_apps.evb.services.body import carried_state, multicast_of
+from ryu_apps.evb.services.learnable import LearnableState
+from ryu_apps.evb.snooping.listener import MembershipTable
 from ryu_apps.evb.snooping.memory import unpack
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
@@ -137,17 +140,32 @@ class OtherPods(TokenOwner):
                 self._take(attachment, event.state, final, now)
         # A VSI that has no state elsewhere has none to carry; after its gate is open, what is staged stays.
         nothing = None if final or event.failure is not None else ()
-        self._lifecycle.state_fetched(event.token, nothing if event.state is None else event.state.rules)
+        rules = nothing if event.state is None else self._learnable(attachment, event.state)
+        self._lifecycle.state_fetched(event.token, rules)
         self._associations.proceed(now)
+
+    def _learnable(self, attachment: Attachment, state: VsiState) -> tuple[Rule, ...]:
+        """Rules that a switch could have learned for the VSI by itself: no pod opens more than the policy here does."""
+        program = attachment.holding.program
+        if program is None:
+            return ()
+        found = carried_state(program.vsi_type, state.rules, program.binding)
+        learnable = LearnableState(program.vsi_type, program.binding)
+        kept = tuple(rule for rule in found if rule in learnable)
+        if strange := len(found) - len(kept):
+            reason = f"{strange} rules that no switch learns for VSI type {program.vsi_type.key}"
+            self._effects.put(attachment.log_event(StateLost, reason))
+        return kept
 
     def _take(self, attachment: Attachment, state: VsiState, final: bool, now: float) -> None:
         """Take memberships and totals; the rules have a way of their own."""
         vsi, program = attachment.vsi, attachment.holding.program
         multicast = None if program is None else multicast_of(program.vsi_type, program.binding.bindings)
         if state.memberships and multicast is not None and program is not None:
+            brought = MembershipTable()
             try:
-                unpack(vsi.listener, state.memberships, now)
-                vsi.listener.keep(program.binding.bindings, multicast)
+                unpack(brought, state.memberships, now)
+                vsi.listener.adopt(brought.memberships, program.binding.bindings, multicast)
             except (ValueError, TypeError, msgpack.UnpackException) as error:
                 self._effects.put(attachment.log_event(StateLost, f"memberships: {error}"))
             self._lifecycle.groups.refresh(vsi)

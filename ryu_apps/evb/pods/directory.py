@@ -31,8 +31,12 @@ class Directory(Protocol):
         ``ended`` gets an :class:`OvertakenError` if there was a newer one.
         """
 
-    def find(self, vsi: str, found: Found) -> None:
-        """Look the owner of a VSI up."""
+    def find(self, vsi: str, found: Found, patience: float | None = None) -> None:
+        """Look the owner of a VSI up.
+
+        Args:
+            patience: seconds for the answer; None: as for all calls.
+        """
 
     def claim(self, vsi: str, owner: Owner, expected: int, ended: Ended) -> None:
         """Write the owner of a VSI.

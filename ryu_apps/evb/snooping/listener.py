@@ -195,12 +195,13 @@ class MembershipTable:
         """Add memberships that another bridge or an NMS has told of, as far as reports of them would be accepted."""
         there = set(bindings)
         for (binding, group), held in brought.items():
+            sources = held.source_filter.sources
             permitted = binding in there and group.is_multicast and not is_control(group)
-            if not permitted or held.source_filter.empty:
+            if not permitted or held.source_filter.empty or any(type(source) is not type(group) for source in sources):
                 continue
             if (binding, group) not in self.memberships and not self._admits(group, terms):
                 continue
-            if len(held.source_filter.sources) > terms.max_sources:
+            if len(sources) > terms.max_sources:
                 held.source_filter = ALL_SOURCES
             self.memberships[binding, group] = held
             self.packed = None

@@ -100,14 +100,14 @@ class OvsdbDirectory:
 
         self._call(raise_life(pod, life), raised)
 
-    def find(self, vsi: str, found: Found) -> None:
-        """Look the owner of a VSI up."""
+    def find(self, vsi: str, found: Found, patience: float | None = None) -> None:
+        """Look the owner of a VSI up; see :class:`~ryu_apps.evb.pods.directory.Directory`."""
 
         def ended(results: Results) -> None:
             failure = _failure(results)
             found(owner_in(results) if failure is None and results is not None else failure)
 
-        self._call(select_owner(vsi), ended)
+        self._call(select_owner(vsi), ended, patience)
 
     def claim(self, vsi: str, owner: Owner, expected: int, ended: Ended) -> None:
         """Write the owner of a VSI; ``expected``: generation of the present one, 0: there is none."""
@@ -132,11 +132,14 @@ class OvsdbDirectory:
         self._thread.join()
 
     # --- the thread ---
-    def _call(self, operations: Sequence[Operation], ended: Callable[[Results], None]) -> None:
+    def _call(
+        self, operations: Sequence[Operation], ended: Callable[[Results], None], patience: float | None = None
+    ) -> None:
         if self._closing or len(self._queue) >= _QUEUE:
             ended(None)
             return
-        self._queue.append(Call(operations, ended, time.monotonic()))
+        now = time.monotonic()
+        self._queue.append(Call(operations, ended, now, now + (self._patience if patience is None else patience)))
         self._ring()
 
     def _ring(self) -> None:
@@ -171,10 +174,10 @@ class OvsdbDirectory:
         """Tell the ends of calls that are answered, or have waited for too long."""
         late = now - self._patience
         silent = any(call.begun <= late for call in self._under_way if not call.over)
-        ended = [call for call in self._under_way if call.over or call.begun <= late]
+        ended = [call for call in self._under_way if call.over or call.due <= now]
+        ended += [call for call in self._queue if call.due <= now]
         self._under_way = [call for call in self._under_way if call not in ended]
-        while self._queue and self._queue[0].begun <= late:
-            ended.append(self._queue.popleft())
+        self._queue = deque(call for call in self._queue if call.due > now)
         if silent:
             # The server may be cut off from the others, and keep the connection.
             self._rows.force_reconnect()
@@ -203,9 +206,9 @@ class OvsdbDirectory:
         poller = Poller()
         self._rows.wait(poller)
         poller.fd_wait(self._bell, POLLIN)
-        waiting = [call.begun for call in (*self._under_way, *self._queue)]
+        waiting = [call.due for call in (*self._under_way, *self._queue)]
         if waiting:
-            due = min(waiting) + self._patience
+            due = min(waiting)
             poller.timer_wait(max(0, int((due - time.monotonic()) * 1000) + 1))
         poller.block()
         with suppress(BlockingIOError):

@@ -32,14 +32,16 @@ class Call:
     """One transaction that was sent; the library sees it as one of its own.
 
     Attributes:
-        begun: monotonic seconds.
+        begun, due: when it was made, and when it fails if it is not answered, monotonic seconds.
         ended: takes the results.
     """
 
-    def __init__(self, operations: Sequence[Operation], ended: Callable[[Results], None], begun: float) -> None:
+    def __init__(
+        self, operations: Sequence[Operation], ended: Callable[[Results], None], begun: float, due: float
+    ) -> None:
         self.operations = list(operations)
         self.ended = ended
-        self.begun = begun
+        self.begun, self.due = begun, due
         self.results: Results = None
         self._status = Transaction.INCOMPLETE
 

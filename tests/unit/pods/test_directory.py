@@ -155,6 +155,21 @@ def test_of_many_claims_at_once_one_wins(servers: OvsdbCluster) -> None:
         pod.close()
 
 
+def test_look_up_with_little_patience_ends_before_a_claim_that_waits_longer(servers: OvsdbCluster) -> None:
+    pod = OvsdbDirectory(servers.remotes, "hasty", patience=PATIENCE)
+    assert ask(pod.begin_life, "hasty", 1) is None
+    servers.pause(0)
+    claimed: list[Answer] = []
+    pod.claim("hasty-vsi", Owner("hasty", 1, 1), 0, claimed.append)
+    found: list[Answer] = []
+    pod.find("hasty-vsi", found.append, 0.2)
+    wait_for(lambda: bool(found), "the end of the look-up")
+    assert type(found[0]) is DirectoryError and claimed == []
+    servers.go_on(0)
+    wait_for(lambda: bool(claimed), "the end of the claim")
+    pod.close()
+
+
 @pytest.mark.parametrize("fault", ["kill", "pause"])
 def test_server_that_does_not_answer_is_told_of_in_time(fault: str) -> None:
     with (

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
+from typing import Any
 
+import msgpack
 import pytest
 
+from ryu_apps.evb.event_catalogue.vsis import StateLost
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, owned_by
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
@@ -120,6 +126,82 @@ def test_totals_go_along(pods: tuple[PodWorld, PodWorld]) -> None:
     admit(b, vm)
     account = b.engine.lifecycle.counters.accounts.of(vm.text)[-1]
     assert [account.total(way) for way in (Direction.FROM_VM, Direction.TO_VM)] == [sent, received]
+
+
+#: Rules that no switch learns: for all of the VM's traffic, for a port of another service, without an end.
+STRANGE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "one end is open": lambda rule: rule["match"].pop("ipv4_src"),
+    "both ends are masked": lambda rule: rule["match"].update(ipv4_src=["0x0", "0x0"], ipv4_dst=["0x0", "0x0"]),
+    "another priority": lambda rule: rule.update(priority=60_000),
+    "it does not end": lambda rule: rule.update(idle_timeout=0, hard_timeout=0),
+    "it writes more": lambda rule: rule["actions"].append(["load", "reg9", 0, 32, "0x1"]),
+    "it writes nothing": lambda rule: rule["actions"].clear(),
+}
+
+
+@pytest.mark.parametrize("gate", ["shut", "open"])
+@pytest.mark.parametrize("change", STRANGE)
+@pytest.mark.parametrize("key", LEARNED)
+def test_rules_that_no_switch_learns_do_not_go_along(
+    pods: tuple[PodWorld, PodWorld], key: VsiTypeKey, change: str, gate: str
+) -> None:
+    (a, b), vm, table = pods, Vm(3, key), LEARNED[key]
+
+    def spoil(state: dict[str, Any]) -> None:
+        for rule in state["rules"]:
+            if rule["match"]["tcp_src"] == "0x3e9":
+                STRANGE[change](rule)
+
+    a.spoil = spoil
+    admit(a, vm)
+    learn(a, vm, *((1001, 1002) if gate == "shut" else ()), idle=300, table=table)
+    b.ask(HV1, vm, RR)
+    learn(a, vm, 1001, 1002, idle=300, table=table)
+    b.ask(HV1, vm, ASSOCIATE)
+    assert b.has_gate(vm) and learned(b, vm, table) == {1002}
+    lost = [event.reason for event in b.happened if isinstance(event, StateLost)]
+    assert lost and set(lost) == {f"1 rules that no switch learns for VSI type {key}"}
+
+
+#: Groups that no report of the VM would join: not of its type, of another VM, for routers, sources of another family.
+OTHER_GROUP, OTHERS = IPv4Address("239.9.9.9"), IPv4Address("224.0.0.5")
+FOREIGN: dict[str, list[Any]] = {
+    "of another VM": [[VLAN, Vm(9).mac, OTHER_GROUP.packed, 3, True, []]],
+    "for routers": [[VLAN, Vm(4).mac, OTHERS.packed, 3, True, []]],
+    "no group": [[VLAN, Vm(4).mac, IPv4Address("10.0.0.1").packed, 3, True, []]],
+    "sources of IPv6": [[VLAN, Vm(4).mac, OTHER_GROUP.packed, 3, False, [bytes(15) + b"1"]]],
+    "damaged": [[VLAN, Vm(9).mac, OTHER_GROUP.packed, 3, True, []], [7]],
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_groups_that_no_report_of_the_vm_would_join_do_not_go_along(pods: tuple[PodWorld, PodWorld], kind: str) -> None:
+    (a, b), vm = pods, Vm(4, MULTICAST)
+    admit(a, vm)
+    join(a, HV1, vm, GROUP)
+    a.spoil = lambda state: state.update(memberships=spoilt(state["memberships"], FOREIGN[kind]))
+    admit(b, vm)
+    vsi = b.engine.registry.vsi(vm.vsi_id)
+    assert vsi is not None
+    assert [group for _, group in vsi.listener.memberships] == ([] if kind == "damaged" else [GROUP])
+
+
+def test_no_more_groups_go_along_than_the_type_admits(pods: tuple[PodWorld, PodWorld]) -> None:
+    (a, b), vm = pods, Vm(4, MULTICAST)
+    admit(a, vm)
+    join(a, HV1, vm, GROUP)
+    many = [[VLAN, vm.mac, IPv4Address(f"239.2.0.{number}").packed, 3, True, []] for number in range(200)]
+    a.spoil = lambda state: state.update(memberships=spoilt(state["memberships"], many))
+    admit(b, vm)
+    vsi = b.engine.registry.vsi(vm.vsi_id)
+    policy = b.policies.types[MULTICAST].service("multicast")
+    assert vsi is not None and isinstance(policy, MulticastPolicy)
+    assert len(vsi.listener.memberships) == policy.max_groups < len(many)
+
+
+def spoilt(written: str, more: list[Any]) -> str:
+    """Memberships of a document with some more."""
+    return b64encode(msgpack.packb([*msgpack.unpackb(b64decode(written)), *more])).decode("ascii")
 
 
 @pytest.mark.parametrize(("seconds", "known"), [(50, {1001, 1002}), (70, {1001})])

@@ -173,6 +173,13 @@ def test_request_to_shut_counts_if_the_directory_cannot_be_asked() -> None:
     assert admitted(b) and not a.has_gate(VM)
 
 
+def test_request_to_shut_counts_if_the_directory_is_connected_and_silent() -> None:
+    _, a, b = two_pods()
+    admitted(a)
+    a.view.silent = True
+    assert admitted(b) and not a.has_gate(VM)
+
+
 def test_pod_that_has_claimed_a_vsi_since_refuses_to_shut_its_gate_without_the_directory_too() -> None:
     model, a, _ = two_pods()
     admitted(a)

@@ -10,19 +10,17 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.flow.actions import Learn
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Binding, SourceFilter
-from ryu_apps.evb.pipeline.tables import CookieKind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
-from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
-from ryu_apps.evb.simulation.learning import learnt
 from ryu_apps.evb.snooping.listener import Generation, Membership
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, HV3, S1, Vm
 from tests.worlds.counting import BY_NMS, POLICIES, CountingWorld
+from tests.worlds.learnt import learn
 from tests.worlds.rest import RestWorld
 
 RR, ASSOCIATE, GONE = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
@@ -47,22 +45,6 @@ def bridge(vsi_type: VsiType = TYPE) -> Bridge:
     return world
 
 
-def learn(world: Bridge, *ports: int) -> None:
-    """The switch of the VM learns an established connection from each of these TCP ports, as it does from a frame."""
-    vsi = world.engine.registry.vsi(VM.vsi_id)
-    assert vsi is not None and vsi.owner is not None and vsi.gate_program is not None
-    action = next(
-        action
-        for rule in body_of_vsi(TYPE, vsi.gate_program.binding)
-        for action in rule.apply
-        if isinstance(action, Learn) and action.table == Table.CONNECTIONS and action.priority == 200
-    )
-    for port in ports:
-        frame = {"vlan_vid": 0x1064, "ipv4_src": 1, "ipv4_dst": 2, "tcp_src": port, "tcp_dst": 80}
-        rule = learnt(action, frame)
-        world.tables[vsi.owner.port.dpid].rules[rule.key] = rule
-
-
 def named(rule: Rule) -> list[tuple[str, int]]:
     """Fields that a rule matches."""
     return [(field.name, field.value) for field in rule.match]
@@ -82,7 +64,7 @@ def active(*ports: int, vsi_type: VsiType = TYPE) -> Bridge:
     world = bridge(vsi_type)
     world.ask(HV1, VM, RR)
     world.ask(HV1, VM, ASSOCIATE)
-    learn(world, *ports)
+    learn(world, VM, *ports, idle=300)
     return world
 
 
@@ -124,7 +106,7 @@ def test_last_state_of_a_source_that_has_let_go_takes_the_place_of_what_was_put_
     put(here, there.get(PATH))
     ended = [key for key, rule in there.rules(S1, CookieKind.STATE).items() if ("tcp_src", 1001) in named(rule)]
     there.delete_objects(S1, ended)
-    learn(there, 1003)
+    learn(there, VM, 1003, idle=300)
     there.ask(HV1, VM, GONE)
     last: Any = there.get(PATH)
     assert last["final"]
