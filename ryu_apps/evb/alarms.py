@@ -154,6 +154,15 @@ TABLE = (
         _DPID,
         (SwitchConnected, SwitchSuperseded),
     ),
+    # Longer than a take-over with 8,192 VSIs takes.
+    Row(
+        SwitchConnected,
+        "the switch is connected and does not get ready: no VSI associates there, and none moves away from it",
+        AlarmSeverity.CRITICAL,
+        _DPID,
+        (SwitchReady, SwitchDisconnected, SwitchSuperseded),
+        after=60.0,
+    ),
     # It ends with the process.
     Row(
         SwitchSuperseded,

@@ -13,7 +13,13 @@ from ryu_apps.evb.alarms import MAX_OF_A_KIND, TABLE, Alarms, Row
 from ryu_apps.evb.event_catalogue.base import LogEvent, LogLevel, PortEvent, event
 from ryu_apps.evb.event_catalogue.bridge import AlarmCleared, AlarmRaised, PoliciesRefused, StoreFailed
 from ryu_apps.evb.event_catalogue.catalogue import CATALOGUE
-from ryu_apps.evb.event_catalogue.switches import SwitchAwaited, SwitchConnected, SwitchRefusedRules, UnknownSwitch
+from ryu_apps.evb.event_catalogue.switches import (
+    SwitchAwaited,
+    SwitchConnected,
+    SwitchReady,
+    SwitchRefusedRules,
+    UnknownSwitch,
+)
 from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.events.other import PoliciesLoaded, Saved
 from ryu_apps.evb.events.switch import PortChanged, SwitchUp
@@ -107,6 +113,34 @@ def test_a_switch_that_never_comes_is_an_alarm_when_it_has_had_time_to(world: Re
     world.advance(25.0)
     assert kinds(world) == ["switch.awaited"]
     world.restart_switch(S1)
+    assert alarms(world) == []
+
+
+def test_a_switch_that_does_not_get_ready_is_an_alarm_and_no_vsi_leaves_it_until_it_is_taken_away(
+    world: RestWorld,
+) -> None:
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success
+    world.disconnect(S1)
+    world.hold.add(S1)
+    world.connect(S1)
+    world.sent.pop(HV3, None)
+    for mode in (VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
+        world.send(HV3, VM.tlv(mode), VM.address)
+    world.advance(50.0)
+    assert alarms(world) == [] and not world.sent.get(HV3)
+    world.advance(15.0)
+    assert kinds(world) == ["switch.up"] and not world.sent.get(HV3)
+    # Its gate there may be open all the same: no other one is.
+    (owner,) = {vsi["owner"] for vsi in world.get("/evb/vsis")}
+    assert owner == str(HV1)
+    world.disconnect(S1)
+    assert kinds(world) == ["switch.down"]
+    for mode in (VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
+        world.ask(HV3, VM, mode)
+    assert world.answer(HV3).success
+    world.release()
+    world.connect(S1)
     assert alarms(world) == []
 
 
@@ -262,7 +296,8 @@ def test_an_end_that_names_a_switch_ends_what_its_ports_have() -> None:
 def test_an_alarm_that_waits_is_dropped_if_its_cause_is_over() -> None:
     machine = Alarms()
     assert machine.observe(SwitchAwaited(S1), 1.0) == [] and machine.deadline == 31.0
-    assert machine.observe(SwitchConnected(S1), 2.0) == [] and machine.deadline is None
+    assert machine.observe(SwitchConnected(S1), 2.0) == [] and machine.deadline == 62.0
+    assert machine.observe(SwitchReady(S1, 0), 3.0) == [] and machine.deadline is None
     assert machine.tick(100.0) == []
 
 
