@@ -1,5 +1,7 @@
 """Pods of the larger cluster, and the directory that they share: ``python -m bench.pods``.
 
+``bench.pods_page`` makes the tables of the manual from the report.
+
 Four pods of four leaves with real Open vSwitch, a ``ryu-manager`` for each, and emulated stations: what an Associate
 costs within a pod and between pods.  The directory alone, with one server and with three, empty and with 320,000
 owners: how many claims it bears.
@@ -24,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import Spread
+from bench.machine import machine
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Switch, Timers
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
@@ -34,7 +37,7 @@ from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, Vdptool
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies import multi_switch
 
-NAMES, LEAVES, SPINES, NODES, VSIS_EACH = "abcd", 4, 2, 16, 8
+NAMES, LEAVES, SPINES, NODES = "abcd", 4, 2, 16
 #: Keep-alives each 84 s, and 10 s for an answer.
 TIMERS = Timers(rka=23, rwd=20)
 #: VSIs that move within their pods and between them, one at a time, and moves between pods at a time.
@@ -125,8 +128,12 @@ def _renamed(pod: str, number: int) -> Fabric:
 class FourPods:
     """The pods under measurement."""
 
-    def __init__(self, cluster: PodsCluster, tell: Callable[[str], None]) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: PodsCluster, vsis: int, tell: Callable[[str], None]) -> None:
+        """
+        Args:
+            vsis: of each pod.
+        """
+        self._cluster, self._vsis = cluster, vsis
         self._tell = tell
         self._nodes = {pod: [f"{pod}hv{number}" for number in range(1, NODES + 1)] for pod in NAMES}
         self._homes: dict[int, tuple[str, str]] = {}
@@ -135,7 +142,7 @@ class FourPods:
         """Everything, in one go."""
         empty = self._memory()
         self._tell("VSIs associate")
-        first = [self._first(number) for number in range(len(NAMES) * NODES * VSIS_EACH)]
+        first = [self._first(number) for number in range(len(NAMES) * self._vsis)]
         full = self._memory()
         self._tell("VSIs move within their pods")
         within = [self._move(number, self._homes[number][0])[1].milliseconds for number in self._some(MOVES)]
@@ -221,13 +228,13 @@ def _resident(pid: int) -> float:
     return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 
 
-def four_pods(tell: Callable[[str], None]) -> Between:
-    """Build the pods and measure them."""
+def four_pods(vsis: int, tell: Callable[[str], None]) -> Between:
+    """Build the pods and measure them, with so many VSIs each."""
     with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as folder, closing(StationLoop()) as loop:
         station, rules = partial(EmulatedStation, loop), dict.fromkeys(NAMES, "refuse")
         tell(f"starting {len(NAMES)} pods of {LEAVES} leaves, {SPINES} spines and {NODES} nodes")
         with PodsCluster(Path(folder), _POLICIES, station, rules, layout(), servers=3) as cluster:
-            return FourPods(cluster, tell).measure()
+            return FourPods(cluster, vsis, tell).measure()
 
 
 # --- the directory --------------------------------------------------------------------------------
@@ -300,19 +307,21 @@ def shown(pods: Between, claims: list[Claims]) -> Iterator[Table]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "path", default="reports/pods.json", show_default=True, type=click.Path(path_type=Path))
-def main(path: Path) -> None:
+@click.option("--vsis", default=512, show_default=True, type=click.IntRange(NODES), help="Of each pod.")
+def main(path: Path, vsis: int) -> None:
     """Measure four pods, and the directory that pods share.  Needs root."""
     enter()
+    circumstances = machine() | {"pods": len(NAMES), "leaves": LEAVES, "nodes": NODES, "vsis": vsis}
     console = Console(width=120)
 
     def tell(words: str) -> None:
         console.print(words, highlight=False)
 
-    claims, pods = list(directory(tell)), four_pods(tell)
+    claims, pods = list(directory(tell)), four_pods(vsis, tell)
     for table in shown(pods, claims):
         console.print(table)
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = {"pods": asdict(pods), "directory": [asdict(row) for row in claims]}
+    found = {"circumstances": circumstances, "pods": asdict(pods), "directory": [asdict(row) for row in claims]}
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     console.print(f"As JSON: {path}")
 
