@@ -179,12 +179,20 @@ def test_one_server_of_the_directory_is_lost_and_moves_go_on(rig: PodsRig) -> No
     rig.directory.start_server(lost)
 
 
-def test_directory_is_lost_and_nothing_new_associates(rig: PodsRig) -> None:
+@pytest.mark.parametrize("fault", ["two are killed", pytest.param("all are silent", marks=pytest.mark.soak)])
+def test_directory_is_lost_and_nothing_new_associates(rig: PodsRig, fault: str) -> None:
     source, target = ROADS["refuse"]
     assert rig.admit(VM, source).granted
     lost = (rig.directory.leader(), (rig.directory.leader() + 1) % 3)
-    for server in lost:
-        rig.directory.kill(server)
+    if fault == "all are silent":
+        # Not known yet: the connections are there.
+        lost = range(3)
+        for server in lost:
+            rig.directory.pause(server)
+        assert rig.ask(VM, "hv3", RR).granted and not rig.admit(VM, target).granted
+    else:
+        for server in lost:
+            rig.directory.kill(server)
     for pod in SWITCHES:
         wait_until(lambda at=pod: "directory.lost" in rig.alarms(at), "an alarm", LIMIT)  # type: ignore[misc]
     assert not rig.admit(VM, target).granted
@@ -192,17 +200,18 @@ def test_directory_is_lost_and_nothing_new_associates(rig: PodsRig) -> None:
     # Within its pod it moves all the same.
     assert rig.admit(VM, "hv3").granted and rig.gates(VM) == {POD["hv3"]}
     for server in lost:
-        rig.directory.start_server(server)
+        rig.directory.go_on(server) if fault == "all are silent" else rig.directory.start_server(server)
     for pod in SWITCHES:
         wait_until(lambda at=pod: "directory.lost" not in rig.alarms(at), "its end", LIMIT)  # type: ignore[misc]
     with rig.never_in_both(VM, POD[source], POD[target]):
         repeated(rig, target)
 
 
-def test_pod_that_is_cut_off_from_the_directory_is_asked_all_the_same(rig: PodsRig) -> None:
+@pytest.mark.parametrize("fault", ["silent", pytest.param("cut", marks=pytest.mark.soak)])
+def test_pod_that_is_cut_off_from_the_directory_is_asked_all_the_same(rig: PodsRig, fault: str) -> None:
     source, target = ROADS["refuse"]
     assert rig.admit(VM, source).granted and rig.ask(VM, target, RR).granted
-    rig.cut_from_directory(POD[source])
+    rig.cut_from_directory(POD[source], silently=fault == "silent")
     with rig.never_in_both(VM, POD[source], POD[target]):
         assert rig.ask(VM, target, ASSOCIATE).granted
         rig.await_pod(VM, POD[target])

@@ -47,6 +47,10 @@ class RefusedError(Exception):
     """The server cannot be asked; the text says why."""
 
 
+class ElsewhereError(RefusedError):
+    """The server redirects to another host."""
+
+
 class Request(NamedTuple):
     """HTTP request."""
 
@@ -196,7 +200,7 @@ def _read(response: HTTPResponse, max_size: int) -> Answer:
 def _followed(where: SplitResult, target: str) -> SplitResult:
     there = urlsplit(urljoin(where.geturl(), target))
     if (there.scheme, there.hostname, _port(there)) != (where.scheme, where.hostname, _port(where)):
-        raise RefusedError(f"redirects to another host: {there.scheme}://{there.netloc}")
+        raise ElsewhereError(f"redirects to another host: {there.scheme}://{there.netloc}")
     return there
 
 

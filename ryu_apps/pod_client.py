@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from eventlet import Timeout
+from eventlet import Timeout, sleep
 
 from ryu_apps.evb.config.bridge_config import Peer
 from ryu_apps.evb.pods.state_document import MAX_SIZE, StateError, VsiState, read
-from ryu_apps.http_client import Answer, RefusedError, Request, exchange, words
+from ryu_apps.http_client import Answer, ElsewhereError, RefusedError, Request, exchange, words
 
 LOG = logging.getLogger(__name__)
 
 #: Statuses of a bridge that does not lead its pod: another one of them may.
 _NOT_LEADING = (503,)
+#: Seconds until the bridges of a pod that has no leader are asked again.
+_PAUSE = 0.1
+_NO_ANSWER = "no answer within {:g} s"
 
 
 class UnreachableError(Exception):
@@ -34,8 +37,17 @@ class _Server(NamedTuple):
     token_file: str | None
 
 
+class _NotLeading(NamedTuple):
+    """No answer of a leader; ``follows``: of a bridge that refers to a leader, or waits for one."""
+
+    reason: str
+    follows: bool = False
+
+
 class PodClient:
     """Asks the bridges of a pod one after the other until one answers that leads.
+
+    While one of several says that it does not lead, they are asked again: another one is about to take over.
 
     Args:
         base: what files of the configuration are relative to.
@@ -43,6 +55,7 @@ class PodClient:
 
     def __init__(self, base: Path) -> None:
         self._base = base
+        self._leaders: dict[tuple[str, ...], str] = {}
 
     def state(self, peer: Peer, vsi: str) -> VsiState | None:
         """Return the state of a VSI; None: the pod does not have it.
@@ -77,20 +90,49 @@ class PodClient:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        server = _Server(peer.timeout, MAX_SIZE, peer.ca_file, peer.token_file)
-        reasons = []
+        reasons: dict[str, str] = {}
+        limit = Timeout(peer.timeout)
         try:
-            with Timeout(peer.timeout):
-                for url in peer.urls:
-                    request = Request(method, url + path, headers, body)
-                    try:
-                        answer = exchange(self._base, server, request)
-                    except (RefusedError, HTTPException, OSError, ValueError) as problem:
-                        reasons.append(f"{url}: {words(problem)}")
-                        continue
-                    if answer.status not in _NOT_LEADING:
-                        return answer
-                    reasons.append(f"{url}: HTTP {answer.status} {answer.reason}")
-        except Timeout:
-            reasons.append(f"no answer within {peer.timeout:g} s")
-        raise UnreachableError("; ".join(reasons))
+            while True:
+                follow = False
+                for url in self._in_order(peer):
+                    asked = self._try(peer, Request(method, url + path, headers, body))
+                    if isinstance(asked, Answer):
+                        self._leaders[peer.urls] = url
+                        return asked
+                    reasons[url] = asked.reason
+                    follow |= asked.follows
+                if not (follow and len(peer.urls) > 1):
+                    break
+                # They elect a leader: it has neither shut the gate nor said that it is shut.
+                sleep(_PAUSE)
+        except Timeout as over:
+            if over is not limit:
+                raise
+            reasons["in all"] = _NO_ANSWER.format(peer.timeout)
+        finally:
+            limit.cancel()
+        raise UnreachableError("; ".join(f"{url}: {reason}" for url, reason in reasons.items()))
+
+    def _in_order(self, peer: Peer) -> list[str]:
+        """URLs of a pod, that of the bridge that led last first."""
+        return sorted(peer.urls, key=lambda url: url != self._leaders.get(peer.urls))
+
+    def _try(self, peer: Peer, request: Request) -> Answer | _NotLeading:
+        """Ask one bridge, which has its share of the time: one that is stopped must not use up that of the others."""
+        server = _Server(peer.timeout, MAX_SIZE, peer.ca_file, peer.token_file)
+        share = peer.timeout / len(peer.urls)
+        limit = Timeout(share)
+        try:
+            answer = exchange(self._base, server, request)
+        except Timeout as over:
+            if over is not limit:
+                raise
+            return _NotLeading(_NO_ANSWER.format(share))
+        except (RefusedError, HTTPException, OSError, ValueError) as problem:
+            return _NotLeading(words(problem), isinstance(problem, ElsewhereError))
+        finally:
+            limit.cancel()
+        if answer.status in _NOT_LEADING:
+            return _NotLeading(f"HTTP {answer.status} {answer.reason}".strip(), True)
+        return answer

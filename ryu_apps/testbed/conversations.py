@@ -69,6 +69,25 @@ class FirewallVm:
         self._cluster = cluster
         cluster.boot(self.vm, hypervisor)
 
+    @property
+    def name(self) -> str:
+        """Unique in the cluster."""
+        return self.vm.name
+
+    @property
+    def mac(self) -> str:
+        """Text form."""
+        return self.vm.mac
+
+    def lands(self, there: str) -> None:
+        """Take it to a hypervisor whose station was granted it, as at the end of a migration."""
+        source, target, port = self._cluster.hypervisors[self.at], self._cluster.hypervisors[there], self.vm.port
+        source.edge.detach(port)
+        self.vm.carry(source.namespace, target.namespace)
+        target.edge.attach(port, self.vm.mac)
+        target.edge.raise_port(port)
+        self.at = there
+
     def moves(self, there: str, ladder: Ladder, while_copying: Callable[[], None] = lambda: None) -> None:
         """Migrate it."""
         callbacks = (StepCallbacks(on_copying=while_copying),)

@@ -56,6 +56,16 @@ class Bridge(BaseHTTPRequestHandler):
     def follower(self, _: str) -> None:
         self._say(503)
 
+    def taking_over(self, _: str) -> None:
+        # A standby refers to the leader that has died, then to none, until it leads itself.
+        rank = sum("taking_over" in path for _, path, _ in self.heard)
+        if rank == 1:
+            self._say(307, Location=f"http://127.0.0.1:1/{self.path}")
+        elif rank == 2:
+            self._say(503)
+        else:
+            self.good("")
+
     def forbidden(self, _: str) -> None:
         self._say(403)
 
@@ -122,7 +132,27 @@ def test_bridges_of_a_pod_are_asked_until_one_leads(base: str) -> None:
     assert Bridge.heard == [("POST", f"/{kind}/{path}", body) for kind in ("follower", "good")]
 
 
-def test_bridge_that_does_not_answer_is_unreachable_in_time(base: str) -> None:
+@pytest.mark.parametrize("method", ["shut", "state"])
+def test_bridges_of_a_pod_without_a_leader_are_asked_until_one_leads(base: str, method: str) -> None:
+    Bridge.heard.clear()
+    dead = f"http://127.0.0.1:{free_port()}/"
+    assert ask(method, dead, f"{base}taking_over/").startswith("True" if method == "shut" else "VsiState")
+    assert len(Bridge.heard) == 3
+
+
+def test_standbys_of_a_pod_whose_leader_does_not_come_back_are_asked_for_a_while(base: str) -> None:
+    Bridge.heard.clear()
+    outcome = ask("shut", f"http://127.0.0.1:{free_port()}/", f"{base}follower/", f"{base}away/", timeout="1")
+    assert outcome.startswith("unreachable:") and "no answer within 1 s" in outcome
+    assert "HTTP 503" in outcome and "redirects to another host" in outcome and "ECONNREFUSED" in outcome
+    assert len(Bridge.heard) > 3
+
+
+def test_bridge_that_is_stopped_leaves_time_for_the_one_that_leads(base: str) -> None:
+    assert ask("shut", f"{base}late/", f"{base}good/") == "True"
+
+
+def test_bridges_that_do_not_answer_are_unreachable_in_time(base: str) -> None:
     begun = time.monotonic()
-    assert "no answer within 0.5 s" in ask("shut", f"{base}late/", f"{base}late/", timeout="0.5")
+    assert "no answer within 0.25 s" in ask("shut", f"{base}late/", f"{base}late/", timeout="0.5")
     assert time.monotonic() - begun < 25

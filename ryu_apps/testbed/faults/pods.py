@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.testbed.emulator import EmulatedStation
@@ -22,7 +23,7 @@ from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.pods import REST, SWITCHES, PodsCluster, two_pods
 from ryu_apps.testbed.harness.probes import Flow
 from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, wait_until
-from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode
+from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
 
 #: Stations wait for 10 s for an answer, and refresh what they hold every 84 s: bystanders outlive a restart.
@@ -38,26 +39,49 @@ FLOWS = (
 #: The rule of each pod for a peer that does not answer.
 RULES = {"a": "refuse", "b": "take"}
 #: Ports of the relays to the bridges.
-_DOORS = 8090
-_LIMIT = 60.0
+DOORS = 8090
+LIMIT = 60.0
+
+
+class Guest(Protocol):
+    """A VM that moves between the pods: its name, its MAC address as text, and its VSI as stations name it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def mac(self) -> str: ...
+    @property
+    def vsi(self) -> VdptoolVsi: ...
 
 
 class PodsRig(PodsCluster):
-    """Two pods; a directory of three servers.
+    """Two pods, and the directory.
 
     Attributes:
         doors: relays by which the bridge of a pod is reached from the other one.
         figures: what bystanders sent and lost, by fault.
     """
 
-    def __init__(self, folder: Path, policies: Path, station: StationMaker) -> None:
-        self.doors = {pod: PeerRelay(_DOORS + number, REST + number) for number, pod in enumerate(SWITCHES)}
+    def __init__(
+        self,
+        folder: Path,
+        policies: Path,
+        station: StationMaker,
+        rules: Mapping[str, str] = MappingProxyType(RULES),
+        servers: int = 3,
+    ) -> None:
+        """
+        Args:
+            rules: of each pod for a peer that does not answer.
+            servers: of the directory.
+        """
+        self.doors = {pod: PeerRelay(DOORS + number, REST + number) for number, pod in enumerate(SWITCHES)}
         self.figures: list[dict[str, Any]] = []
         self._ways: dict[str, list[StoreRelay]] = {}
-        super().__init__(folder, policies, station, RULES, two_pods(PATIENT), servers=3)
+        super().__init__(folder, policies, station, rules, two_pods(PATIENT), servers)
 
-    def _url(self, pod: str) -> str:
-        return self.doors[pod].url
+    def _urls(self, pod: str) -> tuple[str, ...]:
+        return (self.doors[pod].url,)
 
     def _remotes(self, pod: str) -> tuple[str, ...]:
         folder = Path(self._sockets.name)
@@ -86,16 +110,16 @@ class PodsRig(PodsCluster):
             relay.stop()
 
     # --- requests ---
-    def ask(self, guest: RigVm, hypervisor: str, mode: VdptoolMode) -> VdptoolAnswer:
+    def ask(self, guest: Guest, hypervisor: str, mode: VdptoolMode) -> VdptoolAnswer:
         """Ask through a station."""
         return self.hypervisors[hypervisor].request(mode, guest.vsi)
 
-    def admit(self, guest: RigVm, hypervisor: str) -> VdptoolAnswer:
+    def admit(self, guest: Guest, hypervisor: str) -> VdptoolAnswer:
         """Reserve and associate; returns the last answer."""
         self.ask(guest, hypervisor, VdptoolMode.PREASSOCIATE_RR)
         return self.ask(guest, hypervisor, VdptoolMode.ASSOCIATE)
 
-    def asking(self, guest: RigVm, hypervisor: str, patience: float = PATIENCE) -> threading.Thread:
+    def asking(self, guest: Guest, hypervisor: str, patience: float = PATIENCE) -> threading.Thread:
         """Associate in another thread, which is started, and waits so many seconds for the answer."""
         station = self.hypervisors[hypervisor].station
         assert isinstance(station, EmulatedStation)
@@ -104,7 +128,7 @@ class PodsRig(PodsCluster):
         thread.start()
         return thread
 
-    def dismiss(self, guest: RigVm) -> None:
+    def dismiss(self, guest: Guest) -> None:
         """De-associate everywhere."""
         for hypervisor in self.hypervisors:
             self.ask(guest, hypervisor, VdptoolMode.DEASSOCIATE)
@@ -131,12 +155,15 @@ class PodsRig(PodsCluster):
 
     def await_answers(self, pod: str) -> None:
         """Wait until the bridge of a pod has served what it was asked before, of which it answers the last."""
-        wait_until(lambda: self.pod(pod)["directory"] == "there", f"pod {pod} to answer", _LIMIT, pause=0.1)
+        wait_until(lambda: self.pod(pod)["directory"] == "there", f"pod {pod} to answer", LIMIT, pause=0.1)
 
-    def cut_from_directory(self, pod: str) -> None:
-        """No server of the directory is reached by a pod."""
+    def cut_from_directory(self, pod: str, silently: bool = False) -> None:
+        """No server of the directory is reached by a pod; ``silently``: its connections stay, and carry nothing."""
         for way in self._ways[pod]:
-            way.cut()
+            if silently:
+                way.hold()
+            else:
+                way.cut()
 
     def heal(self) -> None:
         """Everything is reached again."""
@@ -144,21 +171,21 @@ class PodsRig(PodsCluster):
             relay.heal()
 
     # --- evidence ---
-    def gates(self, guest: RigVm) -> set[str]:
+    def gates(self, guest: Guest) -> set[str]:
         """Pods with a switch that lets frames of a VM in."""
         return {pod for pod in SWITCHES if self.has_gate(guest, pod)}
 
-    def has_gate(self, guest: RigVm, pod: str) -> bool:
+    def has_gate(self, guest: Guest, pod: str) -> bool:
         """True if a switch of a pod lets frames of a VM in."""
         dumps = [gates(read_dump(dump_flows(f"s{dpid}"))) for dpid in SWITCHES[pod]]
         return any(owner_at(dump, None, guest.mac) is not None for dump in dumps)
 
-    def await_pod(self, guest: RigVm, pod: str) -> None:
+    def await_pod(self, guest: Guest, pod: str) -> None:
         """Wait until a VM is let in in this pod, and in no other one."""
-        wait_until(lambda: self.gates(guest) == {pod}, f"{guest.name} in pod {pod} alone", _LIMIT, pause=0.1)
+        wait_until(lambda: self.gates(guest) == {pod}, f"{guest.name} in pod {pod} alone", LIMIT, pause=0.1)
 
     @contextmanager
-    def never_in_both(self, guest: RigVm, source: str, target: str) -> Iterator[None]:
+    def never_in_both(self, guest: Guest, source: str, target: str) -> Iterator[None]:
         """Check meanwhile that no two pods let frames of a VM in, which moves at most once."""
         over, seen = threading.Event(), []
 

@@ -26,7 +26,7 @@ POD_PORT = 70
 SWITCHES = {"a": (1, 2), "b": (3, 4)}
 _BORDER = {2: PortId(3, POD_PORT), 3: PortId(2, POD_PORT)}
 #: Ports of the first pod's bridge; those of the next one are one above.
-_OPENFLOW, REST = 6653, 8080
+OPENFLOW, REST = 6653, 8080
 
 
 def _switch(dpid: int) -> Switch:
@@ -103,36 +103,35 @@ class PodsCluster(Cluster):
         self.secrets = {pod: PodSecrets(folder, pod) for pod in self._pods} if secure else {}
         self._sockets = tempfile.TemporaryDirectory(prefix="pods-")
         self.directory = OvsdbCluster(Path(self._sockets.name), servers, database=DIRECTORY)
-        configs = {pod: self._config_of(pod, folder, policies, rules[pod]) for pod in self._pods}
+        configs = {pod: dump_config(self._config_of(pod, folder, policies, rules[pod])) for pod in self._pods}
         super().__init__(layout.together, layout.systems, folder, configs[self._pods[0]], station=station)
         self.controllers = {self._pods[0]: self.controller}
         for number, pod in list(enumerate(self._pods))[1:]:
             own = folder / pod
             own.mkdir()
             (own / "evbridge.yaml").write_text(configs[pod])
-            self.controllers[pod] = Controller(own / "evbridge.yaml", own, _OPENFLOW + number, REST + number)
+            self.controllers[pod] = Controller(own / "evbridge.yaml", own, OPENFLOW + number, REST + number)
         for pod, secrets in self.secrets.items():
             self.controllers[pod].access = secrets.access
 
-    def _config_of(self, pod: str, folder: Path, policies: Path, rule: str) -> str:
+    def _config_of(self, pod: str, folder: Path, policies: Path, rule: str) -> BridgeConfig:
         peers = {name: self._peer(name) for name in self._pods if name != pod}
         membership = PodMembership(pod, self._remotes(pod), peers, rule)
         state = str(folder / f"state-{pod}")
         rest = self.secrets[pod].rest if self.secrets else RestAccess()
-        config = BridgeConfig(self._layout.fabrics[pod], (str(policies),), state, pod=membership, rest=rest)
-        return dump_config(config)
+        return BridgeConfig(self._layout.fabrics[pod], (str(policies),), state, pod=membership, rest=rest)
 
     def _peer(self, pod: str) -> Peer:
         """A pod as the others have it in their configuration."""
         if not self.secrets:
-            return Peer((self._url(pod),))
+            return Peer(self._urls(pod))
         secrets = self.secrets[pod]
-        urls = (self._url(pod).replace("http:", "https:"),)
+        urls = tuple(url.replace("http:", "https:") for url in self._urls(pod))
         return Peer(urls, ca_file=str(secrets.certificate), token_file=str(secrets.token_of_peers))
 
-    def _url(self, pod: str) -> str:
-        """URL of a pod's bridge for other pods."""
-        return f"http://127.0.0.1:{REST + self._pods.index(pod)}/"
+    def _urls(self, pod: str) -> tuple[str, ...]:
+        """URLs of a pod's bridges for other pods."""
+        return (f"http://127.0.0.1:{REST + self._pods.index(pod)}/",)
 
     def _remotes(self, pod: str) -> tuple[str, ...]:
         """Servers of the directory, as a pod connects to them."""

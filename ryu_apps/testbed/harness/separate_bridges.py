@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.config import BridgeConfig
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.testbed.harness.cluster import StationMaker
 from ryu_apps.testbed.harness.pods import SWITCHES, PodsCluster, two_pods
@@ -20,5 +20,5 @@ class SeparateBridges(PodsCluster):
         """
         super().__init__(folder, policies, station, dict.fromkeys(SWITCHES, ""), two_pods(timers))
 
-    def _config_of(self, pod: str, folder: Path, policies: Path, rule: str) -> str:
-        return dump_config(BridgeConfig(self._layout.fabrics[pod], (str(policies),), str(folder / f"state-{pod}")))
+    def _config_of(self, pod: str, folder: Path, policies: Path, rule: str) -> BridgeConfig:
+        return BridgeConfig(self._layout.fabrics[pod], (str(policies),), str(folder / f"state-{pod}"))

@@ -84,6 +84,13 @@ VM, STAGED = Vm(7), Vm(8)
 UNKNOWN = {"since", "age", "deadline", "deadline_for", "expires_in"}, {"rules", "waiting"}
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "state"), ("POST", "handover")])
+def test_standby_answers_no_other_pod(method: str, path: str) -> None:
+    """It knows what was saved: a gate that is open, or state that is there, it does not."""
+    asked = world(STANDBY).request(f"/evb/vsis/{VM.text}/{path}", method, b'{"pod": "b", "generation": 1}')
+    assert asked.status_int == 307
+
+
 def test_standby_answers_reads_of_vsis_as_the_leader_does_but_for_what_only_that_one_knows() -> None:
     leader = world(LEADER)
     leader.ask(HV1, VM, VdpMode.ASSOCIATE)

@@ -1,0 +1,117 @@
+"""A pod that is a cluster, and one of a single bridge: the leader is killed while a VM moves between them.
+
+The VM is behind the stateful firewall, with a TCP stream across.  Bystanders of both pods have traffic and lose
+nothing; no two gates are open; the move ends, or is refused and ends when the station repeats its request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from functools import partial
+
+import pytest
+
+from mininet_tests.conftest import CHECKOUT, wait_as_found
+from ryu_apps.evb.pipeline.tables import CookieKind
+from ryu_apps.testbed.conversations import HTTP, MYSQL, connected, guest, passes, stack_of, trespasses
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.faults.bystanders import write_figures
+from ryu_apps.testbed.faults.clustered_pod import CLUSTER, ClusteredPodRig
+from ryu_apps.testbed.flow_dumps import read_dump
+from ryu_apps.testbed.harness.ovs import dump_flows
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import PATIENCE, wait_until
+from ryu_apps.testbed.harness.station import VdptoolMode
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+RR, ASSOCIATE = VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE
+ALONE = "a"
+HOME = {ALONE: "hv1", CLUSTER: "hv4"}
+LIMIT = 60.0
+#: When the leader is killed: before the other pod asks, or it asks the other pod; while the request to shut the gate is
+#: under way, behind the claim; when the gate is shut, and the answer is lost; when the move is over.
+POINTS = ("before", "during", "behind", "after")
+IN_SHORT = CLUSTER, "during"
+CASES = [
+    pytest.param(source, point, marks=() if (source, point) == IN_SHORT else pytest.mark.soak)
+    for source in (CLUSTER, ALONE)
+    for point in POINTS
+]
+
+
+@pytest.fixture(scope="module")
+def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusteredPodRig]:
+    folder, policies = tmp_path_factory.mktemp("pods"), CHECKOUT / "policies"
+    with (
+        inside(),
+        closing(StationLoop()) as loop,
+        ClusteredPodRig(folder, policies, partial(EmulatedStation, loop)) as rig,
+    ):
+        yield rig
+        write_figures("clustered-pod", rig.figures)
+
+
+@pytest.fixture
+def rig(pods: ClusteredPodRig, request: pytest.FixtureRequest) -> Iterator[ClusteredPodRig]:
+    """A test leaves the flow tables as it found them, and both bridges of the cluster ready to lead."""
+    before = rules(pods)
+    with pods.unharmed(request.node.name):
+        yield pods
+        pods.heal()
+        wait_as_found(partial(rules, pods), before)
+    pods.await_standby()
+
+
+def rules(rig: ClusteredPodRig) -> dict[str, list[str]]:
+    """Rules of each switch that VSIs have."""
+    dumps = {name: read_dump(dump_flows(name)) for name in ("s1", "s2", "s3", "s4")}
+    return {
+        name: [
+            rule.line for rule in dump if rule.cookie is not None and rule.cookie.kind is not CookieKind.INFRASTRUCTURE
+        ]
+        for name, dump in dumps.items()
+    }
+
+
+@pytest.mark.parametrize(("source", "point"), CASES)
+def test_leader_of_a_pod_is_killed_while_a_vm_moves(rig: ClusteredPodRig, source: str, point: str) -> None:
+    target = ALONE if source == CLUSTER else CLUSTER
+    here, there = HOME[source], HOME[target]
+    near, far = stack_of(rig.hosts["nms"]), stack_of(rig.hosts["client"])
+    with guest(rig, hypervisor=here) as vm, ExitStack() as ends:
+        receiver, pusher = ends.enter_context(connected(vm.stack, far, MYSQL))
+        uploader, server = ends.enter_context(connected(near, vm.stack, HTTP))
+        with rig.never_in_both(vm, source, target):
+            assert rig.ask(vm, there, RR).granted
+            # A bridge that dies answers nothing.
+            door, patience = rig.doors[source], 0.1 if target == CLUSTER else PATIENCE
+            if point == "before":
+                rig.kill(CLUSTER)
+                rig.asking(vm, there, patience).join()
+            elif point == "after":
+                assert rig.ask(vm, there, ASSOCIATE).granted
+                rig.kill(CLUSTER)
+                assert rig.gates(vm) == {target}
+            else:
+                door.answers_lost = point == "behind"
+                if point == "during":
+                    door.hold()
+                asking = rig.asking(vm, there, patience)
+                if point == "during":
+                    assert door.held.wait(LIMIT)
+                else:
+                    wait_until(lambda: not rig.has_gate(vm, source), "the gate to be shut", LIMIT)
+                rig.kill(CLUSTER)
+                door.heal()
+                asking.join()
+            if target == CLUSTER:
+                rig.await_leader()
+            wait_until(lambda: rig.ask(vm, there, ASSOCIATE).granted, f"an Associate at {there}", LIMIT, pause=0.2)
+            rig.await_pod(vm, target)
+            vm.lands(there)
+        assert passes(pusher, receiver) and passes(receiver, pusher)
+        assert passes(uploader, server) and passes(server, uploader)
+        assert trespasses(far, vm.stack, (MYSQL, receiver.getsockname()[1])) == ["known"]
+        rig.await_leader()
