@@ -13,13 +13,11 @@ from functools import partial
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, wait_as_found
-from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.testbed.conversations import HTTP, MYSQL, connected, guest, passes, stack_of, trespasses
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.faults.bystanders import write_figures
 from ryu_apps.testbed.faults.clustered_pod import CLUSTER, ClusteredPodRig
-from ryu_apps.testbed.flow_dumps import read_dump
-from ryu_apps.testbed.harness.ovs import dump_flows
+from ryu_apps.testbed.harness.pods import Tables
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import PATIENCE, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
@@ -53,26 +51,20 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusteredPodRig]:
         write_figures("clustered-pod", rig.figures)
 
 
+@pytest.fixture(scope="module")
+def fresh(pods: ClusteredPodRig) -> Tables:
+    """Rules before the first test; see ``test_pods``."""
+    return pods.rules()
+
+
 @pytest.fixture
-def rig(pods: ClusteredPodRig, request: pytest.FixtureRequest) -> Iterator[ClusteredPodRig]:
-    """A test leaves the flow tables as it found them, and both bridges of the cluster ready to lead."""
-    before = rules(pods)
+def rig(pods: ClusteredPodRig, fresh: Tables, request: pytest.FixtureRequest) -> Iterator[ClusteredPodRig]:
+    """A test leaves the flow tables as they were, and both bridges of the cluster ready to lead."""
     with pods.unharmed(request.node.name):
         yield pods
         pods.heal()
-        wait_as_found(partial(rules, pods), before)
+        wait_as_found(pods.rules, fresh)
     pods.await_standby()
-
-
-def rules(rig: ClusteredPodRig) -> dict[str, list[str]]:
-    """Rules of each switch that VSIs have."""
-    dumps = {name: read_dump(dump_flows(name)) for name in ("s1", "s2", "s3", "s4")}
-    return {
-        name: [
-            rule.line for rule in dump if rule.cookie is not None and rule.cookie.kind is not CookieKind.INFRASTRUCTURE
-        ]
-        for name, dump in dumps.items()
-    }
 
 
 @pytest.mark.parametrize(("source", "point"), CASES)

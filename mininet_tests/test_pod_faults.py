@@ -13,14 +13,11 @@ from functools import partial
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, wait_as_found
-from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.faults.bystanders import write_figures
 from ryu_apps.testbed.faults.pods import HOMES, RULES, PodsRig
 from ryu_apps.testbed.faults.rig import RigVm
-from ryu_apps.testbed.flow_dumps import read_dump
-from ryu_apps.testbed.harness.ovs import dump_flows
-from ryu_apps.testbed.harness.pods import SWITCHES
+from ryu_apps.testbed.harness.pods import SWITCHES, Tables
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
@@ -44,28 +41,22 @@ def pods_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodsRig]:
         write_figures("pods", rig.figures)
 
 
+@pytest.fixture(scope="module")
+def fresh(pods_rig: PodsRig) -> Tables:
+    """Rules before the first test; see ``test_pods``."""
+    return pods_rig.rules()
+
+
 @pytest.fixture
-def rig(pods_rig: PodsRig, request: pytest.FixtureRequest) -> Iterator[PodsRig]:
-    """A test leaves the flow tables as it found them, and the owners of the bystanders alone; none of these loses."""
-    before = rules(pods_rig)
+def rig(pods_rig: PodsRig, fresh: Tables, request: pytest.FixtureRequest) -> Iterator[PodsRig]:
+    """A test leaves the flow tables as they were, and the owners of the bystanders alone; none of these loses."""
     with pods_rig.unharmed(request.node.name):
         yield pods_rig
         pods_rig.heal()
         pods_rig.dismiss(VM)
-        wait_as_found(partial(rules, pods_rig), before)
+        wait_as_found(pods_rig.rules, fresh)
     owned = {POD[home]: 1 for home in HOMES.values()}
     wait_until(lambda: {pod: pods_rig.pod(pod)["owned"] for pod in SWITCHES} == owned, "owners", LIMIT, pause=0.2)
-
-
-def rules(rig: PodsRig) -> dict[str, list[str]]:
-    """Rules of each switch that VSIs have."""
-    dumps = {name: read_dump(dump_flows(name)) for name in ("s1", "s2", "s3", "s4")}
-    return {
-        name: [
-            rule.line for rule in dump if rule.cookie is not None and rule.cookie.kind is not CookieKind.INFRASTRUCTURE
-        ]
-        for name, dump in dumps.items()
-    }
 
 
 def event(rig: PodsRig, pod: str, kind: str) -> bool:

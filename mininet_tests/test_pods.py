@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, SHORT, wait_as_found
-from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.testbed.conversations import (
     DNS,
     HERE,
@@ -30,10 +29,8 @@ from ryu_apps.testbed.conversations import (
     trespasses,
 )
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
-from ryu_apps.testbed.flow_dumps import read_dump
-from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.pod_secrets import certify
-from ryu_apps.testbed.harness.pods import SWITCHES, PodsCluster, two_pods
+from ryu_apps.testbed.harness.pods import SWITCHES, PodsCluster, Tables, two_pods
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
@@ -57,24 +54,18 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodsCluster]:
             yield cluster
 
 
+@pytest.fixture(scope="module")
+def fresh(both: PodsCluster) -> Tables:
+    """Rules before the first test: before a later one a switch may have learnt another rule for a VSI that has gone."""
+    return both.rules()
+
+
 @pytest.fixture
-def pods(both: PodsCluster) -> Iterator[PodsCluster]:
-    """A test leaves the flow tables of both pods as it found them, and no owner in the directory."""
-    before = rules(both)
+def pods(both: PodsCluster, fresh: Tables) -> Iterator[PodsCluster]:
+    """A test leaves the flow tables of both pods as they were, and no owner in the directory."""
     yield both
-    wait_as_found(partial(rules, both), before)
+    wait_as_found(both.rules, fresh)
     wait_until(lambda: not any(both.pod(pod)["owned"] for pod in SWITCHES), "no owner", LIMIT, pause=0.1)
-
-
-def rules(cluster: PodsCluster) -> dict[str, list[str]]:
-    """Rules of each switch that VSIs have."""
-    dumps = {name: read_dump(dump_flows(name)) for name in ("s1", "s2", "s3", "s4")}
-    return {
-        name: [
-            rule.line for rule in dump if rule.cookie is not None and rule.cookie.kind is not CookieKind.INFRASTRUCTURE
-        ]
-        for name, dump in dumps.items()
-    }
 
 
 def places(cluster: PodsCluster, vm: FirewallVm) -> list[str]:
