@@ -160,14 +160,15 @@ def test_pods_do_not_reach_each_other(rig: PodsRig, fault: str, rule: str) -> No
     wait_until(lambda: "pod.unreachable" not in rig.alarms(pod) or rule == "take", "the end of the alarm", LIMIT)
 
 
-def test_one_server_of_the_directory_is_lost_and_moves_go_on(rig: PodsRig) -> None:
+@pytest.mark.parametrize("fault", ["killed", pytest.param("silent", marks=pytest.mark.soak)])
+def test_one_server_of_the_directory_is_lost_and_moves_go_on(rig: PodsRig, fault: str) -> None:
     source, target = ROADS["refuse"]
     assert rig.admit(VM, source).granted
     lost = rig.directory.leader()
-    rig.directory.kill(lost)
+    rig.directory.kill(lost) if fault == "killed" else rig.directory.pause(lost)
     with rig.never_in_both(VM, POD[source], POD[target]):
         repeated(rig, target)
-    rig.directory.start_server(lost)
+    rig.directory.start_server(lost) if fault == "killed" else rig.directory.go_on(lost)
 
 
 @pytest.mark.parametrize("fault", ["two are killed", pytest.param("all are silent", marks=pytest.mark.soak)])

@@ -57,6 +57,10 @@ class PodClient:
         self._base = base
         self._leaders: dict[tuple[str, ...], str] = {}
 
+    def leader(self, peer: Peer) -> str | None:
+        """Return the URL of the bridge of a pod that has answered last as its leader; None: none has."""
+        return self._leaders.get(peer.urls)
+
     def state(self, peer: Peer, vsi: str) -> VsiState | None:
         """Return the state of a VSI; None: the pod does not have it.
 

@@ -75,6 +75,8 @@ class PodLink:
             own.name,
             own.on_unreachable,
             tuple(own.peers),
+            {name: peer.urls for name, peer in own.peers.items()},
+            self._peers.leaders(),
             directory.usable,
             len(directory.own),
             dict(self._peers.unreachable),

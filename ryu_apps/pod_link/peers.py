@@ -49,6 +49,11 @@ class Peers:
         name = self._membership.name
         return self._ask(pod, lambda peer: self._asker.hand_over(peer, vsi, name, generation))
 
+    def leaders(self) -> dict[str, str]:
+        """Return the URLs of the bridges that have answered last, by the names of their pods."""
+        found = {name: self._asker.leader(peer) for name, peer in self._membership.peers.items()}
+        return {name: url for name, url in found.items() if url is not None}
+
     def _ask(self, pod: str, ask: Callable[[Peer], Answer]) -> Answer:
         try:
             answer = ask(self._peer(pod))

@@ -21,9 +21,11 @@ class HandedOverJson(TypedDict):
 
 
 class PeerJson(TypedDict):
-    """Another pod; reason why it does not answer, null: it does."""
+    """Another pod: URL of the bridge that answered last, or null; reason why it does not answer, null: it does."""
 
     name: str
+    urls: list[str]
+    leader: str | None
     unreachable: str | None
 
 
@@ -81,5 +83,13 @@ def pod_json(status: PodStatus | None) -> PodJson | None:
         "directory": "there" if status.directory else "lost",
         "on_unreachable": status.on_unreachable,
         "owned": status.owned,
-        "peers": [{"name": name, "unreachable": status.unreachable.get(name)} for name in status.peers],
+        "peers": [
+            {
+                "name": name,
+                "urls": list(status.urls[name]),
+                "leader": status.leaders.get(name),
+                "unreachable": status.unreachable.get(name),
+            }
+            for name in status.peers
+        ],
     }

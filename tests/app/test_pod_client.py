@@ -132,6 +132,12 @@ def test_bridges_of_a_pod_are_asked_until_one_leads(base: str) -> None:
     assert Bridge.heard == [("POST", f"/{kind}/{path}", body) for kind in ("follower", "good")]
 
 
+def test_bridge_that_led_last_is_asked_first(base: str) -> None:
+    Bridge.heard.clear()
+    ask("shut,state", f"{base}follower/", f"{base}good/")
+    assert [path.split("/")[1] for _, path, _ in Bridge.heard] == ["follower", "good", "good"]
+
+
 @pytest.mark.parametrize("method", ["shut", "state"])
 def test_bridges_of_a_pod_without_a_leader_are_asked_until_one_leads(base: str, method: str) -> None:
     Bridge.heard.clear()

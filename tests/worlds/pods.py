@@ -203,6 +203,10 @@ class _Asker:
     def __init__(self, world: PodWorld) -> None:
         self._world = world
 
+    def leader(self, peer: Peer) -> str | None:
+        """As :class:`~ryu_apps.pod_client.PodClient`."""
+        return None
+
     def state(self, peer: Peer, vsi: str) -> VsiState | None:
         """As :class:`~ryu_apps.pod_client.PodClient`."""
         response = self._ask(peer, "GET", f"/evb/vsis/{vsi}/state")

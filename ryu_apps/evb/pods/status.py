@@ -15,6 +15,8 @@ class PodStatus(NamedTuple):
         peers: names of the other pods.
         directory: it answers.
         owned: VSIs that this pod has according to the directory.
+        urls: name of another pod -> URLs of its bridges.
+        leaders: name of another pod -> URL of the bridge that has answered last.
         unreachable: names of pods that have not answered last -> the reason.
         counters: claims by their end (``cleared``, ``taken``, ``contested`` ...), VSIs ``handed_over`` and ``lost``.
     """
@@ -22,6 +24,8 @@ class PodStatus(NamedTuple):
     name: str
     on_unreachable: str
     peers: tuple[str, ...]
+    urls: Mapping[str, tuple[str, ...]]
+    leaders: Mapping[str, str]
     directory: bool
     owned: int
     unreachable: Mapping[str, str]

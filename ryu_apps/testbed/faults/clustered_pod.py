@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.config.bridge_config import ClusterMembership, SharedStore
+from ryu_apps.evb.config.bridge_config import ClusterMembership, Peer, SharedStore
 from ryu_apps.testbed.faults.pods import DOORS, LIMIT, PodsRig
 from ryu_apps.testbed.faults.relay import PeerRelay, StoreRelay
 from ryu_apps.testbed.harness.cluster import StationMaker
@@ -21,6 +21,8 @@ from ryu_apps.testbed.harness.shell import run, wait_until
 CLUSTER = "b"
 #: Ports of its second bridge, and of the relay to that: behind those of both pods.
 _OPENFLOW, _REST, _DOOR = (first + len(SWITCHES) for first in (OPENFLOW, REST, DOORS))
+#: Seconds for an answer of a pod that may have to elect a leader, as the manual has it.
+_TIMEOUT = 5.0
 
 
 class ClusteredPodRig(PodsRig):
@@ -43,6 +45,9 @@ class ClusteredPodRig(PodsRig):
         second = Controller(config, own, _OPENFLOW, _REST)
         self._doors_of = {first: self.doors[CLUSTER], second: self._second_door}
         self._dead: Controller | None = None
+
+    def _peer(self, pod: str) -> Peer:
+        return replace(super()._peer(pod), timeout=_TIMEOUT)
 
     def _urls(self, pod: str) -> tuple[str, ...]:
         return (*super()._urls(pod), self._second_door.url) if pod == CLUSTER else super()._urls(pod)

@@ -23,6 +23,9 @@ class Pod:
     def __init__(self) -> None:
         self.reached = True
 
+    def leader(self, peer: Peer) -> str | None:
+        return peer.urls[0] if self.reached else None
+
     def state(self, peer: Peer, vsi: str) -> VsiState | None:
         if not self.reached:
             raise UnreachableError("away")
@@ -86,4 +89,5 @@ def test_pod_that_does_not_answer_is_an_alarm_until_it_does() -> None:
         site.there.reached = reached
         site.link.perform(FetchState(1, VSI, final=False))
     assert site.told == [PodUnreachable, PodReached]
-    assert site.link.status().unreachable == {}
+    status = site.link.status()
+    assert status.unreachable == {} and status.leaders == {"b": "http://b/"}

@@ -47,6 +47,13 @@ def test_vsi_moves_to_another_pod_and_back() -> None:
     assert admitted(a) and not b.has_gate(VM)
 
 
+def test_status_names_the_bridges_of_other_pods() -> None:
+    _, a, _ = two_pods()
+    status = a.get("/evb/status")
+    assert isinstance(status, dict)
+    assert status["pod"]["peers"] == [{"name": "b", "urls": ["http://b/"], "leader": None, "unreachable": None}]
+
+
 def test_gate_there_is_shut_before_the_one_here_is_opened() -> None:
     _, a, b = two_pods()
     admitted(a)
