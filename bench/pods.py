@@ -280,8 +280,8 @@ def _clients(cluster: OvsdbCluster, number: int, under_way: int) -> str:
 
 
 # --- the report -----------------------------------------------------------------------------------
-def shown(pods: Between, claims: list[Claims]) -> Iterator[Table]:
-    """Two tables."""
+def shown_pods(pods: Between) -> Table:
+    """What the pods have come to."""
     table = Table("", "p50", "p99", title=f"{len(NAMES)} pods of {LEAVES} leaves, {pods.vsis} VSIs (ms)")
     for words, spread in (
         ("Associate, no pod has the VSI", pods.first_ms),
@@ -293,7 +293,11 @@ def shown(pods: Between, claims: list[Claims]) -> Iterator[Table]:
         table.add_row(words, f"{spread.p50:.1f}", f"{spread.p99:.1f}")
     table.add_row(f"{pods.at_once} moves between pods at once (s)", f"{pods.at_once_s:.2f}", "")
     table.add_row("memory of a bridge for a VSI (KB)", f"{pods.memory_kb:.1f}", "")
-    yield table
+    return table
+
+
+def shown_directories(claims: list[Claims]) -> Table:
+    """What the directory has come to."""
     table = Table(
         "servers", "owners", "claims/s", "failed", "one claim p50/p99 (ms)", "server (MB)", title="The directory"
     )
@@ -302,26 +306,32 @@ def shown(pods: Between, claims: list[Claims]) -> Iterator[Table]:
         table.add_row(
             str(row.servers), f"{row.owners:,}", f"{row.a_second:,.0f}", str(row.failed), alone, f"{row.server_mb:.0f}"
         )
-    yield table
+    return table
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "path", default="reports/pods.json", show_default=True, type=click.Path(path_type=Path))
-@click.option("--vsis", default=512, show_default=True, type=click.IntRange(NODES), help="Of each pod.")
-def main(path: Path, vsis: int) -> None:
+@click.option("--vsis", default=128, show_default=True, type=click.IntRange(NODES), help="Of each pod.")
+@click.option("--only", type=click.Choice(["pods", "directory"]), help="One part; the report keeps the other one.")
+def main(path: Path, vsis: int, only: str | None) -> None:
     """Measure four pods, and the directory that pods share.  Needs root."""
     enter()
-    circumstances = machine() | {"pods": len(NAMES), "leaves": LEAVES, "nodes": NODES, "vsis": vsis}
     console = Console(width=120)
 
     def tell(words: str) -> None:
         console.print(words, highlight=False)
 
-    claims, pods = list(directory(tell)), four_pods(vsis, tell)
-    for table in shown(pods, claims):
-        console.print(table)
+    found: dict[str, object] = json.loads(path.read_text()) if only and path.exists() else {}
+    if only != "pods":
+        circumstances, claims = machine(), list(directory(tell))
+        console.print(shown_directories(claims))
+        found["directory"] = {"circumstances": circumstances, "figures": [asdict(row) for row in claims]}
+    if only != "directory":
+        size = {"pods": len(NAMES), "leaves": LEAVES, "spines": SPINES, "nodes": NODES}
+        circumstances, pods = machine() | size, four_pods(vsis, tell)
+        console.print(shown_pods(pods))
+        found["pods"] = {"circumstances": circumstances, "figures": asdict(pods)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = {"circumstances": circumstances, "pods": asdict(pods), "directory": [asdict(row) for row in claims]}
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     console.print(f"As JSON: {path}")
 
