@@ -23,7 +23,7 @@ from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import PATIENCE, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
 
-pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+pytestmark = [pytest.mark.privileged, pytest.mark.soak]
 
 RR, ASSOCIATE, GONE = VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE, VdptoolMode.DEASSOCIATE
 ALONE = "a"
@@ -33,12 +33,7 @@ LIMIT = 60.0
 #: When the leader is killed: before the other pod asks, or it asks the other pod; while the request to shut the gate is
 #: under way, behind the claim; when the gate is shut, and the answer is lost; when the move is over.
 POINTS = ("before", "during", "behind", "after")
-IN_SHORT = CLUSTER, "during"
-CASES = [
-    pytest.param(source, point, marks=() if (source, point) == IN_SHORT else pytest.mark.soak)
-    for source in (CLUSTER, ALONE)
-    for point in POINTS
-]
+CASES = [(source, point) for source in (CLUSTER, ALONE) for point in POINTS]
 
 
 @pytest.fixture(scope="module")
