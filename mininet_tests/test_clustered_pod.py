@@ -71,7 +71,7 @@ def is_staged(rig: ClusteredPodRig, vm: FirewallVm, there: str) -> bool:
     granted = rig.ask(vm, there, RR).granted
     events = rig.controllers[POD[there]].get(f"/evb/events?since={since}")
     carried = [event for event in events if event["kind"] == "state.carried" and event["vsi"] == vm.vsi.uuid]
-    return granted and any(event["rules"] for event in carried)
+    return granted and any(event["detail"]["rules"] for event in carried)
 
 
 @pytest.mark.parametrize(("source", "point"), CASES)

@@ -23,6 +23,8 @@ CLUSTER = "b"
 _OPENFLOW, _REST, _DOOR = (first + len(SWITCHES) for first in (OPENFLOW, REST, DOORS))
 #: Seconds for an answer of a pod that may have to elect a leader, as the manual has it.
 _TIMEOUT = 5.0
+#: Longer than by default: where much else runs, a leader is often late.
+_PATIENCE = 2.0
 
 
 class ClusteredPodRig(PodsRig):
@@ -141,7 +143,7 @@ class ClusteredPodRig(PodsRig):
 
 def _member(number: int) -> ClusterMembership:
     """A bridge of the cluster, with an address by which other pods do not reach it."""
-    return ClusterMembership(f"{CLUSTER}{number}", f"http://127.0.0.1:{(REST + 1, _REST)[number]}/")
+    return ClusterMembership(f"{CLUSTER}{number}", f"http://127.0.0.1:{(REST + 1, _REST)[number]}/", _PATIENCE)
 
 
 def _all(status: dict[str, Any], readiness: str) -> bool:

@@ -173,6 +173,22 @@ def test_request_to_shut_that_comes_late_takes_no_vsi_that_was_given_back() -> N
     assert a.has_gate(VM)
 
 
+def test_request_to_shut_a_vsi_without_an_owner_shuts_nothing() -> None:
+    model, a, _ = two_pods()
+    admitted(a)
+    claimed = {"pod": "b", "generation": model.owners.pop(VM.text).generation + 1}
+    assert a.refusal(f"/evb/vsis/{VM.text}/handover", "POST", json.dumps(claimed).encode())[0] == 409
+    assert a.has_gate(VM)
+
+
+def test_announcement_of_a_vsi_that_no_pod_had_takes_it_from_none() -> None:
+    _, a, b = two_pods()
+    b.ask(HV1, VM, RR)
+    assert admitted(a)
+    b.ask(HV1, VM, ASSOCIATE)
+    assert not b.answer(HV1).success and a.has_gate(VM)
+
+
 def test_request_to_shut_counts_if_the_directory_cannot_be_asked() -> None:
     _, a, b = two_pods()
     admitted(a)
