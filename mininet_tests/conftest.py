@@ -12,12 +12,14 @@ import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.schema import ReaderText
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.topology.fabric import Fabric, Timers
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.errors import DeadlineError
-from ryu_apps.testbed.flow_dumps import dump_rules
+from ryu_apps.testbed.flow_dumps import dump_rules, read_dump
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS
+from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
@@ -32,6 +34,8 @@ SCENARIOS = CHECKOUT / "mininet_tests" / "scenarios"
 #: connects again, and a station that has given up brings its VSI back no more.
 SHORT = Timers(rwd=21, rka=19)
 Rules = TypeVar("Rules")
+#: Rules that VSIs have, by switch, as lines of a dump.
+Tables = dict[str, list[str]]
 
 
 @pytest.fixture(scope="package")
@@ -64,6 +68,17 @@ def heard_again(wire: RawSocket, send: Callable[[], bytes]) -> CapturedFrame | N
         if (heard := wire.hears(send(), 0.05)) is not None:
             return heard
     return None
+
+
+def rules_of_vsis(cluster: Cluster) -> Tables:
+    """Rules that VSIs have now."""
+    dumps = {switch.name: read_dump(dump_flows(switch.name)) for switch in cluster.fabric.switches.values()}
+    return {
+        name: [
+            rule.line for rule in dump if rule.cookie is not None and rule.cookie.kind is not CookieKind.INFRASTRUCTURE
+        ]
+        for name, dump in dumps.items()
+    }
 
 
 def wait_as_found(read: Callable[[], Rules], before: Rules) -> None:

@@ -13,12 +13,11 @@ from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, wait_as_found
+from mininet_tests.conftest import CHECKOUT, Tables, rules_of_vsis, wait_as_found
 from ryu_apps.testbed.conversations import HTTP, MYSQL, FirewallVm, connected, guest, passes, stack_of, trespasses
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.faults.bystanders import write_figures
 from ryu_apps.testbed.faults.clustered_pod import CLUSTER, ClusteredPodRig
-from ryu_apps.testbed.harness.pods import Tables
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import PATIENCE, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
@@ -51,7 +50,7 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusteredPodRig]:
 @pytest.fixture(scope="module")
 def fresh(pods: ClusteredPodRig) -> Tables:
     """Rules before the first test; see ``test_pods``."""
-    return pods.rules()
+    return rules_of_vsis(pods)
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def rig(pods: ClusteredPodRig, fresh: Tables, request: pytest.FixtureRequest) ->
     with pods.unharmed(request.node.name):
         yield pods
         pods.heal()
-        wait_as_found(pods.rules, fresh)
+        wait_as_found(partial(rules_of_vsis, pods), fresh)
     pods.await_standby()
 
 

@@ -12,12 +12,12 @@ from functools import partial
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, wait_as_found
+from mininet_tests.conftest import CHECKOUT, Tables, rules_of_vsis, wait_as_found
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.faults.bystanders import write_figures
 from ryu_apps.testbed.faults.pods import HOMES, RULES, PodsRig
 from ryu_apps.testbed.faults.rig import RigVm
-from ryu_apps.testbed.harness.pods import SWITCHES, Tables
+from ryu_apps.testbed.harness.pods import SWITCHES
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
@@ -44,7 +44,7 @@ def pods_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodsRig]:
 @pytest.fixture(scope="module")
 def fresh(pods_rig: PodsRig) -> Tables:
     """Rules before the first test; see ``test_pods``."""
-    return pods_rig.rules()
+    return rules_of_vsis(pods_rig)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def rig(pods_rig: PodsRig, fresh: Tables, request: pytest.FixtureRequest) -> Ite
         yield pods_rig
         pods_rig.heal()
         pods_rig.dismiss(VM)
-        wait_as_found(pods_rig.rules, fresh)
+        wait_as_found(partial(rules_of_vsis, pods_rig), fresh)
     owned = {POD[home]: 1 for home in HOMES.values()}
     wait_until(lambda: {pod: pods_rig.pod(pod)["owned"] for pod in SWITCHES} == owned, "owners", LIMIT, pause=0.2)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SHORT, wait_as_found
+from mininet_tests.conftest import CHECKOUT, SHORT, Tables, rules_of_vsis, wait_as_found
 from ryu_apps.testbed.conversations import (
     DNS,
     HERE,
@@ -30,7 +30,7 @@ from ryu_apps.testbed.conversations import (
 )
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.pod_secrets import certify
-from ryu_apps.testbed.harness.pods import SWITCHES, PodsCluster, Tables, two_pods
+from ryu_apps.testbed.harness.pods import SWITCHES, PodsCluster, two_pods
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
@@ -57,14 +57,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodsCluster]:
 @pytest.fixture(scope="module")
 def fresh(both: PodsCluster) -> Tables:
     """Rules before the first test: before a later one a switch may have learnt another rule for a VSI that has gone."""
-    return both.rules()
+    return rules_of_vsis(both)
 
 
 @pytest.fixture
 def pods(both: PodsCluster, fresh: Tables) -> Iterator[PodsCluster]:
     """A test leaves the flow tables of both pods as they were, and no owner in the directory."""
     yield both
-    wait_as_found(both.rules, fresh)
+    wait_as_found(partial(rules_of_vsis, both), fresh)
     wait_until(lambda: not any(both.pod(pod)["owned"] for pod in SWITCHES), "no owner", LIMIT, pause=0.1)
 
 

@@ -11,12 +11,9 @@ from typing import Any, NamedTuple
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership, RestAccess
-from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
-from ryu_apps.testbed.flow_dumps import read_dump
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.controller import APPS, Controller
-from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
 from ryu_apps.testbed.harness.pod_secrets import PodSecrets
 from ryu_apps.testbed.short_timers import quick
@@ -30,10 +27,6 @@ SWITCHES = {"a": (1, 2), "b": (3, 4)}
 _BORDER = {2: PortId(3, POD_PORT), 3: PortId(2, POD_PORT)}
 #: Ports of the first pod's bridge; those of the next one are one above.
 OPENFLOW, REST = 6653, 8080
-
-
-#: Rules that VSIs have, by switch, as lines of a dump.
-Tables = dict[str, list[str]]
 
 
 def _switch(dpid: int) -> Switch:
@@ -170,18 +163,6 @@ class PodsCluster(Cluster):
             hypervisor.station.wait_ready()
         for pod, controller in self.controllers.items():
             controller.wait_agreed(len(list(self._layout.fabrics[pod].ports(Role.STATION))))
-
-    def rules(self) -> Tables:
-        """Rules that VSIs have now."""
-        dumps = {switch.name: read_dump(dump_flows(switch.name)) for switch in self.fabric.switches.values()}
-        return {
-            name: [
-                rule.line
-                for rule in dump
-                if rule.cookie is not None and rule.cookie.kind is not CookieKind.INFRASTRUCTURE
-            ]
-            for name, dump in dumps.items()
-        }
 
     def owner(self, vsi: str, pod: str) -> str | None:
         """The port at which a VSI is active in a pod; None: at none."""
