@@ -281,7 +281,7 @@ def _clients(cluster: OvsdbCluster, number: int, under_way: int) -> str:
 
 # --- the report -----------------------------------------------------------------------------------
 def shown_pods(pods: Between) -> Table:
-    """What the pods have come to."""
+    """The figures of the pods."""
     table = Table("", "p50", "p99", title=f"{len(NAMES)} pods of {LEAVES} leaves, {pods.vsis} VSIs (ms)")
     for words, spread in (
         ("Associate, no pod has the VSI", pods.first_ms),
@@ -297,7 +297,7 @@ def shown_pods(pods: Between) -> Table:
 
 
 def shown_directories(claims: list[Claims]) -> Table:
-    """What the directory has come to."""
+    """The figures of the directory."""
     table = Table(
         "servers", "owners", "claims/s", "failed", "one claim p50/p99 (ms)", "server (MB)", title="The directory"
     )
