@@ -47,6 +47,7 @@ class Reading:
     def hasten(self, dpid: int) -> None:
         """Go on with the reads of a switch, until they are done, before those of others."""
         self._first[dpid] = None
+        self._first_asked = time.monotonic()
 
     def resume(self) -> None:
         """Start the green thread if there is something to read."""

@@ -64,6 +64,25 @@ def test_switch_that_a_request_waits_for_is_read_to_its_end_before_others(hasten
     assert switches.read()[0] == hastened
 
 
+def test_others_are_not_asked_while_a_hastened_switch_composes_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may be one process, in which its next slice would wait for theirs."""
+    monkeypatch.setattr("ryu_apps.southbound.reading._COMPOSES", 60.0)
+    switches = Switches(3)
+    switches.ask_all()
+    switches.reading.hasten(2)
+    first, hastened, last = switches.benches
+    asked: list[int] = []
+    while not any(isinstance(event, SwitchRead) for event in hastened.events):
+        asked += (kind_of(sent) for other in (first, last) for sent in other.sent)
+        for bench in switches.benches:
+            switches.answer(bench)
+        switches.reading.resume()
+        for _ in range(5):
+            eventlet.sleep(0.001)
+    assert asked and ofp.OFPMP_FLOW not in asked
+    assert len(switches.read()) == 3
+
+
 def test_switch_that_has_been_read_goes_first_no_more() -> None:
     switches = Switches(3)
     switches.ask_all()
