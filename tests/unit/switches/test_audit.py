@@ -20,11 +20,11 @@ from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.switches import audit as audit_of_switches
 from ryu_apps.evb.switches.audit import INTERVAL, SHARE
 from ryu_apps.evb.switches.bringup import owners
-from ryu_apps.evb.topology.fabric import Profile, Timers
+from ryu_apps.evb.topology.fabric import GateMode, Profile, Timers
 from ryu_apps.evb.vsi import installer
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds import learnt
-from tests.worlds.bridge import HV1, HV2, S1, Vm, World, two_switches
+from tests.worlds.bridge import HV1, HV2, S1, Vm, World, two_switches, with_gates
 
 VM = Vm(7)
 
@@ -218,3 +218,14 @@ def test_switch_that_is_brought_up_in_portions_gets_what_it_lacks(large: World) 
 def test_owners_are_those_of_rules_of_one_kind() -> None:
     cookies = [cookie(CookieKind.GATE, 3, 1), cookie(CookieKind.GATE, 3, 2), cookie(CookieKind.VSI_BODY, 4), 7]
     assert owners(cookies, (CookieKind.GATE,)) == {3}
+
+
+def test_own_rules_of_an_earlier_composition_are_taken_over_only_while_they_are_right() -> None:
+    """A switch whose gates are found not to work as meters has other rules of the same programs."""
+    world = World(with_gates(two_switches(), GateMode.AUTO))
+    world.connect()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    wanted, before = world.engine.wanted, world.engine.wanted(S1)
+    assert wanted(S1, before).rules == before.rules
+    world.engine.lifecycle.installer.gate_meters.prove(S1, proven=False)
+    assert wanted(S1, before).rules == wanted(S1).rules != before.rules
