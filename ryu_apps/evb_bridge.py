@@ -38,6 +38,7 @@ from ryu_apps.evb.event_catalogue.switches import SwitchAwaited
 from ryu_apps.evb.events.effect import Effect, FetchType, Save
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.other import Missed, NotSaved, Saved, TimerExpired, TypeFetched
+from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.policy.offer import FetchedDocument
 from ryu_apps.evb.protocol.table import earliest
@@ -443,7 +444,13 @@ class EvbBridge(app_manager.RyuApp):
         occurred: list[LogEvent] = []
         if self._next is not None:
             return
-        for effect in self._serving.feed(event, now):
+        serving = self._serving
+        if isinstance(serving, Engine) and isinstance(event, FrameReceived) and (ahead := serving.ahead(event, now)):
+            for effect in ahead:
+                self._perform(effect, occurred)
+            # The switches work while the engine takes the steps that lead to these changes.
+            self.southbound.flush()
+        for effect in serving.feed(event, now):
             self._perform(effect, occurred)
         self._observers.note(occurred, now)
 

@@ -12,7 +12,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events.effect import Apply, Effect, Prepare, SendFrame
 from ryu_apps.evb.events.event import Event
-from ryu_apps.evb.events.switch import Confirmed
+from ryu_apps.evb.events.switch import Confirmed, FrameReceived
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message
@@ -76,22 +76,24 @@ class AssociatePath:
 
     def __post_init__(self) -> None:
         self._switches = {dpid: ObligingSwitch(dpid) for dpid in self.world.fabric.switches}
-        self._engine_feeds = self.world.engine.feed
+        self._engine_feeds, self._engine_looks_ahead = self.world.engine.feed, self.world.engine.ahead
         self._measuring = False
-        self._confirmed = False
+        self._part = ""
         self.world.connect()
         self.world.engine.feed = self._feed  # type: ignore[method-assign]
+        self.world.engine.ahead = self._ahead  # type: ignore[method-assign]
 
     def associate(self, vm: Vm) -> Counter[str]:
         """Stage a VM at hv1, associate it, and take it off; returns the efforts of the Associate.
 
-        ``sent``: from the frame to the octets of the change; ``answered``: from the confirmation to the octets of the
-        answer, with what comes behind them.
+        ``sent``: from the frame to the octets of the change; ``meanwhile``: what is left to be done about the frame
+        while switches work; ``answered``: from the confirmation to the octets of the answer, with what comes behind
+        them.
         """
         self.world.ask(HV1, vm, VdpMode.PREASSOCIATE_RR)
         # The channel to the station is free again; what is not the Associate's is done before.
         self.world.advance(0.01)
-        self._measuring, self._confirmed, self.efforts = True, False, Counter()
+        self._measuring, self._part, self.efforts = True, "sent", Counter()
         self.world.send(HV1, vm.tlv(VdpMode.ASSOCIATE), vm.address)
         self._measuring = False
         self.world.ask(HV1, vm, VdpMode.DEASSOCIATE)
@@ -103,10 +105,23 @@ class AssociatePath:
             mode = VdpMode.ASSOCIATE if number % 2 else VdpMode.PREASSOCIATE_RR
             self.world.ask(HV1, Vm(number), mode)
 
+    def _ahead(self, event: FrameReceived, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        self._measured(lambda: effects.extend(self._engine_looks_ahead(event, now)))
+        self._perform(effects)
+        if effects:
+            self._part = "meanwhile"
+        return effects
+
     def _feed(self, event: Event, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        self._confirmed |= isinstance(event, Confirmed)
+        if isinstance(event, Confirmed):
+            self._part = "answered"
         self._measured(lambda: effects.extend(self._engine_feeds(event, now)))
+        self._perform(effects)
+        return effects
+
+    def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Apply):
                 switch = self._switches[effect.dpid]
@@ -119,14 +134,13 @@ class AssociatePath:
             elif isinstance(effect, SendFrame):
                 driver = self._switches[effect.port.dpid].driver
                 self._measured(lambda frame=effect, driver=driver: driver.send_frame(frame))
-        return effects
 
     def _measured(self, action: Callable[[], object]) -> None:
         if not self._measuring:
             action()
             return
         # Without the call of the action itself.
-        self.efforts["answered" if self._confirmed else "sent"] += calls(action) - 1
+        self.efforts[self._part] += calls(action) - 1
 
 
 def associate_path() -> AssociatePath:

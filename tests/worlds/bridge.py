@@ -13,7 +13,19 @@ from typing import NamedTuple
 
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.events.effect import Apply, Effect, EndRead, FetchType, Mode, ReadMeters, ReadRules, Save, SendFrame
+from ryu_apps.evb.event_catalogue.switches import SwitchRefusedRules
+from ryu_apps.evb.events.effect import (
+    GATE_LANE,
+    Apply,
+    Effect,
+    EndRead,
+    FetchType,
+    Mode,
+    ReadMeters,
+    ReadRules,
+    Save,
+    SendFrame,
+)
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.other import NotSaved, Saved, TimerExpired, TypeFetched
 from ryu_apps.evb.events.switch import (
@@ -218,11 +230,13 @@ class World:
         sent: decoded answers of the bridge, per port, oldest first.
         frames: all frames that the bridge has sent.
         announced: frames sent out of HOST ports, oldest first.
+        foreseen: number of frames so far ahead of which changes were sent.
         observers: called with each event and its effects, before the effects are carried out.
         exceeded: meters whose rate is exceeded, per datapath.
         capacity: of every switch.
         quiet: no frame meets the rules that the bridge writes, so those with an idle timeout end.
         alone: there are no other pods.
+        express: changes of gates are sent ahead of the Associates that lead to them.
         unproven: reasons for which gates must not open by meters, per datapath.
         life: of the engine; a switch here asks nobody for a role, :mod:`tests.worlds.fenced` has those that do.
     """
@@ -251,11 +265,13 @@ class World:
     capacity: SwitchCapacity = SwitchCapacity()
     quiet: bool = False
     alone: bool = True
+    express: bool = True
     unproven: dict[int, str] = field(default_factory=dict)
     life: Life = Life(1, True, {})
 
     def __post_init__(self) -> None:
         self._first_sequence = 1
+        self.foreseen = 0
         self.engine = self._new_engine(None)
         self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
         self.gauges: dict[int, dict[int, Gauge]] = {dpid: {} for dpid in self.fabric.switches}
@@ -506,7 +522,7 @@ class World:
         try:
             while self._inbox:
                 event = self._inbox.popleft()
-                effects = self.engine.feed(event, self.now)
+                effects = self._fed(event)
                 for observe in self.observers:
                     observe(event, effects)
                 for effect in effects:
@@ -514,6 +530,17 @@ class World:
         finally:
             # After an observer has found a mistake: a model that is torn down would wait for its deadlines for ever.
             self._feeding = False
+
+    def _fed(self, event: Event) -> list[Effect]:
+        """Feed the engine; what it sends ahead of a frame has to be all that the frame changes at those gates."""
+        ahead = self.engine.ahead(event, self.now) if self.express and isinstance(event, FrameReceived) else []
+        behind = self.engine.feed(event, self.now)
+        self.foreseen += bool(ahead)
+        sent = {effect.dpid for effect in ahead if isinstance(effect, Apply)}
+        for effect in behind if sent else ():
+            assert not (isinstance(effect, Apply) and effect.lane == GATE_LANE and effect.dpid in sent), effect
+            assert not isinstance(effect, SwitchRefusedRules), effect
+        return [*ahead, *behind]
 
     def _perform(self, effect: Effect) -> None:
         match effect:

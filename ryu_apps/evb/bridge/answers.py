@@ -237,6 +237,13 @@ class Answers(TokenOwner):
         self.send(port, received.manager_id, asked.as_mode(VdpMode.DEASSOCIATE, SUCCESS), now)
         return True
 
+    def expects(self, attachment: Attachment) -> bool:
+        """True if a request like the newest of a VSI is a new one for sure: its station has no end to acknowledge."""
+        port, vsi_id, identity = attachment.port, attachment.vsi.vsi_id, attachment.conversation.identity
+        if identity is None or self._late.waits(port, vsi_id):
+            return False
+        return self.departures.find(vsi_id, port, identity) is None
+
     def _takes_any(self, port: PortId) -> bool:
         return self._stations[port].interface.takeover is Takeover.ANY
 

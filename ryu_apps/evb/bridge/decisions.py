@@ -23,7 +23,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiPortMissing,
     VsiSettled,
 )
-from ryu_apps.evb.model import Binding
+from ryu_apps.evb.model import Binding, VsiClaims
 from ryu_apps.evb.policy.kept import kept_by_type
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.offer import Offer
@@ -159,16 +159,19 @@ class Decisions:
         else:
             self._contest(attachment, str(rival.port), now)
 
-    def _is_beyond_limits(self, attachment: Attachment, now: float) -> bool:
-        """Refuse what the port's configuration does not permit; before the owner is considered, who has no quarrel."""
+    def _beyond_limits(self, attachment: Attachment) -> tuple[str, str] | None:
+        """Return the limit of the port that the newest request exceeds, and the value; None: it exceeds none."""
         limits = self._stations[attachment.port].interface.limits
         asked = attachment.conversation.newest
         assert asked is not None
         if not any(limits):
-            return False
+            return None
         macs = [None if entry.mac is None else mac_to_text(entry.mac) for entry in asked.filter_info.entries]
-        beyond = limits.beyond(str(attachment.vsi.vsi_id), f"{asked.type_id}/{asked.version}", macs)
-        if beyond is None:
+        return limits.beyond(str(attachment.vsi.vsi_id), f"{asked.type_id}/{asked.version}", macs)
+
+    def _is_beyond_limits(self, attachment: Attachment, now: float) -> bool:
+        """Refuse what the port's configuration does not permit; before the owner is considered, who has no quarrel."""
+        if (beyond := self._beyond_limits(attachment)) is None:
             return False
         limit, value = beyond
         error = VdpError.INVALID_VID_GROUP_MAC if limit == "macs" else VdpError.OTHER_FAILURE
@@ -179,15 +182,45 @@ class Decisions:
     def _is_damped(self, attachment: Attachment, now: float) -> bool:
         """Refuse an Associate that takes a VSI which is taken too often; Pre-Associates change no gate."""
         vsi = attachment.vsi
-        if attachment.machine.wanted is not VdpMode.ASSOCIATE or vsi.owner in (None, attachment):
+        if attachment.machine.wanted is not VdpMode.ASSOCIATE or not self._stays(attachment, now):
             return False
-        if not self._flapping.is_damped(vsi.vsi_id, now):
-            return False
+        assert vsi.owner is not None
         reason = (
             f"ports have taken the VSI {MOVES} times within {WITHIN} s, and it stays at {vsi.owner.port} for {HELD} s"
         )
         self._refuse(attachment, Refusal(VdpError.INSUFFICIENT_RESOURCES, False, reason), now)
         return True
+
+    def _stays(self, attachment: Attachment, now: float) -> bool:
+        """True if the VSI stays at its owner for a time, since ports take it too often."""
+        vsi = attachment.vsi
+        return vsi.owner not in (None, attachment) and self._flapping.is_damped(vsi.vsi_id, now)
+
+    def would_admit(self, attachment: Attachment, now: float) -> bool:
+        """Return True if an Associate like the Pre-Associate in force would open the gate of its program at once.
+
+        Every check of :meth:`begin` is made.  What takes more than a look is taken for a refusal.
+        """
+        conversation, owner, program = attachment.conversation, attachment.vsi.owner, attachment.holding.program
+        asked, meaning = conversation.newest, conversation.asked
+        if asked is None or meaning is None or program is None or not conversation.announced:
+            return False
+        # The addresses of the last station count, and may have changed since.
+        inherits = owner not in (None, attachment) and not conversation.told
+        if inherits and owner is not None and owner.addresses != conversation.inherited:
+            return False
+        if self._beyond_limits(attachment) or self._stays(attachment, now):
+            return False
+        if not self.takeovers.is_announced(attachment):
+            return False
+        vsi_type = self._types.at_hand(attachment)
+        if vsi_type is None or self._types.origin(conversation.manager_id, vsi_type.key) != meaning.origin:
+            return False
+        found = self._examine(attachment, vsi_type)
+        if isinstance(found, Refusal) or found.vsi_port or self._vswitch_limits.exceeded(attachment, found) is not None:
+            return False
+        claims = VsiClaims(found.placed.bindings, conversation.claimed, found.placed.priorities, found.vsi_port)
+        return program.serves(found.vsi_type, claims)
 
     def _contest(self, attachment: Attachment, owner: str, now: float) -> None:
         reason = f"the VSI is at {owner}, and no Pre-Associate has announced that it moves"

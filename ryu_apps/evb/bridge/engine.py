@@ -14,6 +14,7 @@ from ryu_apps.evb.bridge.balancer_events import BalancerEvents
 from ryu_apps.evb.bridge.bond_links import BondLinks
 from ryu_apps.evb.bridge.chores import Agenda
 from ryu_apps.evb.bridge.comparisons import Comparisons
+from ryu_apps.evb.bridge.express import Express
 from ryu_apps.evb.bridge.fencing import Fencing
 from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
 from ryu_apps.evb.bridge.links import Links
@@ -119,6 +120,7 @@ from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 
 #: Kinds of records on which the restoration of attachments depends.
 FOUNDATIONS = (LINKS_DOWN, BALANCER, VSI_TYPE)
+_UNASKED = "sent ahead of a request that has not led to it"
 #: A life that no other one is compared with.
 _ONLY = Life(1, True, {})
 
@@ -176,7 +178,7 @@ class Engine:
         tokens = self._tokens = TokenTable()
         effects = self._effects = EffectSink(self._passing)
         self._agenda: Agenda = Agenda()
-        self.fabric = fabric
+        self.fabric, self._alone = fabric, alone
         self.registry, self.migrations, self.epochs = Registry(), Migrations(), Epochs(ready)
         self.wiring = TrunkGraph(fabric)
         self.ledger = Reservations(BandwidthReservations(fabric, self.wiring))
@@ -310,6 +312,9 @@ class Engine:
             effects,
             statistics_interval,
         )
+        self._express = Express(
+            self.registry, self.stations, self.bringup, self._links, self.associations, self.lifecycle, self._alone
+        )
         tokens.otherwise = self.comparisons
         self.rewiring.refused = self.comparisons.compare
         self.lifecycle.refused = self.lifecycle.groups.refused = self.comparisons.refused
@@ -433,9 +438,18 @@ class Engine:
         """True if so many requests of a port wait for switches that its frames should wait, too."""
         return self.associations.backlog.is_busy(port)
 
+    def ahead(self, event: FrameReceived, now: float) -> list[Effect]:
+        """Return the changes that a frame is certain to lead to; they are to be sent before it is fed.
+
+        :meth:`feed` has to follow at once, with the same event, and returns all that is left to be done about it.
+        """
+        self._effects.now = now
+        return self._effects.take() if self._express.ahead(event, now) else []
+
     def feed(self, event: Event, now: float) -> list[Effect]:
         """Take one event, return what is to be done about it, in order."""
         self._effects.now = now
+        self._express.foreseen.clear()
         match event:
             case FrameReceived():
                 self._ports.frame(event, now)
@@ -518,6 +532,7 @@ class Engine:
                 self._timers.missed(seconds, now)
             case TimerExpired(unread):
                 self._timers.expired(now, unread)
+                self._express.prepare(now)
         self._timers.plan_statistics(now)
         # After each event, so only what is new is worth a call.
         for follower in self._followers:
@@ -525,7 +540,14 @@ class Engine:
                 follower.planned(now)
         self.lifecycle.groups.planned(now)
         self.lifecycle.preparation.planned(now)
+        if self.lifecycle.pending.ahead:
+            self._compare_unasked(now)
         return self._effects.take()
+
+    def _compare_unasked(self, now: float) -> None:
+        """Have switches compared that were sent a change which nothing has asked for in the end: it does not stay."""
+        for dpid in self.lifecycle.pending.take_unasked():
+            self.comparisons.refused(dpid, _UNASKED, now)
 
     def _passing(self, effect: Effect) -> Effect:
         """Show each effect to the components that follow what goes out, in the order in which it goes out."""

@@ -40,6 +40,10 @@ class LateAnswers:
         self._waiting[place] = received
         self._due.set(place, now + _WAIT)
 
+    def waits(self, port: PortId, vsi_id: VsiId) -> bool:
+        """True if a VSI's De-Associate has yet to be answered."""
+        return (port, vsi_id) in self._waiting
+
     def answer_before(self, port: PortId, vsi_id: VsiId, now: float) -> None:
         """Answer a VSI's De-Associate now: the station requests it again, and answers keep their order."""
         if (received := self._waiting.pop((port, vsi_id), None)) is not None:

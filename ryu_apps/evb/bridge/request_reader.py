@@ -40,7 +40,7 @@ class RequestReader:
         if asked.MODE is VdpMode.DEASSOCIATE:
             return Request(asked.MODE)
         before = conversation.asked
-        conversation.newest = asked
+        conversation.newest, conversation.organizational = asked, received.organizational
         conversation.asked = self._meaning(attachment, asked, received.organizational)
         changed = before is not None and conversation.asked != before
         if changed:

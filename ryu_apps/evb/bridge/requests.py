@@ -167,6 +167,17 @@ class Associations:
         self._go_on(now)
         self._answers.conclude()
 
+    def would_admit(self, attachment: Attachment, now: float) -> bool:
+        """Return True if an Associate like the Pre-Associate in force would be admitted now, and wait for nothing.
+
+        Its steps are those of :meth:`heard`; nothing changes by the question.
+        """
+        if self.backlog.is_full(attachment.port) or self._takeovers.waits_for(attachment.vsi):
+            return False
+        if self._suspensions.concerns(attachment) or not self._answers.expects(attachment):
+            return False
+        return self._decisions.would_admit(attachment, now)
+
     def is_announced(self, attachment: Attachment) -> bool:
         """Return True if the newest Associate may take a VSI from its owner."""
         return self._takeovers.is_announced(attachment)

@@ -28,6 +28,10 @@ class SuspensionReports:
         attachment.conversation.suspended = False
         return self._suspensions.resume(attachment, work)
 
+    def concerns(self, attachment: Attachment) -> bool:
+        """True if frames from the VM are not let in, or are about to be let in again."""
+        return attachment.silent or self._suspensions.is_resuming(attachment)
+
     def note(self, attachment: Attachment, asked: Association, keep_alive: bool) -> None:
         """Note the S bit of a request that has been processed; the first one is the trigger of the source."""
         suspended = _suspended(asked)

@@ -417,11 +417,12 @@ FLOOD_GROUP = FIRST_FLOOD_GROUP
 BOND_GROUP = 0x780000
 STEER_GROUP = 0x7A0000
 
-#: Meters of ports have the port number as id; this is the meter of ICMP errors about balanced connections.
+#: Meters of ports have the port number as id, alone or added to 0x20000 and 0x30000, and no port has the number 0; this
+#: is the meter of ICMP errors about balanced connections.
 BALANCER_METER = 0x20000
 
-#: The meter of copies to second places of VMs that move.
-COPY_METER = 0x20001
+#: The meter of copies to second places of VMs that move; above those of ports.
+COPY_METER = 0x40000
 
 #: Ethernet destination of IGMP reports between switches: that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
 #: match IGMP types, and a report of version 2 has the address of its group as destination, like data.

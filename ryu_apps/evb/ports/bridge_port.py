@@ -254,6 +254,22 @@ class BridgePort:
             return self._dropped("draft_ecp", "the station uses draft 0.2 of VDP, which is not supported", now)
         return self._dropped("foreign", f"ethertype {frame.ethertype:#06x}", now)
 
+    def peek(self, data: bytes, now: float) -> VdpPdu | None:
+        """Return the VDPDU that :meth:`frame` would deliver; None: there is none, or that takes a closer look.
+
+        Nothing changes by it, and nothing is counted.
+        """
+        if len(data) > MAX_FRAME:
+            return None
+        try:
+            frame = Frame.decode(data)
+            if frame.ethertype != ETHERTYPE_ECP or self._impostor(frame.src):
+                return None
+            ecpdu = Ecpdu.decode(frame.payload)
+            return VdpPdu.decode(ecpdu.payload) if self.ecp.delivers(ecpdu, now) else None
+        except WireError:
+            return None
+
     def _impostor(self, source: int) -> str | None:
         """Return the reason to drop a frame that is not from the station: a VM must not request VSIs of other VMs."""
         expected = self._station_address.expected

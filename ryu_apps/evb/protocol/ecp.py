@@ -231,6 +231,11 @@ class EcpEndpoint:
         """True until the ECPDU that was sent last is acknowledged or given up."""
         return self.state is TxState.WAITING
 
+    def delivers(self, ecpdu: Ecpdu, now: float) -> bool:
+        """True if the payload of a received ECPDU would be delivered."""
+        is_request = ecpdu.version == ECP_VERSION and ecpdu.op is EcpOp.REQUEST
+        return is_request and ecpdu.subtype == SUBTYPE_VDP and not self._receiver.repeats(ecpdu, now)
+
     def postpone(self, seconds: float) -> None:
         """Extend timers by a period in which no frame could be received; not the gap, in which none is awaited."""
         if self.deadline is not None and self.state is TxState.WAITING:
@@ -425,7 +430,7 @@ class _Receiver:
         if request.subtype != SUBTYPE_VDP:
             self._counters.malformed += 1
             return [ack]
-        if self._repeats(request, now):
+        if self.repeats(request, now):
             self._counters.duplicates += 1
             return [ack]
         self._last = _Last(request.sequence, request.payload, now + self._lasts(operational))
@@ -435,7 +440,8 @@ class _Receiver:
         """At least twice the time in which real retransmissions arrive."""
         return max(2 * operational.transmissions * operational.ack_timer, self._window)
 
-    def _repeats(self, request: Ecpdu, now: float) -> bool:
+    def repeats(self, request: Ecpdu, now: float) -> bool:
+        """True if a request repeats the last one."""
         last = self._last
         return (
             last is not None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.ip import IpAddress
-from ryu_apps.evb.wire.vdp import Association, Identity, ManagerId, VdpMode, identity_of
+from ryu_apps.evb.wire.vdp import Association, Identity, ManagerId, OrganizationalTlv, VdpMode, identity_of
 
 
 class Meaning(NamedTuple):
@@ -63,6 +63,7 @@ class Conversation:
         manager_id: the VSI manager of the newest request.
         requests: the newest request TLV of each mode, for the answer.
         newest: the newest request, other than De-Associate.
+        organizational: the TLVs of organizations that came with it; None: that is not known.
         asked: what ``newest`` means.
         granted: the request in force, to return to if a change is refused.
         told: addresses of the VM from this station.
@@ -80,6 +81,7 @@ class Conversation:
     manager_id: ManagerId
     requests: dict[VdpMode, Association] = field(default_factory=dict)
     newest: Association | None = None
+    organizational: tuple[OrganizationalTlv, ...] | None = None
     asked: Meaning | None = None
     granted: Standing = Standing()
     told: tuple[IpAddress, ...] = ()
@@ -128,5 +130,6 @@ class Conversation:
     def fall_back(self) -> None:
         """Return to the request that was granted before the newest, which has been refused."""
         self.asked, self.filled, self.newest, self.manager_id, self.told, self.port_name = self.granted
+        self.organizational = None
         if self.newest is not None:
             self.requests[self.newest.MODE] = self.newest

@@ -58,6 +58,10 @@ class Copy:
         """The switch to which the VM moves."""
         return self.attachment.port.dpid
 
+    def serves(self, attachment: Attachment | None, program: Installation | None) -> bool:
+        """True if it is for a program of an attachment, and has not begun to end."""
+        return self.step is not Step.END and self.attachment is attachment and self.program is program
+
     @property
     def rules(self) -> dict[int, RuleSet]:
         """All its rules, by switch."""

@@ -153,12 +153,21 @@ class Copies(TokenOwner):
         found = {dpid: RuleChange(remove=tuple(rules.values())) for dpid, rules in copy.rules.items()}
         return {dpid: change for dpid, change in found.items() if change}
 
+    def is_shielded(self, owner: Attachment, program: Installation) -> bool | None:
+        """True if the switch that the VSI leaves will drop copies; None: copies for another place would end."""
+        copy = self._copies.get(owner.vsi)
+        if copy is None:
+            return False
+        if not copy.serves(owner, program):
+            return None
+        return bool(copy.until and copy.returning)
+
     def moved(self, vsi: Vsi, owner: Attachment | None, program: Installation | None) -> CopiedMove:
         """Take the copies of a VSI that is about to be at another port, or at none."""
         copy = self._copies.get(vsi)
         if copy is None:
             return _PLAIN
-        if copy.step is Step.END or copy.attachment is not owner or copy.program is not program:
+        if not copy.serves(owner, program):
             self._end(copy)
             return _PLAIN
         shield = copy.returning if copy.until and copy.returning else None

@@ -8,6 +8,7 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.events.effect import Prepare
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.model import Phase
+from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.prepared_flips import ROOM
@@ -50,6 +51,15 @@ class FlipPreparation:
     def retire(self, attachment: Attachment) -> None:
         """Forget an attachment that was noted."""
         self._staged.pop(attachment, None)
+
+    def staged_at(self, port: PortId) -> bool:
+        """True if a port has an attachment that was noted."""
+        return any(attachment.port == port for attachment in self._staged)
+
+    @property
+    def newest(self) -> Attachment | None:
+        """The attachment that was noted last; None: there is none."""
+        return next(reversed(self._staged), None)
 
     def planned(self, now: float) -> None:
         """Set the deadline after an event."""

@@ -26,7 +26,7 @@ from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.floods import Floods, Membership
 from ryu_apps.evb.vsi.gate_meters import GateMeters
 from ryu_apps.evb.vsi.gate_rules import GateRules
-from ryu_apps.evb.vsi.in_flight import InFlight
+from ryu_apps.evb.vsi.in_flight import InFlight, home
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.multicast_groups import MulticastGroups
 from ryu_apps.evb.vsi.pools import Pools
@@ -179,6 +179,24 @@ class Gatekeeper:
         if place is None or shared is None:
             return None
         return self._composed(vsi, owner, program, self._gates.of(owner, program, place), members, shared)
+
+    def certain(self, owner: Attachment, program: Installation) -> dict[int, RuleChange]:
+        """Return the changes of :meth:`move` that are those of the prepared flip, by switch; empty: there is none.
+
+        They are the same objects.  Where something else may have to change with them they are left out.
+        """
+        place, prepared = self.place(owner, program), self._prepared.get(program)
+        if place is None or place.role is Role.VSI or prepared is None:
+            return {}
+        vsi, flip = owner.vsi, prepared.flip
+        shielded = self.copies.is_shielded(owner, program)
+        vids = {vid for _, vid, _ in (*vsi.members, *flip.members)}
+        concerned = self.groups.concerns(vids) or self.pools.concerns(vsi.text, program) or self._in_flight.has(vsi)
+        if concerned or shielded is None or not self._holds(prepared, owner, program, place):
+            return {}
+        # The detour, or what takes its place, is at the switch that the VSI leaves.
+        left = home(vsi) if shielded or self._in_flight.forwards else None
+        return {dpid: change for dpid, change in flip.changes.items() if change and dpid != left}
 
     @property
     def version(self) -> int:

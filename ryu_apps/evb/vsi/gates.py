@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ryu_apps.evb.event_catalogue.vsis import GateOpening
 from ryu_apps.evb.events.effect import GATE_LANE, Mode
+from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate
 from ryu_apps.evb.tokens import TokenOwner
@@ -55,6 +56,17 @@ class GateSwitches:
         self._send(vsi, attachment, program, attachment, gate_switch)
         self._pending.log(GateOpening, attachment, switches=len(gate_switch.waiting))
         return gate_switch
+
+    def foresee(self, attachment: Attachment, program: Installation) -> dict[int, RuleChange]:
+        """Return changes that :meth:`open` is certain to send, by switch and in this order; empty: none is certain.
+
+        Those of the attachment's own switch are first, as there.
+        """
+        here, up = attachment.port.dpid, self._pending.up
+        changes = self._gatekeeper.certain(attachment, program)
+        if here not in changes:
+            return {}
+        return {dpid: changes[dpid] for dpid in sorted(changes, key=lambda dpid: (dpid != here, dpid)) if dpid in up}
 
     def shut(self, attachment: Attachment) -> None:
         """Shut the gate if it is this attachment's."""

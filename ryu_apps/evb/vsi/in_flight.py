@@ -71,6 +71,11 @@ class InFlight:
         """Time at which to call :meth:`tick`, monotonic seconds; None: there is no detour."""
         return self._agenda.deadline
 
+    @property
+    def forwards(self) -> bool:
+        """True if the switch that a VSI leaves passes on what was under way to it."""
+        return self._seconds > 0
+
     def has(self, vsi: Vsi) -> bool:
         """True if a switch may have a detour of a VSI."""
         return vsi in self._detours
@@ -90,7 +95,7 @@ class InFlight:
             return {}
         before = self._detours.pop(vsi, None)
         # While a detour exists, the next one starts at the same switch: frames in flight are still on their way there.
-        after = self._detour(before.dpid if before else _home(vsi), owner, program, shield)
+        after = self._detour(before.dpid if before else home(vsi), owner, program, shield)
         if before is not None:
             self._ledger.release(before.dpid, before.reservation)
         if after is not None and self._ledger.reserve(after.demand) is None:
@@ -144,5 +149,6 @@ class InFlight:
         return _Detour(dpid, program.binding, rules, self._seconds) if rules else None
 
 
-def _home(vsi: Vsi) -> int | None:
+def home(vsi: Vsi) -> int | None:
+    """Datapath id of the switch where a VSI is active; None: there is none."""
     return vsi.owner.port.dpid if vsi.owner is not None else None

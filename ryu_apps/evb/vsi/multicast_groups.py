@@ -90,6 +90,10 @@ class MulticastGroups:
         """Compute the common rules of VLANs whose flood members have changed; returns the change of each switch."""
         return _merged(self._vids[vid].rebase() for vid in vids if vid in self._vids)
 
+    def concerns(self, vids: Iterable[int]) -> bool:
+        """True if a VLAN has or had a VSI whose multicast is snooped, so that its common rules may have to change."""
+        return not self._vids.keys().isdisjoint(vids)
+
     def rebase_all(self) -> dict[int, RuleChange]:
         """Compute the common rules of all VLANs; returns the change of each switch."""
         return self.rebase(self._vids)

@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.events.effect import Apply, EndRead, Mode, ReadRules, Save
+from ryu_apps.evb.events.effect import GATE_LANE, Apply, EndRead, Mode, ReadRules, Save
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask
 from ryu_apps.evb.flow.rule_parts import RulePart
@@ -45,6 +45,7 @@ class PendingChanges:
         steps: what the answer to each token will end.
         decisions: attachments and what to feed to their VDP machines, in order; ``bridge.requests`` takes them.
         announcements: frames that can wait for the answers to the stations.
+        ahead: changes that were sent ahead of what asks for them, with their tokens, by datapath id.
     """
 
     def __init__(self, tokens: TokenTable, effects: EffectSink, owner: TokenOwner) -> None:
@@ -52,6 +53,7 @@ class PendingChanges:
         self.steps: dict[int, PendingStep] = {}
         self.decisions: deque[tuple[Attachment, Decision]] = deque()
         self.announcements: list[Announcement] = []
+        self.ahead: dict[int, tuple[RuleChange, int]] = {}
         self._tokens = tokens
         self._effects = effects
         self._owner = owner
@@ -63,9 +65,24 @@ class PendingChanges:
 
     def send(self, dpid: int, change: RuleChange, mode: Mode, lane: int, owner: TokenOwner | None = None) -> int:
         """Change a switch; returns the token, whose answer goes to ``owner`` (None: to the owner of changes)."""
+        if self.ahead and owner is None and self.ahead.get(dpid, (None, 0))[0] is change:
+            return self.ahead.pop(dpid)[1]
         token = self._tokens.take(owner or self._owner)
         self._effects.put(Apply(dpid, token, change, mode, lane))
         return token
+
+    def send_ahead(self, dpid: int, change: RuleChange) -> None:
+        """Send the change of a gate; :meth:`send` finds it sent."""
+        token = self._tokens.take(self._owner)
+        self.ahead[dpid] = change, token
+        self._effects.put(Apply(dpid, token, change, Mode.ATOMIC, GATE_LANE))
+
+    def take_unasked(self) -> list[int]:
+        """Remove the changes that were sent ahead of what has not asked for them; returns their switches."""
+        for _change, token in self.ahead.values():
+            self._tokens.give_back(token)
+        unasked, self.ahead = list(self.ahead), {}
+        return unasked
 
     def send_if_up(self, dpid: int, change: RuleChange, mode: Mode, lane: int) -> int | None:
         """As :meth:`send`; None: there is nothing to change, or the switch is away, and is compared when it returns."""

@@ -80,6 +80,11 @@ class Pools:
                     changed.add(name)
         return tuple(group for name in sorted(changed) for group in self._groups(name))
 
+    def concerns(self, vsi: str, program: Installation) -> bool:
+        """True if a VSI is a back end, or may become one by a program."""
+        is_backend = any(binding in self._at for binding in program.binding.bindings)
+        return is_backend or next(self._of(vsi), None) is not None
+
     def set_state(self, balancer: str, backend: str, up: bool | None, weight: int | None) -> tuple[Group, ...]:
         """Set the state or weight of a back end; returns the groups that this changes.
 

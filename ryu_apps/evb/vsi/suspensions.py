@@ -48,10 +48,14 @@ class Suspensions(TokenOwner):
             if attachment.vsi.owner is attachment:
                 self._resuming.update(dict.fromkeys(self._gates.renew(attachment.vsi, self), attachment))
                 self._grants.record(attachment)
-        if attachment not in self._resuming.values():
+        if not self.is_resuming(attachment):
             return False
         self._waiting[attachment] = work
         return True
+
+    def is_resuming(self, attachment: Attachment) -> bool:
+        """True if a switch has yet to confirm that it lets frames from a VM in again."""
+        return attachment in self._resuming.values()
 
     def drop(self, attachment: Attachment) -> None:
         """Drop the work that waits for an attachment: a newer request has come."""
@@ -65,7 +69,7 @@ class Suspensions(TokenOwner):
     def confirmed(self, dpid: int, token: int, now: float) -> None:
         """Process the confirmation that frames are let in again."""
         attachment = self._resuming.pop(token, None)
-        if attachment is not None and attachment not in self._resuming.values():
+        if attachment is not None and not self.is_resuming(attachment):
             work = self._waiting.pop(attachment, None)
             self._ready += [] if work is None else [work]
 

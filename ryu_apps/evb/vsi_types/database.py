@@ -202,6 +202,13 @@ class TypeDatabase:
             case HttpSource() as source:
                 return self._remote(source, key, attachment, now)
 
+    def at_hand(self, attachment: Attachment) -> VsiType | None:
+        """The type that the newest request of a VSI names, of the local directory; None: it may have to be fetched."""
+        asked, manager_id = attachment.conversation.newest, attachment.conversation.manager_id
+        if asked is None or self.managers.source(manager_id) is not Here.LOCAL:
+            return None
+        return self.local.types.get(VsiTypeKey(asked.type_id, asked.version))
+
     def permanent_refusal(self, manager_id: ManagerId, asked: Association) -> Refusal | None:
         """Return the refusal that every request for this type gets; None: it may be granted."""
         match self.managers.source(manager_id):

@@ -10,11 +10,14 @@ from tests.worlds.associate_path import AssociatePath, associate_path
 from tests.worlds.bridge import HV2, Vm, World
 from tests.worlds.multicast import SNOOPED, TYPES, vm
 
-#: Calls before the octets of the change have left, and behind its confirmation, by the number of other VSIs in the
-#: VLAN: of these, 32 share a flood rule with the VSI.
-MEASURED = {0: {"sent": 440, "answered": 458}, 200: {"sent": 500, "answered": 458}}
-#: Calls before the octets that snooped VSIs in the VLAN add.
-OF_SNOOPED_VSIS = 80
+#: Calls before the octets of the change have left, while the switch works, and behind its confirmation, by the number
+#: of other VSIs in the VLAN: of these, 32 share a flood rule with the VSI.
+MEASURED = {
+    0: {"sent": 152, "meanwhile": 383, "answered": 496},
+    200: {"sent": 182, "meanwhile": 413, "answered": 496},
+}
+#: Calls before the octets of an Associate that cannot be foreseen, with snooped VSIs in the VLAN.
+STEP_BY_STEP = 600
 #: What a small change may add.  A change that spares calls lowers the numbers above.
 ROOM = 1.05
 
@@ -39,4 +42,4 @@ def test_snooped_vsis_in_a_vlan_add_few_calls_to_an_associate() -> None:
     for number in range(1, 3):
         path.associate(Vm(number, SNOOPED))
     for guest in (Vm(3), vm(3)):
-        assert path.associate(guest)["sent"] <= ROOM * MEASURED[0]["sent"] + OF_SNOOPED_VSIS
+        assert path.associate(guest)["sent"] <= ROOM * STEP_BY_STEP

@@ -9,6 +9,7 @@ import pytest
 from ryu_apps.evb.event_catalogue.vsis import CopiesBegun
 from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.pipeline.copies import GUARD_SECONDS, SECONDS
+from ryu_apps.evb.pipeline.punting import STRANGERS
 from ryu_apps.evb.pipeline.tables import COPY_METER, CookieKind
 from ryu_apps.evb.topology.fabric import Converge, GateMode, PortId
 from ryu_apps.evb.vsi import copies
@@ -20,6 +21,8 @@ from tests.worlds.copied import TRIANGLE, VM, at, copying, copying_switches, eve
 RR, ASSOCIATE, DEASSOCIATE = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 #: The VM is at switch 1 and moves to 2; 3 is neither.
 SOURCE, DESTINATION, THIRD = 1, 2, 3
+#: Port numbers of Open vSwitch are below this.
+OFPP_MAX = 0xFF00
 
 
 def staged(gate: GateMode = GateMode.RULES) -> World:
@@ -272,6 +275,16 @@ def test_the_limit_belongs_to_fabrics_that_copy() -> None:
     world = World(fabric)
     world.connect()
     assert COPY_METER in world.tables[THIRD].meters
+
+
+def test_no_port_shares_a_meter_with_the_copies() -> None:
+    """With the number of another meter in a switch, its comparison would write both by turns, and never end."""
+    world = World(copying(3, TRIANGLE))
+    for dpid in world.fabric.switches:
+        numbers = [meter.meter_id for meter in world.engine.wanted(dpid).meters]
+        assert len(numbers) == len(set(numbers))
+    ports = {strangers + number for strangers in STRANGERS for number in range(OFPP_MAX)}
+    assert COPY_METER not in ports and COPY_METER > OFPP_MAX
 
 
 def _kind(cookie: int) -> int:
