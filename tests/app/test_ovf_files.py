@@ -113,6 +113,7 @@ def test_an_answer_without_an_end_is_left_at_the_deadline(site: Site, monkeypatc
     limit = threading.Timer(30.0, halt.set)
     limit.start()
     assert reasons(f"{site.url}/slow.ovf") == ["no end within 0.5 s"]
+    assert not halt.is_set(), "the server ended it"
     limit.cancel()
 
 
