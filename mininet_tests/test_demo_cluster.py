@@ -37,7 +37,8 @@ def test_the_demo_kills_the_leader_and_shows_the_take_over(tmp_path: Path) -> No
     successor = re.search(r"^(c\d) leads and serves all switches after (\d+\.\d+) s$", shown, re.MULTILINE)
     assert former and successor, shown
     assert float(successor[2]) > 0
-    assert f"lead.begun generation={begun(tmp_path, successor[1])} before={former[1]}\n" in log(tmp_path, successor[1])
+    # Where much else runs, it may have lost the lead since, and begun once more.
+    assert re.search(rf"lead\.begun generation=\w+ before={former[1]}\n", log(tmp_path, successor[1]))
     # A member that is ended in good order says so, and gives the lead up.
     assert "ending upon" not in log(tmp_path, former[1]) and "ending upon" in log(tmp_path, successor[1])
 
@@ -51,8 +52,3 @@ def test_the_demo_kills_the_leader_and_shows_the_take_over(tmp_path: Path) -> No
 
 def log(output: Path, member: str) -> str:
     return (output / "logs" / LOGS[member]).read_text()
-
-
-def begun(output: Path, member: str) -> str:
-    """Generation of the last lead of a member."""
-    return re.findall(r"lead\.begun generation=(\w+)", log(output, member))[-1]

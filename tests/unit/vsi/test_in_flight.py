@@ -105,9 +105,10 @@ def test_who_moves_within_a_switch_leaves_none(world: World) -> None:
 
 
 def test_a_vm_that_comes_back_in_time_takes_it_away(world: World) -> None:
+    promised = world.engine.ledger.used(S1)
     move(world, HV3)
     move(world, HV1)
-    assert detours(world) == {}
+    assert detours(world) == {} and world.engine.ledger.used(S1) == promised
     assert under_way(world, FROM_S2) == [HV1]
     world.advance(LONG)
     move(world, HV3)
