@@ -23,6 +23,7 @@ class Supervisor:
         self._socket: socket.socket | None = None
         self._interval: float | None = None
         self._due = 0.0
+        self._is_ready = False
         address = environment.get("NOTIFY_SOCKET")
         if not address:
             return
@@ -36,6 +37,7 @@ class Supervisor:
 
     def tell(self, state: str) -> None:
         """Say how the service is: ``READY=1``, ``STOPPING=1``."""
+        self._is_ready |= state == "READY=1"
         if self._socket is not None:
             # That nothing is heard is for systemd to act upon.
             with suppress(OSError):
@@ -56,7 +58,7 @@ class Supervisor:
             self.tell(f"READY=1\nSTATUS={outcome}")
 
     def alive(self, now: float) -> None:
-        """A sign of life, if one is due at ``now``, monotonic seconds."""
-        if self._interval is not None and now >= self._due:
+        """A sign of life, if one is due at ``now``, monotonic seconds; none before the service is ready."""
+        if self._interval is not None and self._is_ready and now >= self._due:
             self._due = now + self._interval
             self.tell("WATCHDOG=1")

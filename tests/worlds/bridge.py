@@ -533,7 +533,9 @@ class World:
 
     def _fed(self, event: Event) -> list[Effect]:
         """Feed the engine; what it sends ahead of a frame has to be all that the frame changes at those gates."""
-        ahead = self.engine.ahead(event, self.now) if self.express and isinstance(event, FrameReceived) else []
+        ahead: list[Effect] = []
+        if self.express and isinstance(self.engine, Engine) and isinstance(event, FrameReceived):
+            ahead = self.engine.ahead(event, self.now)
         behind = self.engine.feed(event, self.now)
         self.foreseen += bool(ahead)
         sent = {effect.dpid for effect in ahead if isinstance(effect, Apply)}

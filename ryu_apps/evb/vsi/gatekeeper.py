@@ -191,7 +191,8 @@ class Gatekeeper:
         vsi, flip = owner.vsi, prepared.flip
         shielded = self.copies.is_shielded(owner, program)
         vids = {vid for _, vid, _ in (*vsi.members, *flip.members)}
-        concerned = self.groups.concerns(vids) or self.pools.concerns(vsi.text, program) or self._in_flight.has(vsi)
+        shared = self.groups.concerns(vids) or self.pools.concerns(vsi.text, program)
+        concerned = shared or self.steering.concerns(vsi.text, program) or self._in_flight.has(vsi)
         if concerned or shielded is None or not self._holds(prepared, owner, program, place):
             return {}
         # The detour, or what takes its place, is at the switch that the VSI leaves.

@@ -65,6 +65,11 @@ class Steering:
         changed = [found for found in self._fabric.appliances if self._record(found, vsi, port, program)]
         return self._groups_of(changed)
 
+    def concerns(self, vsi: str, program: Installation) -> bool:
+        """True if a VSI is part of an instance, or may become one by a program."""
+        known = any(place.vsi == vsi for places in self.places.values() for place in places.values())
+        return known or any(_may_be(program, name) for name in self.places)
+
     def link(self, port: PortId, up: bool) -> dict[int, tuple[Group, ...]]:
         """Record the link state of a station port; returns the changed groups by switch."""
         (self._down.discard if up else self._down.add)(port)

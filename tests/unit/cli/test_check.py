@@ -142,8 +142,9 @@ def test_a_policy_is_one_policy_by_whatever_path(tmp_path: Path) -> None:
 
 def test_inventories_are_checked_too(tmp_path: Path) -> None:
     inventories = Path(__file__).parents[3] / "mininet_tests" / "inventories"
-    many = len(list(inventories.glob("*.yaml")))
-    assert run(inventories).output == f"2 policy files and 1 configuration and {many} inventories: no mistakes\n"
+    many, policies = len(list(inventories.glob("*.yaml"))), len(list(inventories.glob("*/policies/*.yaml")))
+    files = f"{2 + policies} policy files and 1 configuration and {many} inventories"
+    assert run(inventories).output == f"{files}: no mistakes\n"
     text = (inventories / "two-switch.yaml").read_text(encoding="utf-8")
     file = tmp_path / "bad.yaml"
     file.write_text(text.replace("at: hv7", "at: hv77"), encoding="utf-8")

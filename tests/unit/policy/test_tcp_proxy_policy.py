@@ -55,7 +55,7 @@ def test_the_last_context_is_read_at_associate_whatever_the_trigger(trigger: str
         ("{ports: [70000]}", "p.yaml:5:21: 70000 is out of range 0..65535"),
         ("{ports: [80], max_connections: 0}", "p.yaml:5:43: input should be greater than or equal to 1, not 0"),
         ("{ports: [80], timeouts: {idle: 70000}}", "p.yaml:5:43: input should be less than or equal to 65535"),
-        ("{ports: [80], port: 81}", "p.yaml:5:26: unknown key 'port'"),
+        ("{ports: [80], port: 81}", "p.yaml:5:26: key 'port' does not belong here"),
     ],
 )
 def test_mistakes_are_told_at_their_place(section: str, mistake: str) -> None:

@@ -15,8 +15,9 @@ from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.flow.shown import DecodedRules
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie, of_kind
-from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.policy.model import Acl, PolicySet, VsiType
 from ryu_apps.evb.services.body import body_of_vsi
+from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.switches import audit as audit_of_switches
 from ryu_apps.evb.switches.audit import INTERVAL, SHARE
 from ryu_apps.evb.switches.bringup import owners
@@ -24,7 +25,7 @@ from ryu_apps.evb.topology.fabric import GateMode, Profile, Timers
 from ryu_apps.evb.vsi import installer
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds import learnt
-from tests.worlds.bridge import HV1, HV2, S1, Vm, World, two_switches, with_gates
+from tests.worlds.bridge import HV1, HV2, OPEN, S1, Vm, World, open_type, two_switches, with_gates
 
 VM = Vm(7)
 
@@ -93,8 +94,12 @@ def test_foreign_rules_stay(world: World) -> None:
 
 
 @pytest.mark.parametrize("crowded", [True, False])
-def test_what_was_learnt_for_programs_that_are_gone_is_removed(world: World, crowded: bool) -> None:
+def test_what_was_learnt_for_programs_that_are_gone_is_removed(crowded: bool) -> None:
     """And what was learnt for others stays, also where tables have so many rules that it is not shown."""
+    firewall = FirewallPolicy(Acl(default=True), Acl(), 10, Lifetimes(60, 20, 60, 60))
+    world = World(policies=PolicySet({OPEN: replace(open_type(OPEN), services=(("firewall", firewall),))}))
+    world.connect()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.crowded.update({S1} if crowded else ())
     learnt.learn(world, VM, 1000, idle=0)
     before = world.snapshot()

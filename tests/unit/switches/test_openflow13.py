@@ -286,7 +286,8 @@ def test_it_lets_no_station_speak_for_a_proxy_of_another_switch() -> None:
     second = replace(usual.switches[S2], interfaces={**usual.switches[S2].interfaces, 4: proxy})
     fabric = without_extensions(replace(usual, switches={S1: usual.switches[S1], S2: second}), S1)
     (rule,) = appliances(fabric, S1).add
-    assert (rule.table, rule.match, rule.apply, rule.goto) == (Table.INGRESS, match(eth_src=CLIENT_MAC + 1), (), None)
+    of_proxy = match(eth_src=CLIENT_MAC + 1, vlan_vid=VLAN_PRESENT | VLAN)
+    assert (rule.table, rule.match, rule.apply, rule.goto) == (Table.INGRESS, of_proxy, (), None)
 
 
 def test_only_a_switch_with_extensions_can_be_unwatched(world: World) -> None:

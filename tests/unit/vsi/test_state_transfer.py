@@ -9,7 +9,7 @@ import pytest
 from ryu_apps.evb.events.effect import Mode, ReadRules
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, of_kind, vsi_metadata
+from ryu_apps.evb.pipeline.tables import VSI_MASK, CookieKind, Table, cookie, metadata, of_kind
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.topology.fabric import PortId
@@ -70,7 +70,7 @@ def test_state_is_staged_under_the_new_index_before_the_station_is_answered(worl
     }
     for rule in state(world, S2):
         (scope,) = (field for field in rule.match if field.name == "metadata")
-        assert (scope.value, scope.mask) == vsi_metadata(program.binding.vsi_index, Direction.TO_VM)
+        assert (scope.value, scope.mask) == (metadata(vsi=program.binding.vsi_index), VSI_MASK)
     assert ports(world, S2) == ports(world, S1) == {1000, 1001}
 
 
