@@ -144,6 +144,9 @@ def test_traffic_of_a_type_goes_through_one_of_two_firewalls_and_connections_out
             assert arrives(sender.namespace, receiver.namespace, receiver.ip, HTTPS)
             assert is_dropped(sender.namespace, receiver.namespace, receiver.ip, FORBIDDEN, HTTPS)
         assert is_dropped(client.namespace, lenient.namespace, lenient.ip, FORBIDDEN, HTTPS)
+        for sender, receiver in ((vm, lenient), (lenient, vm)):
+            assert arrives(sender.namespace, receiver.namespace, receiver.ip, HTTPS), "both are clients"
+            assert is_dropped(sender.namespace, receiver.namespace, receiver.ip, FORBIDDEN, HTTPS)
         conversation = Conversation(cluster, vm, stack)
         (used,) = through(firewalls, conversation)
         firewalls[used].move(there if used == 0 else here)

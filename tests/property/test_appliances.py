@@ -11,11 +11,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.flow.match import VLAN_PRESENT
+from ryu_apps.evb.topology.fabric import GateMode, PortId
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.worlds.bridge import Vm
+from tests.worlds.bridge import Vm, with_gates
 from tests.worlds.counting import udp
-from tests.worlds.steered import BLOCKED, PASSING, PLAIN, ROUTED, Bump, SteeredWorld, host_mac, router
+from tests.worlds.steered import (
+    BLOCKED,
+    LEGS,
+    PASSED,
+    PASSING,
+    PLAIN,
+    ROUTED,
+    ROUTER_MACS,
+    Bump,
+    SteeredWorld,
+    host_mac,
+    router,
+    three_switches,
+)
 
 PORTS = [PortId(dpid, port) for dpid in (1, 2, 3) for port in (1, 2, 3)]
 CLIENTS = (Vm(7, BLOCKED), Vm(8, PASSING), Vm(9, PLAIN), Vm(10, ROUTED))
@@ -25,16 +39,23 @@ HOSTS = {dpid: (PortId(dpid, 4), host_mac(dpid), 0x0A006500 | dpid) for dpid in 
 THROUGH = {BLOCKED: {"one", "two"}, PASSING: {"one", "two"}, ROUTED: {"r1", "r2"}, PLAIN: set[str]()}
 
 
+def _forged(source: int, mac: int, victim: Vm, vid: int) -> dict[str, int]:
+    """A frame to an address that says to be for a VM; ``vid`` 0: untagged."""
+    frame = udp(source, mac, src_ip=0x0A006501, dst_ip=int(victim.address))
+    return frame | ({"vlan_vid": VLAN_PRESENT | vid} if vid else {})
+
+
 class Appliances(RuleBasedStateMachine):
     """Three switches in a line, with all kinds of VMs."""
 
-    @initialize()
-    def connect(self) -> None:
-        self.world = SteeredWorld()
+    @initialize(gate=st.sampled_from(GateMode))
+    def connect(self, gate: GateMode) -> None:
+        self.world = SteeredWorld(fabric=with_gates(three_switches(), gate))
         self.world.connect()
         self.world.routes = {address: mac for _, mac, address in HOSTS.values()}
         self.world.routes |= {int(vm.address): vm.mac for vm in CLIENTS}
         self.homes: dict[int, PortId] = {}
+        self.staged: dict[int, set[PortId]] = {}
 
     @rule(vm=st.sampled_from([*CLIENTS, *INSTANCES]), port=st.sampled_from(PORTS))
     def associate(self, vm: Vm, port: PortId) -> None:
@@ -49,10 +70,28 @@ class Appliances(RuleBasedStateMachine):
         if vm.number in self.homes:
             self.world.ask(self.homes.pop(vm.number), vm, VdpMode.DEASSOCIATE)
 
-    @rule(vm=st.sampled_from(INSTANCES), port=st.sampled_from(PORTS))
+    @rule(vm=st.sampled_from([*CLIENTS, *INSTANCES]), port=st.sampled_from(PORTS))
     def stage(self, vm: Vm, port: PortId) -> None:
         if port not in self.homes.values():
             self.world.ask(port, vm, VdpMode.PREASSOCIATE_RR)
+            self.staged.setdefault(vm.number, set()).add(port)
+
+    @rule(vm=st.sampled_from([*CLIENTS, *INSTANCES]), victim=st.sampled_from(CLIENTS))
+    def nothing_passes_from_where_a_vm_is_not(self, vm: Vm, victim: Vm) -> None:
+        vids = (0, *LEGS[vm.instance], PASSED) if isinstance(vm, Bump) else (0, PASSED)
+        for port in self.staged.get(vm.number, set()) - {self.homes.get(vm.number)}:
+            for vid in vids:
+                for mac in (victim.mac, host_mac(1), *ROUTER_MACS.values()):
+                    assert self._way(port, _forged(vm.mac, mac, victim, vid)) == ([], [])
+
+    @rule(vm=st.sampled_from(CLIENTS), victim=st.sampled_from(CLIENTS))
+    def no_frame_of_a_guest_is_taken_for_one_that_has_passed(self, vm: Vm, victim: Vm) -> None:
+        if vm.number in self.homes:
+            home = self.homes[vm.number]
+            for vid in (PASSED, *(vid for legs in LEGS.values() for vid in legs)):
+                assert self._way(home, _forged(vm.mac, victim.mac, victim, vid)) == ([], [])
+            for mac in ROUTER_MACS.values():
+                assert self._way(home, _forged(mac, victim.mac, victim, 0)) == ([], [])
 
     @rule()
     def restart_controller(self) -> None:

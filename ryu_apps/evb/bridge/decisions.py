@@ -30,6 +30,7 @@ from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.ports.backlog import Backlog
 from ryu_apps.evb.ports.bridge_port import BridgePort, bridge_mac
 from ryu_apps.evb.protocol.vdp_bridge import Denied, VsiState
+from ryu_apps.evb.services.appliance.claims import instance_of
 from ryu_apps.evb.services.body import missing_requirement
 from ryu_apps.evb.topology.fabric import Fabric, PortId, StationTreatment
 from ryu_apps.evb.vsi.absent_ports import AbsentPorts
@@ -326,7 +327,7 @@ class Decisions:
             self._place(attachment.port, vsi_port),
             vsi_type,
             asked.filter_info,
-            partial(self._address_owners.binding, attachment),
+            partial(self._address_owners.binding, attachment, instance_of(vsi_type)),
             lambda vsi_type, vids: self._missing(vsi_type, attachment.port.dpid, vids),
             attachment.conversation.claimed,
             partial(

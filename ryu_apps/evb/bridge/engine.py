@@ -90,6 +90,7 @@ from ryu_apps.evb.record_kinds import (
     VSI_TYPE,
     by_kind,
 )
+from ryu_apps.evb.services.appliance.claims import unfit
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.switches.bringup import Bringup
 from ryu_apps.evb.switches.desired import DesiredRules
@@ -348,7 +349,7 @@ class Engine:
                 self.vsi_ports.assume(port.dpid, vsi_port)
             return Place.of(self.fabric, port, vsi_port) if port in self.stations else None
 
-        return Restorer(self.registry, self.lifecycle, self.types, place)
+        return Restorer(self.registry, self.lifecycle, self.types, place, partial(unfit, self.fabric))
 
     def _begin_restoration(self, records: Mapping[str, bytes], now: float) -> None:
         """Restore what attachments depend on (:data:`FOUNDATIONS`)."""

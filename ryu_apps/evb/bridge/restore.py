@@ -15,7 +15,7 @@ import msgpack
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import VsiNotRestored
 from ryu_apps.evb.event_catalogue.vsis import VsiRestored
-from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
@@ -33,6 +33,7 @@ from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.vdp import ManagerId, identity_of
 
 PlaceLookup = Callable[[PortId, str], Place | None]
+FitnessCheck = Callable[[VsiType, int, tuple[Binding, ...]], str | None]
 
 #: What divides the VSIID from the port in the subject of a record.
 _AT = "@"
@@ -56,10 +57,13 @@ class Restorer:
         left_out: keys of records that could not be used, and why.
     """
 
-    def __init__(self, registry: Registry, lifecycle: Lifecycle, types: TypeSource, place: PlaceLookup) -> None:
+    def __init__(
+        self, registry: Registry, lifecycle: Lifecycle, types: TypeSource, place: PlaceLookup, unfit: FitnessCheck
+    ) -> None:
         """
         Args:
             place: VLANs of a port, or of a VSI port of its switch by name; None if it is no station port.
+            unfit: reason for which the configuration has no place for a VSI of a type at a switch; None: it has.
         """
         self.records: dict[str, bytes] = {}
         self.left_out: dict[str, str] = {}
@@ -67,6 +71,7 @@ class Restorer:
         self._lifecycle = lifecycle
         self._types = types
         self._place = place
+        self._unfit = unfit
         self._keys: dict[str, set[str]] = {}
         self._restored: dict[str, VsiRestored] = {}
 
@@ -100,7 +105,7 @@ class Restorer:
             self.left_out.pop(key, None)
             try:
                 record = AttachmentRecord.decode(self.records[key])
-                _restore(record, self._registry, self._lifecycle, self._types, self._place, now)
+                _restore(record, self._registry, self._lifecycle, self._types, self._place, self._unfit, now)
             except RecordError as error:
                 self.left_out[key] = str(error)
                 yield VsiNotRestored(key, str(error))
@@ -144,6 +149,7 @@ def _restore(
     lifecycle: Lifecycle,
     types: TypeSource,
     place: PlaceLookup,
+    unfit: FitnessCheck,
     now: float,
 ) -> None:
     found = place(record.port, record.vsi_port)
@@ -157,6 +163,8 @@ def _restore(
     if record.owner and record.program is not None and placed.bindings != record.program.binding.bindings:
         raise RecordError("its VLANs are not what they were")
     vsi_type = _type(record, types)
+    if vsi_type is not None and (reason := unfit(vsi_type, record.port.dpid, placed.bindings)):
+        raise RecordError(reason)
     if record.program is not None and record.program.binding.vsi_index in lifecycle.installer.indices:
         raise RecordError(f"index {record.program.binding.vsi_index} stands for another program")
     machine = VdpBridge.resumed(Operational(*record.operational), record.mode, now)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.config.schema import ConfigFile
 from ryu_apps.evb.config.service_sections import ApplianceSection, InstanceSection
-from ryu_apps.evb.config.switch_sections import HostSection
+from ryu_apps.evb.config.switch_sections import HostSection, PodPortSection
 from ryu_apps.evb.config.text import flow_map, quoted
 from ryu_apps.evb.policy.document import Finding, Path
-from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
+from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance, numbers_of
 from ryu_apps.evb.wire.mac import mac_to_text
 
 
@@ -73,22 +73,26 @@ def _used_elsewhere(parsed: ConfigFile, place: Path, vid: int) -> Iterator[Findi
             yield place, f"VLAN {vid} is that of load balancer {name}"
     for dp_name, dp in parsed.dps.items():
         for port_no, section in dp.interfaces.items():
-            if isinstance(section, HostSection) and vid in (section.native_vlan, *section.tagged_vlans):
+            if isinstance(section, HostSection | PodPortSection) and vid in (
+                section.native_vlan,
+                *section.tagged_vlans,
+            ):
                 yield place, f"VLAN {vid} is in use at port {port_no} of {dp_name}"
 
 
 # --- conversion and writing ---------------------------------------------------------------------
 def appliances(written: dict[str, ApplianceSection]) -> tuple[Appliance, ...]:
-    """The appliances, numbered in the order of their names."""
+    """The appliances, in the order of their names."""
+    numbers = numbers_of(written)
     return tuple(
         Appliance(
-            number,
+            numbers[name],
             name,
             section.vlan,
             tuple(_instance(*named) for named in section.instances.items()),
             section.passed or 0,
         )
-        for number, (name, section) in enumerate(sorted(written.items()), 1)
+        for name, section in sorted(written.items())
     )
 
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from ryu_apps.evb.explanation.cluster import Owners
 from ryu_apps.evb.explanation.journey import Departure, End, Visit, drops
 from ryu_apps.evb.explanation.sources import Source, source_of, vsi_of, vsi_words
-from ryu_apps.evb.flow.match import VLAN_PRESENT
+from ryu_apps.evb.flow.match import ANY_GROUP, VLAN_PRESENT, match
 from ryu_apps.evb.pipeline.tables import DIRECTION_SHIFT, VSI_BITS, VSI_SHIFT, Direction, Table
 from ryu_apps.evb.simulation.steps import Grouped, Learned, LookedUp, MeterPassed, Sent, Step
 
@@ -210,6 +210,8 @@ def _refusal(step: LookedUp, source: Source) -> str:
     """The reason for which a rule drops a frame, behind a colon; empty: its words say it."""
     if step.table == Table.ACL_TO and source.kind == "vsi_body":
         return ": the VM has sent it itself"
+    if step.table == Table.FORWARD and step.rule is not None and set(match(eth_dst=ANY_GROUP)) <= set(step.rule.match):
+        return ": a frame to all or to a group is not for one IP address where appliances are"
     known = _REFUSALS.get(Table(step.table)) if step.table in set(Table) else None
     return "" if known is None else f": {known}"
 

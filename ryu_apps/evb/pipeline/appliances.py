@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
+from ipaddress import IPv4Network, IPv6Network
 
 from ryu_apps.evb.flow.actions import Action, ClearInPort, OutputGroup, RegLoad, Resubmit, SetField
 from ryu_apps.evb.flow.match import ANY_GROUP, GROUP_BIT, VLAN_PRESENT, Match, MatchFields, match
@@ -39,9 +40,19 @@ NUMBER, _SHARE = "reg13", "reg14"
 #: Shares of the traffic of an appliance: the three lowest bits of both addresses, added without carry.
 SHARES = 8
 _LOW_BITS = SHARES - 1
-_ENDS = {0x0800: ("ipv4_src", "ipv4_dst"), 0x86DD: ("ipv6_src", "ipv6_dst")}
+_IPV4, _IPV6 = 0x0800, 0x86DD
+_ENDS = {_IPV4: ("ipv4_src", "ipv4_dst"), _IPV6: ("ipv6_src", "ipv6_dst")}
+#: All addresses but those of groups.
+_SINGLE: dict[int, tuple[IPv4Network | IPv6Network, ...]] = {
+    _IPV4: tuple(IPv4Network("0.0.0.0/0").address_exclude(IPv4Network("224.0.0.0/4"))),
+    _IPV6: tuple(IPv6Network("::/0").address_exclude(IPv6Network("ff00::/8"))),
+}
+#: The end of an IPv4 address that is taken for that of all hosts of a subnet; the masks of subnets are unknown here.
+_LAST = 0xFF
 #: Frames that have passed and are for no VM with an appliance: below the gates of those, above broadcasts.
 _ELSEWHERE = Priority.WIDE + 10
+#: In FORWARD: above IP multicast and queries, below gates.
+_DISGUISED = Priority.EXACT - 20
 #: Frames to groups in STEER_BACK, and those of routers in STEER_SHARE.
 _FIRST = Priority.EXACT + 100
 
@@ -62,9 +73,24 @@ def appliance_rules(appliances: tuple[Appliance, ...]) -> Iterator[Rule]:
         return
     yield from _shares()
     yield Rule(Table.STEER_BACK, Priority.DEFAULT, (), _COOKIE, _as_any_frame())
+    for vid in sorted({appliance.vid for appliance in appliances}):
+        yield from _disguised(vid)
     for appliance in appliances:
         yield from _places(appliance)
         yield from _passed(appliance) if appliance.passed else _of_routers(appliance)
+
+
+def _disguised(vid: int) -> Iterator[Rule]:
+    """Drop frames to all or to a group whose IP destination is one host: copies of them would pass by appliances."""
+    for eth_type, blocks in _SINGLE.items():
+        name = _ENDS[eth_type][1]
+        there: MatchFields = {"vlan_vid": VLAN_PRESENT | vid, "eth_dst": ANY_GROUP, "eth_type": eth_type}
+        for block in blocks:
+            value, mask = int(block.network_address), int(block.netmask)
+            yield Rule(Table.FORWARD, _DISGUISED, match(**(there | {name: (value, mask)})), _COOKIE)
+            if eth_type == _IPV4:
+                last = match(**(there | {name: (value | _LAST, mask | _LAST)}))
+                yield Rule(Table.FORWARD, _DISGUISED + 1, last, _COOKIE, goto=Table.FLOOD)
 
 
 def _shares() -> Iterator[Rule]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from ryu_apps.evb.flow.actions import Action, Resubmit
 from ryu_apps.evb.flow.change import RuleChange
-from ryu_apps.evb.flow.match import VLAN_PRESENT, MatchFields, match
+from ryu_apps.evb.flow.match import VLAN_PRESENT, Match, match
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
 from ryu_apps.evb.flow.rule import Meter, MeterUnit, Rule
 from ryu_apps.evb.model import VsiBinding
@@ -29,41 +29,44 @@ def limit_of_copies() -> RuleChange:
     return RuleChange(meters=(Meter(COPY_METER, _KILOBITS, _BURST, MeterUnit.KILOBITS),), add=(rule,))
 
 
-def copies(first: Action, second: Action, binding: VsiBinding) -> RuleSet:
+def copies(first: Action, second: Action, binding: VsiBinding, more: tuple[Match, ...] = ()) -> RuleSet:
     """The rules of a switch that is neither end.
 
     Args:
         first: output to the end that delivers; without limit.
         second: output to the other end, within the limit of copies.
         binding: index, generation, VIDs and MAC addresses of the VSI at its destination.
+        more: matches of other frames for it.
     """
     # What a meter drops loses the rest of the actions, too: so the copy is the last of them.
     apply = first, Resubmit(Table.COPIES), second
-    return rule_set(_rule(binding, fields, apply, SECONDS) for fields in _destinations(binding))
+    return rule_set(_rule(binding, found, apply, SECONDS) for found in _destinations(binding, more))
 
 
-def guards(ports: Iterable[int], binding: VsiBinding, metered: bool) -> RuleSet:
+def guards(ports: Iterable[int], binding: VsiBinding, metered: bool, more: tuple[Match, ...] = ()) -> RuleSet:
     """The rules of the end that does not deliver.
 
     Args:
         ports: by which copies come in.
         metered: frames go through the meter of the staged VSI instead of being dropped.
+        more: matches of other frames for it.
     """
     # In a table of the body: when the body is gone, there is no way on.
     apply = (Resubmit(Table.GATE_COPIES),) if metered else ()
     return rule_set(
-        _rule(binding, {**fields, "in_port": port}, apply, GUARD_SECONDS)
+        _rule(binding, (*match(in_port=port), *found), apply, GUARD_SECONDS)
         for port in ports
-        for fields in _destinations(binding)
+        for found in _destinations(binding, more)
     )
 
 
-def _rule(binding: VsiBinding, fields: MatchFields, apply: tuple[Action, ...], seconds: int) -> Rule:
+def _rule(binding: VsiBinding, found: Match, apply: tuple[Action, ...], seconds: int) -> Rule:
     owner = cookie(CookieKind.DETOUR, binding.vsi_index, binding.generation)
-    return Rule(Table.FORWARD, Priority.COPY, match(**fields), owner, apply, hard_timeout=seconds)
+    return Rule(Table.FORWARD, Priority.COPY, found, owner, apply, hard_timeout=seconds)
 
 
-def _destinations(binding: VsiBinding) -> Iterator[MatchFields]:
+def _destinations(binding: VsiBinding, more: tuple[Match, ...]) -> Iterator[Match]:
     for vid_mac in binding.bindings:
         if vid_mac.mac is not None:
-            yield {"vlan_vid": VLAN_PRESENT | vid_mac.vid, "eth_dst": vid_mac.mac}
+            yield match(vlan_vid=VLAN_PRESENT | vid_mac.vid, eth_dst=vid_mac.mac)
+    yield from more

@@ -15,7 +15,7 @@ before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ryu_apps.evb.flow.actions import (
     Action,
@@ -28,6 +28,7 @@ from ryu_apps.evb.flow.match import (
     ANY_FRAGMENT,
     GROUP_BIT,
     VLAN_PRESENT,
+    Match,
     MatchFields,
     match,
 )
@@ -101,6 +102,7 @@ def metered_gate(
     entry: Table = Table.ACL_TO,
     policer: int | None = None,
     copied: bool = False,
+    passed: Iterable[tuple[Match, int]] = (),
 ) -> Iterator[Rule]:
     """Rules that are staged with the body of a VSI; none if it has no meter.
 
@@ -111,6 +113,7 @@ def metered_gate(
         entry: first table of its body for frames to the VM.
         policer: meter of frames from the VM, which is behind the gate.
         copied: switches may copy frames to the VM while it moves (:mod:`ryu_apps.evb.pipeline.copies`).
+        passed: matches of frames for it that have passed its appliance, and the VID that they get; copied too.
     """
     if binding.gate_meter is None:
         return
@@ -136,6 +139,11 @@ def metered_gate(
                 # Not goto: no table leads back to an earlier one.
                 onward = (*_metered(meta), Resubmit(entry))
                 yield Rule(Table.GATE_COPIES, Priority.EXACT, match(**fields), owner, onward, meter=meter)
+    if binding.gate_meter.both and copied:
+        meta = to_vm_metadata(interface.port_no, binding.vsi_index, epoch)
+        for found, vid in passed:
+            onward = (*_metered(meta), SetField("vlan_vid", VLAN_PRESENT | vid), Resubmit(Table.ACL_TO))
+            yield Rule(Table.GATE_COPIES, Priority.EXACT, found, owner, onward, meter=meter)
 
 
 def stops() -> Iterator[Rule]:

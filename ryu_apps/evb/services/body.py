@@ -22,7 +22,7 @@ from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.services.acl import ACL
 from ryu_apps.evb.services.address_sets import ADDRESS_SETS
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
-from ryu_apps.evb.services.appliance.schema import AppliancePolicy
+from ryu_apps.evb.services.appliance.claims import vid_of_others
 from ryu_apps.evb.services.appliance.service import APPLIANCE
 from ryu_apps.evb.services.bandwidth.service import BANDWIDTH
 from ryu_apps.evb.services.base import LearnedState, Route, Service
@@ -206,28 +206,10 @@ def missing_requirement(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tupl
     """Return a requirement of a type in these VLANs that a switch does not meet; None: it meets all."""
     if not fabric.switches[dpid].extended and (needed := extensions_needed(vsi_type)):
         return f"{needed}, and the profile of {fabric.switches[dpid].name} is {Profile.OPENFLOW13.value}"
-    if taken := _taken_by_appliance(vsi_type, fabric, vids):
+    if taken := vid_of_others(vsi_type, fabric, vids):
         return taken
     missing = (service.missing_requirement(vsi_type, fabric, dpid, vids) for service in _services_of(vsi_type)[0])
     return next((requirement for requirement in missing if requirement), None)
-
-
-def _taken_by_appliance(vsi_type: VsiType, fabric: Fabric, vids: tuple[int, ...]) -> str | None:
-    """Return the VLAN of an appliance in which a VSI that is none of its instances would be; None: there is none."""
-    policy = appliance_of(vsi_type)
-    own = policy.instance_of if policy is not None else ""
-    for appliance in fabric.appliances:
-        forbidden = appliance.own_vids if appliance.name != own else {appliance.passed}
-        vid = next((vid for vid in vids if vid in forbidden), None)
-        if vid is not None:
-            return f"VLAN {vid} is that of appliance {appliance.name!r} alone"
-    return None
-
-
-def appliance_of(vsi_type: VsiType) -> AppliancePolicy | None:
-    """Return the part of a type about appliances; None: it has none."""
-    policy: AppliancePolicy | None = vsi_type.service(APPLIANCE.name)
-    return policy
 
 
 def extensions_needed(vsi_type: VsiType) -> str | None:

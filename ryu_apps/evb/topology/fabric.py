@@ -457,6 +457,11 @@ class Fabric:
         """The appliance of that name for the clients of a VLAN, None if there is none."""
         return next((found for found in self.appliances if found.name == name and found.vid == vid), None)
 
+    def router_of(self, vid: int, mac: int | None) -> str | None:
+        """The appliance of which an address in a VLAN is that of a router, None if there is none."""
+        there = (found for found in self.appliances if mac and found.vid == vid)
+        return next((found.name for found in there if any(each.mac == mac for each in found.instances)), None)
+
     def ports(self, role: Role) -> list[PortId]:
         """All ports of a role, in a stable order."""
         return [

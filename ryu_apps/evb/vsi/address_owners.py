@@ -1,4 +1,4 @@
-"""Owners of MAC and IP addresses: configured end systems, load balancers, bridge ports, stations and other VSIs."""
+"""Owners of MAC and IP addresses: end systems, load balancers, appliances, bridge ports, stations and other VSIs."""
 
 from __future__ import annotations
 
@@ -42,15 +42,24 @@ class AddressOwners:
         self._station_elsewhere = station_elsewhere
         hosts = [one for port in fabric.ports(Role.HOST) if (one := fabric.interface(port))]
         self._host_macs = frozenset(mac for host in hosts for mac in host.macs)
+        self._fabric = fabric
         self._configured = {
             (vid, address): host.name for host in hosts for vid in host.vids for address in host.addresses
         }
 
-    def binding(self, attachment: Attachment, binding: Binding) -> str | None:
-        """Return the owner of a (VID, MAC), None if it is free or the VSI's own."""
+    def binding(self, attachment: Attachment, instance_of: str, binding: Binding) -> str | None:
+        """Return the owner of a (VID, MAC), None if it is free or the VSI's own.
+
+        Args:
+            instance_of: appliance of which the VSI is an instance; empty: of none.
+        """
         mac = binding.mac
         if mac is not None and (owner := self._mac(attachment, mac)):
             return owner
+        # A frame with this address as source has passed the appliance.
+        appliance = self._fabric.router_of(*binding)
+        if appliance is not None and appliance != instance_of:
+            return f"a router of appliance {appliance!r}"
         other = self._registry.conflict(attachment, binding)
         return other.text if other else None
 

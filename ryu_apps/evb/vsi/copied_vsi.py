@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ryu_apps.evb.flow.match import Match
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.pipeline.copies import copies, guards
 from ryu_apps.evb.pipeline.infrastructure import towards
@@ -75,18 +76,25 @@ class Copy:
             yield Demand(dpid, owner, in_tables(Counter(key.table for key in rules)))
 
 
-def composed(wiring: TrunkGraph, plan: CopyPlan, attachment: Attachment, program: Installation, source: int) -> Copy:
-    """Compose the copies of a VSI that is active at a switch for an attachment elsewhere."""
+def composed(
+    wiring: TrunkGraph,
+    plan: CopyPlan,
+    attachment: Attachment,
+    program: Installation,
+    source: int,
+    more: tuple[Match, ...],
+) -> Copy:
+    """Compose the copies of a VSI that is active at a switch for an attachment elsewhere; ``more``: of other frames."""
     destination, binding = attachment.port.dpid, program.binding
     metered = binding.gate_meter is not None and binding.gate_meter.both
     copying = {
-        dpid: copies(towards(wiring, dpid, source), towards(wiring, dpid, destination), binding)
+        dpid: copies(towards(wiring, dpid, source), towards(wiring, dpid, destination), binding, more)
         for dpid in plan.copying
     }
     there, back = plan.guarded[destination], plan.guarded[source]
     return Copy(
         *(attachment, program, source),
-        guards(there, binding, metered),
+        guards(there, binding, metered, more),
         copying,
-        guards(back, binding, metered=False),
+        guards(back, binding, metered=False, more=more),
     )

@@ -31,6 +31,7 @@ from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.reservation import Reservations
+from ryu_apps.evb.vsi.steering import passed_frames
 
 #: Most VSIs that are copied at a time.
 MOST = 64
@@ -63,7 +64,7 @@ class Copies(TokenOwner):
     def __init__(self, fabric: Fabric, wiring: TrunkGraph, ledger: Reservations, in_flight: InFlight) -> None:
         extended = all(switch.extended for switch in fabric.switches.values())
         self._used = fabric.converge is Converge.COPY and extended
-        self._wiring = wiring
+        self._fabric, self._wiring = fabric, wiring
         self._plans = CopyPlans(wiring)
         self._ledger = ledger
         self._in_flight = in_flight
@@ -117,7 +118,8 @@ class Copies(TokenOwner):
         # A switch that is away could not be told to end it.
         if plan is None or not {source, *self._wiring.others(source)} <= pending.up:
             return None
-        return composed(self._wiring, plan, attachment, program, source)
+        passed = tuple(found for found, _ in passed_frames(self._fabric, program))
+        return composed(self._wiring, plan, attachment, program, source, passed)
 
     def _guard(self, copy: Copy, pending: PendingChanges) -> None:
         copy.step, copy.guarded = Step.GUARD, pending.now

@@ -33,7 +33,7 @@ from ryu_apps.evb.vsi.pools import Pools
 from ryu_apps.evb.vsi.prepared_flips import Flip, FlipInputs, PreparedFlip, PreparedFlips
 from ryu_apps.evb.vsi.registry import Attachment, OpenMeter, Vsi
 from ryu_apps.evb.vsi.set_members import SetMembers
-from ryu_apps.evb.vsi.steering import Steering
+from ryu_apps.evb.vsi.steering import Steering, passed_frames
 from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 
 _NOTHING: RuleSet = {}
@@ -335,7 +335,8 @@ class Gatekeeper:
             return ()
         entry, policer = entry_of(program.vsi_type), gate_meter(program.vsi_type, binding)
         copied = self._fabric.converge is Converge.COPY
-        return tuple(metered_gate(interface, binding, program.epoch, entry, policer, copied))
+        passed = passed_frames(self._fabric, program)
+        return tuple(metered_gate(interface, binding, program.epoch, entry, policer, copied, passed))
 
     def basis_of_gate(self, port: PortId, program: Installation) -> tuple[object, ...]:
         """Return what :meth:`staged_gate` depends on beside type and binding."""

@@ -23,7 +23,8 @@ from ryu_apps.evb.pipeline.appliances import (
 )
 from ryu_apps.evb.pipeline.gate import detour, to_vm_metadata
 from ryu_apps.evb.pipeline.tables import ALL_METADATA, CookieKind, Direction, Priority, Table, cookie
-from ryu_apps.evb.services.body import appliance_of, entry_of
+from ryu_apps.evb.services.appliance.claims import appliance_of
+from ryu_apps.evb.services.body import entry_of
 from ryu_apps.evb.topology.appliance import Appliance
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId
 from ryu_apps.evb.topology.graph import TrunkGraph
@@ -167,6 +168,11 @@ def detour_of(
     """The detour of a VSI, with that of frames from and to appliances."""
     more = tuple(found for found, _ in _destinations(fabric, program))
     return detour(fabric, wiring, dpid, target, program.binding, seconds, more)
+
+
+def passed_frames(fabric: Fabric, program: Installation) -> tuple[tuple[Match, int], ...]:
+    """Matches of frames for a client that have passed its appliance, and the VID that they get."""
+    return tuple((found, vid) for found, vid in _destinations(fabric, program) if vid is not None)
 
 
 def _destinations(fabric: Fabric, program: Installation) -> Iterator[tuple[Match, int | None]]:

@@ -66,6 +66,8 @@ class BumpFirewall:
             "link add br0 type bridge",
             f"link set {INTERFACE} master br0",
             f"link set {_OTHER_SIDE} master br0",
+            # Of two clients of one appliance both are on its inner side: what they say to each other comes in there.
+            *(f"link set {interface} type bridge_slave learning off" for interface in (INTERFACE, _OTHER_SIDE)),
             *(f"link set {interface} up" for interface in (INTERFACE, _OTHER_SIDE, "br0")),
         )
         inside.run("nft", "-f", "-", stdin=_RULES.format(refused=refused, inner=_OTHER_SIDE, outer=INTERFACE))

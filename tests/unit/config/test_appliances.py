@@ -6,7 +6,7 @@ import pytest
 
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.config.writing import dump_config
-from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
+from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance, numbers_of
 
 GOOD = """\
 version: 1
@@ -28,6 +28,7 @@ dps:
       1: {name: hv1, role: station, native_vlan: 100}
       2: {name: nms, role: host, native_vlan: 7, tagged_vlans: [8], macs: ["52:54:00:00:64:01"]}
 """
+FW, GATEWAY = numbers_of(("fw", "gateway")).values()
 BALANCER = """\
 load_balancers:
   web:
@@ -43,12 +44,20 @@ def test_appliances_are_read_and_written() -> None:
     config, found = load_config("evbridge.yaml", GOOD)
     assert config is not None and found == []
     assert config.fabric.appliances == (
-        Appliance(1, "fw", 100, (ApplianceInstance("a", 3001, 3002), ApplianceInstance("b", 3003, 3004)), 3000),
-        Appliance(2, "gateway", 200, (ApplianceInstance("one", mac=0x525400AA0051),)),
+        Appliance(FW, "fw", 100, (ApplianceInstance("a", 3001, 3002), ApplianceInstance("b", 3003, 3004)), 3000),
+        Appliance(GATEWAY, "gateway", 200, (ApplianceInstance("one", mac=0x525400AA0051),)),
     )
     assert config.fabric.appliance("fw", 100) is config.fabric.appliances[0]
     assert config.fabric.appliance("fw", 200) is None
     assert load_config("again.yaml", dump_config(config)) == (config, [])
+
+
+def test_an_appliance_keeps_its_number_when_others_come() -> None:
+    """Else a switch would lead its traffic by the groups of another one while it is given new rules."""
+    many = numbers_of(f"name {number}" for number in range(500))
+    assert len(set(many.values())) == 500 and min(many.values()) >= 1 and max(many.values()) <= MOST_APPLIANCES
+    kept = numbers_of(("fw", "a", "gateway", "z"))
+    assert (kept["fw"], kept["gateway"]) == (FW, GATEWAY)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +97,13 @@ def test_a_mistake_is_shown_at_its_place(before: str, after: str, line: int, rea
     config, found = load_config("evbridge.yaml", GOOD.replace(before, after))
     assert config is None
     assert any(reason in diagnostic.reason and diagnostic.line == line for diagnostic in found), found
+
+
+@pytest.mark.parametrize("vlans", ["native_vlan: 3000", "tagged_vlans: [100, 3002]"])
+def test_other_pods_cannot_send_in_the_vlan_of_a_leg_or_of_what_has_passed(vlans: str) -> None:
+    port = f"      3: {{name: core, role: pod, {vlans}}}\n"
+    _, (found,) = load_config("evbridge.yaml", GOOD + port)
+    assert "is in use at port 3 of s1" in found.reason
 
 
 def test_a_mirror_cannot_have_the_vlan_of_a_leg() -> None:

@@ -152,16 +152,42 @@ def test_a_client_of_each_kind_has_its_frames_inspected_by_both_appliances(world
 def test_broadcasts_arp_and_neighbour_discovery_pass_by(world: SteeredWorld) -> None:
     world.ask(AT_2, ONE, ASSOCIATE)
     world.ask(AT_1, CLIENT, ASSOCIATE)
-    out, ports = way(world, AT_1, sent(CLIENT, BROADCAST))
-    assert out == [] and sorted(ports) == [HOST_1, PortId(2, 4), HOST_3]
-    # A broadcast of a subnet comes to each VM under the VM's own address.
-    assert way(world, HOST_3, answer(CLIENT) | {"eth_dst": BROADCAST})[0] == []
+    for to in (0x0A0064FF, 0xFFFFFFFF, 0xE0000101, 0xE00001FF):
+        out, ports = way(world, AT_1, sent(CLIENT, BROADCAST, to))
+        assert out == [] and sorted(ports) == [HOST_1, PortId(2, 4), HOST_3]
+        # Copies come to each VM under the VM's own address.
+        back = udp(host_mac(3), BROADCAST, src_ip=THERE, dst_ip=to)
+        assert AT_1 in [copy.port for copy in world.deliver(HOST_3, back)] and world.passages == []
     arp = {"eth_src": CLIENT.mac, "eth_dst": host_mac(3), "eth_type": 0x0806, "arp_op": 2, "vlan_vid": 0}
     arp |= {"arp_sha": CLIENT.mac, "arp_spa": int(CLIENT.address), "arp_tha": host_mac(3), "arp_tpa": THERE}
     assert way(world, AT_1, arp) == ([], [HOST_3])
     fields = {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_type": 136, "ipv6_nd_target": 0xFE80 << 112 | 3}
     ends = {"ipv6_src": 0xFE80 << 112 | 3, "ipv6_dst": 0xFE80 << 112 | 7, "vlan_vid": 0}
     assert way(world, HOST_3, {"eth_src": host_mac(3), "eth_dst": CLIENT.mac, **fields, **ends}) == ([], [AT_1])
+
+
+@pytest.mark.parametrize("group", [BROADCAST, 0x01005E000101, 0x333300000001])
+@pytest.mark.parametrize("kind", [BLOCKED, PASSING, ROUTED])
+def test_a_group_as_ethernet_destination_is_no_way_past_an_appliance(
+    world: SteeredWorld, kind: VsiTypeKey, group: int
+) -> None:
+    """Each VM gets its copy of a frame to all under its own address, so it would take it for one to itself."""
+    vm, peer = Vm(7, kind), Vm(9, PLAIN)
+    for port, each in ((AT_1, vm), (AT_3, peer), (PortId(2, 2), ONE)):
+        world.ask(port, each, ASSOCIATE)
+    v6 = {"eth_type": 0x86DD, "ip_proto": 17, "udp_src": 5, "udp_dst": 6, "vlan_vid": 0}
+    own, other = 0xFD00 << 112 | 7, 0xFD00 << 112 | 9
+    for port, frame in (
+        (HOST_3, answer(vm) | {"eth_dst": group}),
+        (HOST_1, answer(vm, host_mac(1), ipv4_dst=0xF0000001) | {"eth_dst": group}),
+        (AT_3, sent(peer, group, int(vm.address))),
+        (AT_1, sent(vm, group, int(peer.address))),
+        (AT_1, v6 | {"eth_src": vm.mac, "eth_dst": group, "ipv6_src": own, "ipv6_dst": other}),
+        (HOST_3, v6 | {"eth_src": host_mac(3), "eth_dst": group, "ipv6_src": other, "ipv6_dst": 0xFE80 << 112 | 7}),
+    ):
+        assert world.deliver(port, frame) == [] == world.passages
+    neighbours = {"eth_src": host_mac(3), "eth_dst": 0x333300000001, "ipv6_src": other, "ipv6_dst": 0xFF02 << 112 | 1}
+    assert AT_1 in [copy.port for copy in world.deliver(HOST_3, v6 | neighbours)]
 
 
 def test_frames_between_others_never_come_to_an_instance(world: SteeredWorld) -> None:
@@ -352,18 +378,22 @@ def test_an_address_of_a_router_is_no_proof_at_the_port_of_another(world: Steere
     assert way(world, AT_3, answer(vm, mac)) == ([], [])
 
 
+@pytest.mark.parametrize("kind", [PLAIN, ROUTED, BUMP, LOOSE])
+def test_no_other_vsi_has_the_address_of_a_router(world: SteeredWorld, kind: VsiTypeKey) -> None:
+    """What has it as source is taken for a frame that has passed."""
+    (tlv,) = world.ask(AT_2, Vm(ROUTER_MACS["r1"] & 0xFFFF, kind), RR)
+    assert tlv.status.error is VdpError.INVALID_VID_GROUP_MAC
+    refusal = next(event for event in world.happened if isinstance(event, VdpRefused))
+    assert "52:54:00:00:00:51 in VID 100 belongs to a router of appliance 'routers'" in refusal.reason
+    (tlv,) = world.ask(AT_3, router("r2"), ASSOCIATE)
+    assert tlv.status.success
+
+
 def test_what_an_instance_says_to_all_goes_nowhere(world: SteeredWorld) -> None:
     world.ask(AT_1, CLIENT, ASSOCIATE)
     world.ask(AT_2, ONE, ASSOCIATE)
     for vid in (4001, 4002):
         assert world.carry(AT_2, sent(CLIENT, BROADCAST) | {"vlan_vid": VLAN_PRESENT | vid}) == []
-
-
-def test_an_instance_of_another_type_is_none(world: SteeredWorld) -> None:
-    vm = Vm(7, ROUTED)
-    world.ask(AT_1, vm, ASSOCIATE)
-    world.ask(AT_2, Vm(ROUTER_MACS["r1"] & 0xFFFF, PLAIN), ASSOCIATE)
-    assert way(world, AT_1, sent(vm)) == ([], [])
 
 
 # --- the section of a policy file -----------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -11,13 +11,26 @@ from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.simulation.switch import forward
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
+from ryu_apps.evb.topology.fabric import Converge, GateMode, Interface, PortId, Role
 from ryu_apps.evb.vsi.reservation import ResourceKind, SwitchResource
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, Association, RequestStatus, VdpMode
-from tests.worlds.bridge import Vm
+from tests.worlds.bridge import VLAN, Vm, with_gates
 from tests.worlds.counting import BROADCAST, udp
-from tests.worlds.steered import BLOCKED, BUMP, PLAIN, Bump, SteeredWorld, host_mac
+from tests.worlds.steered import (
+    APPLIANCES,
+    BLOCKED,
+    BUMP,
+    PLAIN,
+    ROUTED,
+    ROUTER_MACS,
+    Bump,
+    SteeredWorld,
+    host_mac,
+    router,
+    three_switches,
+)
 
 RR, ASSOCIATE, DEASSOCIATE = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 AT_1, AT_2, AT_3, HOST_3 = PortId(1, 1), PortId(2, 1), PortId(3, 1), PortId(3, 4)
@@ -97,3 +110,75 @@ def reserved(world: SteeredWorld, dpid: int) -> int:
 def in_forward(world: SteeredWorld, dpid: int) -> int:
     """The number of rules of a switch in FORWARD."""
     return sum(key.table == Table.FORWARD for key in world.tables[dpid].rules)
+
+
+# --- another configuration ------------------------------------------------------------------------
+ROUTER = ApplianceInstance("new", mac=CLIENT.mac)
+
+
+@pytest.mark.parametrize(
+    ("appliances", "reason"),
+    [
+        ((), "there is no appliance 'fw' for VLAN 100"),
+        ((replace(APPLIANCES[0], vid=200),), "there is no appliance 'fw' for VLAN 100"),
+        ((APPLIANCES[0], Appliance(3, "new", VLAN, (ROUTER,))), "its address in VID 100 is that of a router"),
+        (
+            (Appliance(1, "fw", VLAN, APPLIANCES[0].instances, 4000), Appliance(2, "x", 7, (ROUTER,), VLAN)),
+            "VLAN 100 is that",
+        ),
+    ],
+)
+def test_a_vsi_with_which_appliances_do_not_go_is_not_restored(
+    world: SteeredWorld, appliances: tuple[Appliance, ...], reason: str
+) -> None:
+    """So a configuration that is read anew is refused with this reason (``lost``)."""
+    world.fabric = replace(world.fabric, appliances=appliances)
+    world.restart_controller()
+    (told,) = world.engine.not_restored.values()
+    assert reason in told
+
+
+def test_instances_that_come_and_go_by_the_configuration_leave_clients_alone(world: SteeredWorld) -> None:
+    world.ask(AT_2, Bump(40), ASSOCIATE)
+    fewer = replace(APPLIANCES[0], instances=APPLIANCES[0].instances[:1])
+    for appliances in ((fewer,), (Appliance(1, "a", 7, (ROUTER,)), replace(APPLIANCES[0], number=2))):
+        world.fabric = replace(world.fabric, appliances=appliances)
+        world.restart_controller()
+        assert ways(world) == [[HOST_3], [AT_1]] and world.passages == ["one"]
+        assert not world.engine.not_restored
+
+
+# --- moves with copies to both ends ---------------------------------------------------------------
+@pytest.mark.parametrize("gate", [GateMode.RULES, GateMode.METER])
+def test_frames_that_have_passed_are_copied_to_both_ends_of_a_move(gate: GateMode) -> None:
+    fabric = replace(with_gates(three_switches(), gate), converge=Converge.COPY)
+    world = SteeredWorld(fabric=fabric, forward_in_flight=2)
+    world.connect()
+    world.ask(AT_1, CLIENT, ASSOCIATE)
+    world.ask(AT_2, Bump(40), ASSOCIATE)
+    world.ask(AT_3, CLIENT, RR)
+    to_client = udp(host_mac(2), CLIENT.mac, src_ip=0x0A006403, dst_ip=int(CLIENT.address))
+    inspected = to_client | {"vlan_vid": VLAN_PRESENT | 4002}
+    assert [copy.port for copy in world.carry(AT_2, inspected)] == [AT_1], "the other end is staged"
+    world.hold.add(2)
+    world.ask(AT_3, CLIENT, ASSOCIATE)
+    assert world.held, "the switch of the instance has not followed yet"
+    (copy,) = world.carry(AT_2, inspected)
+    assert copy.port == AT_3 and copy.fields["vlan_vid"] & 0xFFF in (0, VLAN)
+
+
+# --- other pods -----------------------------------------------------------------------------------
+def test_the_address_of_a_router_is_no_proof_at_a_port_towards_other_pods() -> None:
+    fabric, border = three_switches(), PortId(3, 70)
+    ports = fabric.switches[3].interfaces | {70: Interface(70, "to-b", Role.HOST, native_vlan=VLAN, uplink=True)}
+    world = SteeredWorld(
+        fabric=replace(fabric, switches=fabric.switches | {3: replace(fabric.switches[3], interfaces=ports)})
+    )
+    world.connect()
+    vm = Vm(7, ROUTED)
+    world.routes = {int(vm.address): vm.mac}
+    for port, each in ((AT_1, vm), (AT_2, router("r1"))):
+        world.ask(port, each, ASSOCIATE)
+    for source, passages in ((0x525400000999, ["r1"]), (ROUTER_MACS["r1"], []), (ROUTER_MACS["r2"], [])):
+        delivered = world.deliver(border, udp(source, vm.mac, src_ip=0x0A006403, dst_ip=int(vm.address)))
+        assert (world.passages, [copy.port for copy in delivered]) == (passages, [AT_1] if passages else [])
