@@ -380,7 +380,7 @@ def test_an_address_of_a_router_is_no_proof_at_the_port_of_another(world: Steere
 
 @pytest.mark.parametrize("kind", [PLAIN, ROUTED, BUMP, LOOSE])
 def test_no_other_vsi_has_the_address_of_a_router(world: SteeredWorld, kind: VsiTypeKey) -> None:
-    """What has it as source is taken for a frame that has passed."""
+    """A frame that has it as source is taken for one that has passed."""
     (tlv,) = world.ask(AT_2, Vm(ROUTER_MACS["r1"] & 0xFFFF, kind), RR)
     assert tlv.status.error is VdpError.INVALID_VID_GROUP_MAC
     refusal = next(event for event in world.happened if isinstance(event, VdpRefused))
