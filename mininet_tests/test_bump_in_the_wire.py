@@ -147,6 +147,10 @@ def test_traffic_of_a_type_goes_through_one_of_two_firewalls_and_connections_out
         for sender, receiver in ((vm, lenient), (lenient, vm)):
             assert arrives(sender.namespace, receiver.namespace, receiver.ip, HTTPS), "both are clients"
             assert is_dropped(sender.namespace, receiver.namespace, receiver.ip, FORBIDDEN, HTTPS)
+        # A copy of what is sent to all would come to the VM under its own address.
+        client.namespace.ip(f"neigh replace {vm.ip} lladdr ff:ff:ff:ff:ff:ff dev {client.interface} nud permanent")
+        assert not arrives(client.namespace, vm.namespace, vm.ip, FORBIDDEN, 0.3), "no way past the firewall"
+        client.namespace.ip(f"neigh del {vm.ip} dev {client.interface}")
         conversation = Conversation(cluster, vm, stack)
         (used,) = through(firewalls, conversation)
         firewalls[used].move(there if used == 0 else here)

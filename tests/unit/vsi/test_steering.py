@@ -9,6 +9,7 @@ import pytest
 from ryu_apps.evb.event_catalogue.bridge import ApplianceInstanceChanged
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.pipeline.metered_gate import gate_meter_id, gate_number, opened
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
@@ -149,22 +150,41 @@ def test_instances_that_come_and_go_by_the_configuration_leave_clients_alone(wor
 
 
 # --- moves with copies to both ends ---------------------------------------------------------------
+def moving(gate: GateMode) -> SteeredWorld:
+    """The client is at switch 1 and staged at 3; the instance is between the two."""
+    world = SteeredWorld(
+        fabric=replace(with_gates(three_switches(), gate), converge=Converge.COPY), forward_in_flight=2
+    )
+    world.connect()
+    for port, vm, mode in ((AT_1, CLIENT, ASSOCIATE), (AT_2, Bump(40), ASSOCIATE), (AT_3, CLIENT, RR)):
+        world.ask(port, vm, mode)
+    return world
+
+
+def inspected() -> dict[str, int]:
+    """A frame for the client, as the instance sends it on."""
+    frame = udp(host_mac(2), CLIENT.mac, src_ip=0x0A006403, dst_ip=int(CLIENT.address))
+    return frame | {"vlan_vid": VLAN_PRESENT | 4002}
+
+
 @pytest.mark.parametrize("gate", [GateMode.RULES, GateMode.METER])
 def test_frames_that_have_passed_are_copied_to_both_ends_of_a_move(gate: GateMode) -> None:
-    fabric = replace(with_gates(three_switches(), gate), converge=Converge.COPY)
-    world = SteeredWorld(fabric=fabric, forward_in_flight=2)
-    world.connect()
-    world.ask(AT_1, CLIENT, ASSOCIATE)
-    world.ask(AT_2, Bump(40), ASSOCIATE)
-    world.ask(AT_3, CLIENT, RR)
-    to_client = udp(host_mac(2), CLIENT.mac, src_ip=0x0A006403, dst_ip=int(CLIENT.address))
-    inspected = to_client | {"vlan_vid": VLAN_PRESENT | 4002}
-    assert [copy.port for copy in world.carry(AT_2, inspected)] == [AT_1], "the other end is staged"
+    world = moving(gate)
+    assert [copy.port for copy in world.carry(AT_2, inspected())] == [AT_1], "the other end is staged"
     world.hold.add(2)
     world.ask(AT_3, CLIENT, ASSOCIATE)
     assert world.held, "the switch of the instance has not followed yet"
-    (copy,) = world.carry(AT_2, inspected)
+    (copy,) = world.carry(AT_2, inspected())
     assert copy.port == AT_3 and copy.fields["vlan_vid"] & 0xFFF in (0, VLAN)
+
+
+def test_an_open_meter_is_enough_for_copies_of_what_has_passed() -> None:
+    world = moving(GateMode.METER)
+    meters = world.tables[3].meters
+    (number,) = {number for meter in meters if (number := gate_number(meter)) is not None}
+    meters[gate_meter_id(number)] = opened(number)
+    delivered = {copy.port: copy.fields["vlan_vid"] & 0xFFF for copy in world.carry(AT_2, inspected())}
+    assert delivered.keys() == {AT_1, AT_3} and set(delivered.values()) <= {0, VLAN}
 
 
 # --- other pods -----------------------------------------------------------------------------------
