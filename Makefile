@@ -43,7 +43,7 @@ TYPED_DEBS = lldpad libvirt-daemon-system libvirt-clients qemu-system-x86 openvs
     iproute2
 
 # Fast suites first: what is broken should be told early.  PURE computes and nothing else; controllers and clusters wait
-# more than they work and have namespaces of their own, so six and four go together.
+# more than they work and have namespaces of their own, so five and three go together.
 PURE = $(wildcard tests/unit tests/property tests/golden tests/pair)
 REAL = $(wildcard tests/packaging tests/app tests/interop)
 CLUSTERS = $(wildcard mininet_tests)
@@ -51,8 +51,8 @@ HYPERVISORS = $(wildcard tests/hypervisor)
 PAGE = $(wildcard tests/page)
 INSTALLATION = $(wildcard tests/installation)
 GUEST_KERNEL = $(VENV)/guest-kernel
-CONTROLLERS_AT_ONCE ?= 6
-CLUSTERS_AT_ONCE ?= 4
+CONTROLLERS_AT_ONCE ?= 5
+CLUSTERS_AT_ONCE ?= 3
 DEBIAN_ROOT = $(VENV)/debian-root.tar
 DEBIAN_BRIDGE = $(VENV)/debian-bridge-and-store.tar
 PYTHON_ROOTS = $(VENV)/python-bookworm.tar $(VENV)/python-trixie.tar
