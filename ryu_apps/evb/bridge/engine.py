@@ -461,12 +461,8 @@ class Engine:
             case ChannelUp(dpid, kept):
                 self._switches.channel(dpid, kept)
                 self.fencing.up(dpid, now)
-            case RoleShown():
-                self.fencing.shown(event, now)
-            case RoleRefused():
-                self.fencing.refused(event, now)
-            case RoleLost(dpid):
-                self.fencing.lost(dpid, now)
+            case RoleShown() | RoleRefused() | RoleLost():
+                self.fencing.role(event, now)
             case SwitchUp(dpid):
                 if self.fencing.serves(dpid):
                     self._switches.up(event, now)

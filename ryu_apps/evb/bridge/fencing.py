@@ -13,7 +13,7 @@ from ryu_apps.evb.bridge.chores import Agenda, Chore
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.switches import SwitchSuperseded, SwitchTakenOver, SwitchUnfenced
 from ryu_apps.evb.events.effect import RequestRole, Save, StandAside, Survey
-from ryu_apps.evb.events.switch import ControllerRole, RoleRefused, RoleShown
+from ryu_apps.evb.events.switch import ControllerRole, RoleLost, RoleRefused, RoleShown
 from ryu_apps.evb.generation import SALT_BITS, Life, following, left_to, newer, taken_over, text
 from ryu_apps.evb.switches.mastership import (
     Ask,
@@ -94,13 +94,23 @@ class Fencing:
             self._agenda.set((Chore.ROLE, dpid), None)
             self._told.discard(dpid)
 
-    def shown(self, event: RoleShown, now: float) -> None:
+    def role(self, event: RoleShown | RoleRefused | RoleLost, now: float) -> None:
+        """Take what a switch says of roles."""
+        match event:
+            case RoleShown():
+                self._shown(event, now)
+            case RoleRefused():
+                self._refused(event, now)
+            case RoleLost(dpid):
+                self._lost(dpid, now)
+
+    def _shown(self, event: RoleShown, now: float) -> None:
         """Take the reply of a switch to a request."""
         if (at := self.switches.get(event.dpid)) is not None:
             self._carry_out(event.dpid, at.shown(event, now), now)
             self._leave(now)
 
-    def refused(self, event: RoleRefused, now: float) -> None:
+    def _refused(self, event: RoleRefused, now: float) -> None:
         """Take the refusal of a request."""
         if event.dpid in self.switches:
             before = self.switches[event.dpid].state
@@ -109,7 +119,7 @@ class Fencing:
             if after is not before and after is MastershipState.UNFENCED:
                 self._effects.put(SwitchUnfenced(event.dpid, event.reason))
 
-    def lost(self, dpid: int, now: float) -> None:
+    def _lost(self, dpid: int, now: float) -> None:
         """Another controller has become MASTER of a switch."""
         if dpid in self.switches:
             self._feed(dpid, MastershipInput.DEMOTED, now)

@@ -89,12 +89,8 @@ class StartingEngine:
                 self._changed(event, now)
             case ChannelUp(dpid):
                 self.fencing.up(dpid, now)
-            case RoleShown():
-                self.fencing.shown(event, now)
-            case RoleRefused():
-                self.fencing.refused(event, now)
-            case RoleLost(dpid):
-                self.fencing.lost(dpid, now)
+            case RoleShown() | RoleRefused() | RoleLost():
+                self.fencing.role(event, now)
             case SwitchUp(dpid):
                 if self.fencing.serves(dpid):
                     self._up(event, now)
