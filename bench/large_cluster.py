@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
@@ -100,9 +100,6 @@ class LargeCluster:
             self._tell("starting switches, stations, the store and a bridge")
             self.servers.start()
             self._stack.callback(self.servers.stop)
-            # Before all sockets of stations: its client cannot wait for descriptors above 1,023.
-            self._store = OvsdbStore(self.servers.remotes)
-            self._stack.callback(self._store.close)
             self.cluster.start()
             self._stack.callback(self.cluster.stop)
             for member in self.members[1:]:
@@ -157,13 +154,14 @@ class LargeCluster:
         raise RuntimeError(f"{node}: {answer.reason}\n{self.members[0].last_words(5)}")
 
     def _multiply(self, known: VdptoolVsi) -> None:
-        records = self._store.snapshot()
-        (key,) = (key for key in records if key.startswith(ATTACHMENT.prefix) and known.uuid in key)
-        first = AttachmentRecord.decode(records[key].value)
-        assert first.program is not None
-        made = sorted(self._records(first, first.program, known))
-        for begun in range(0, len(made), 500):
-            self._store.commit(dict(made[begun : begun + 500]))
+        with closing(OvsdbStore(self.servers.remotes)) as store:
+            records = store.snapshot()
+            (key,) = (key for key in records if key.startswith(ATTACHMENT.prefix) and known.uuid in key)
+            first = AttachmentRecord.decode(records[key].value)
+            assert first.program is not None
+            made = sorted(self._records(first, first.program, known))
+            for begun in range(0, len(made), 500):
+                store.commit(dict(made[begun : begun + 500]))
 
     def _records(
         self, first: AttachmentRecord, program: ProgramRecord, known: VdptoolVsi

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -249,6 +251,24 @@ def test_the_store_is_on_the_disks_of_its_servers(cluster: OvsdbCluster, client:
     for number in range(3):
         cluster.start_server(number)
     assert client().snapshot() == before and len(before) == 200
+
+
+def test_a_process_with_more_than_1023_descriptors_waits_for_its_store(
+    client: Client, cluster: OvsdbCluster, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert limit >= 2_100, "the test needs that many descriptors"
+    former = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(former[0], 2_100), limit))
+    request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, former))
+    with ExitStack() as open_files:
+        for _ in range(1_024):
+            open_files.enter_context(open(os.devnull, "rb"))
+        store = client()
+        store.commit({"vsi/a": b"1"})
+        assert store.snapshot()["vsi/a"].value == b"1"
+        store.close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_store_without_servers_is_refused_in_bounded_time(tmp_path: Path) -> None:

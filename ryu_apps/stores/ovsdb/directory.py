@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import socketpair
 
-from ovs.poller import POLLIN, Poller
+from ovs.poller import POLLIN
 
 from ryu_apps.evb.pods.directory import DirectoryError, Ended, Found, OvertakenError
 from ryu_apps.evb.pods.owner import Owner
@@ -28,6 +28,7 @@ from ryu_apps.stores.ovsdb.owners import (
     select_owner,
     write_owner,
 )
+from ryu_apps.stores.ovsdb.polling import new_poller
 from ryu_apps.stores.ovsdb.store import Certificates, use_certificates
 
 LOG = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ class OvsdbDirectory:
             call_safely(watcher, gone)
 
     def _block(self) -> None:
-        poller = Poller()
+        poller = new_poller()
         self._rows.wait(poller)
         poller.fd_wait(self._bell, POLLIN)
         waiting = [call.due for call in (*self._under_way, *self._queue)]

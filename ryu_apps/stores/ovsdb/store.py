@@ -11,12 +11,13 @@ from pathlib import Path
 from socket import socketpair
 from typing import NamedTuple
 
-from ovs.poller import POLLIN, Poller
+from ovs.poller import POLLIN
 from ovs.stream import Stream
 
 from ryu_apps.evb.store import StoreChanges, StoreEnded, StoreError, StoreWatcher, Versioned
 from ryu_apps.stores.ovsdb.batch import Commit
 from ryu_apps.stores.ovsdb.committer import Committer, call
+from ryu_apps.stores.ovsdb.polling import new_poller
 from ryu_apps.stores.ovsdb.replica import Replica
 
 LOG = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ class OvsdbStore:
 
     def _block(self) -> None:
         """Wait until there is something to do."""
-        poller = Poller()
+        poller = new_poller()
         self._replica.wait(poller)
         poller.fd_wait(self._bell, POLLIN)
         deadlines = [self._committer.deadline, self._closing]
