@@ -34,8 +34,14 @@ OUTER, INNER = 100, 200
 FIREWALLS = Appliance(
     1, "firewall", OUTER, (ApplianceInstance("a", 3001, 3002), ApplianceInstance("b", 3003, 3004)), passed=3000
 )
-INSPECTED = VdptoolVsi("00000000-0000-4000-b000-000000000010", 37, 1, (f"{OUTER}-52:54:00:bb:00:10",), "10.0.100.110")
-LENIENT = VdptoolVsi("00000000-0000-4000-b000-000000000011", 137, 1, (f"{OUTER}-52:54:00:bb:00:11",), "10.0.100.111")
+INSPECTED, LENIENT = (
+    VdptoolVsi(
+        *(f"00000000-0000-4000-b000-0000000000{at}", type_id, 1, (f"{OUTER}-52:54:00:bb:00:{at}",), f"10.0.100.1{at}"),
+        ip6=f"fd00:10::{at}",
+    )
+    for at, type_id in ((10, 37), (11, 137))
+)
+CLIENT6 = "fd00:10::2"
 _LENIENT = """\
 version: 1
 vsi_type: {type_id: 137, version: 1, name: lenient}
@@ -127,8 +133,12 @@ def through(firewalls: list[BumpFirewall], conversation: Conversation) -> list[i
 
 
 def test_traffic_of_a_type_goes_through_one_of_two_firewalls_and_connections_outlive_moves(cluster: Cluster) -> None:
-    vm, lenient = (NamespaceVm(f"t{at}", f"52:54:00:bb:00:1{at}", f"10.0.100.11{at}") for at in (0, 1))
+    vm, lenient = (
+        NamespaceVm(f"t{at}", f"52:54:00:bb:00:{at}", f"10.0.100.1{at}", f"fd00:10::{at}") for at in (10, 11)
+    )
     client, here, there = cluster.hosts["client"], cluster.hypervisors["hv1"], cluster.hypervisors["hv2"]
+    client.namespace.speak_ipv6(client.interface, f"{CLIENT6}/64")
+    client.ip6 = CLIENT6
     with ExitStack() as stack:
         for each, vsi in ((vm, INSPECTED), (lenient, LENIENT)):
             cluster.boot(each, "hv2")
@@ -141,8 +151,9 @@ def test_traffic_of_a_type_goes_through_one_of_two_firewalls_and_connections_out
             sides = leg(first, instance.outside), leg(first + 1, instance.inside)
             firewalls.append(BumpFirewall(home, name, sides, type_id=38, refused=FORBIDDEN))
         for sender, receiver in ((client, vm), (vm, client)):
-            assert arrives(sender.namespace, receiver.namespace, receiver.ip, HTTPS)
-            assert is_dropped(sender.namespace, receiver.namespace, receiver.ip, FORBIDDEN, HTTPS)
+            for address in (receiver.ip, receiver.ip6):
+                assert address is not None and arrives(sender.namespace, receiver.namespace, address, HTTPS)
+                assert is_dropped(sender.namespace, receiver.namespace, address, FORBIDDEN, HTTPS)
         assert is_dropped(client.namespace, lenient.namespace, lenient.ip, FORBIDDEN, HTTPS)
         for sender, receiver in ((vm, lenient), (lenient, vm)):
             assert arrives(sender.namespace, receiver.namespace, receiver.ip, HTTPS), "both are clients"

@@ -52,14 +52,18 @@ def places(cluster: Cluster, vsi: str) -> dict[str, str]:
     return {at["name"]: at["phase"] for found in known for at in found["attachments"]}
 
 
+def _datagrams(end: Namespace, ip: str, port: int) -> socket.socket:
+    """A socket at a port, of the version of an address."""
+    made = end.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("", port))
+    return made
+
+
 def arrives(sender: Namespace, receiver: Namespace, ip: str, port: int, patience: float = PATIENCE) -> bool:
     """Does a datagram get through?  Sent again every 50 ms, because the first ones wait for ARP."""
     with ExitStack() as stack:
-        listening = stack.enter_context(receiver.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        listening.bind(("0.0.0.0", port))
+        listening, sending = (stack.enter_context(_datagrams(end, ip, port)) for end in (receiver, sender))
         listening.settimeout(0.05)
-        sending = stack.enter_context(sender.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        sending.bind(("0.0.0.0", port))
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             sending.sendto(b"here", (ip, port))
@@ -73,10 +77,7 @@ def arrives(sender: Namespace, receiver: Namespace, ip: str, port: int, patience
 def is_dropped(sender: Namespace, receiver: Namespace, ip: str, port: int, passes: int) -> bool:
     """Does a datagram not get through?  What is sent behind it to a port that is open has arrived, and it has not."""
     with ExitStack() as stack:
-        listening = stack.enter_context(receiver.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        listening.bind(("0.0.0.0", port))
-        sending = stack.enter_context(sender.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        sending.bind(("0.0.0.0", port))
+        listening, sending = (stack.enter_context(_datagrams(end, ip, port)) for end in (receiver, sender))
         for _ in range(3):
             sending.sendto(b"here", (ip, port))
         if not arrives(sender, receiver, ip, passes):

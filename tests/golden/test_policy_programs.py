@@ -85,7 +85,6 @@ def test_every_recording_has_its_policy() -> None:
         "blue",
         "database",
         "default_deny",
-        "firewall_appliance",
         "red",
         "transparent_firewall",
         "visitor",

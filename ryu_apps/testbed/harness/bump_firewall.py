@@ -17,7 +17,7 @@ table bridge evbridge {{
   counter inwards {{ }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
-    ether type ip udp dport {refused} drop
+    udp dport {refused} drop
     iifname "{inner}" counter name outwards
     iifname "{outer}" counter name inwards
   }}

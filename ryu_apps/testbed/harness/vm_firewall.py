@@ -1,20 +1,20 @@
-"""A firewall in a VM: nftables in its namespace, through which the IP traffic of pairs of systems is routed.
+"""A firewall in a VM: nftables in its namespace, through which the bridge leads IP traffic of pairs of systems.
 
-Each end of a pair has a route to the other end by way of the firewall, so both directions of a connection go through
-the same instance.  Counters at the ends tell of packets that have come another way.
+It is a router of an ``appliance`` (evbridge.yaml), and the type of one end of each pair says that traffic goes through
+it; neither end has a route that names it.  Counters at the ends are of packets that have come another way.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ryu_apps.testbed.harness.shell import Namespace
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 
 _RULES = """\
-table ip evbridge {{
+table {family} evbridge {{
   counter there {{ }}
   counter back {{ }}
   counter dropped {{ }}
@@ -27,36 +27,40 @@ table ip evbridge {{
   }}
 }}
 """
+#: Linux has no setting for those of IPv6.  Both ends are in one network: each would be sent to the other by itself.
+_NO_REDIRECTS = """\
+table ip6 evbridge {
+  chain output {
+    type filter hook output priority filter;
+    icmpv6 type nd-redirect drop
+  }
+}
+"""
+#: Neighbour discovery never goes through an appliance.
 _WATCH = """\
-add table ip evbridge_ends
-add counter ip evbridge_ends bypassed
-add chain ip evbridge_ends seen {{ type filter hook prerouting priority raw; }}
-add rule ip evbridge_ends seen ip saddr {peer} ether saddr != {mac} counter name bypassed
+add table {family} evbridge_ends
+add counter {family} evbridge_ends bypassed
+add chain {family} evbridge_ends seen {{ type filter hook prerouting priority raw; }}
+add rule {family} evbridge_ends seen {family} saddr {peer} ether saddr != {mac} meta l4proto != ipv6-icmp \
+counter name bypassed
 """
 #: An end of several pairs has one table; to add what is there is no mistake.
-_UNWATCH = "add table ip evbridge_ends\ndelete table ip evbridge_ends\n"
+_UNWATCH = "add table {family} evbridge_ends\ndelete table {family} evbridge_ends\n"
 _PACKETS = re.compile(r"packets (\d+)")
+#: Families of nftables, and the ends of the names of their counters in reports.
+_FAMILIES = {"ip": "", "ip6": "6"}
 
 
 class FirewallEnd(NamedTuple):
-    """One end of a pair: its namespace, the interface there, and its IPv4 address."""
+    """One end of a pair: its namespace and its addresses, None without IPv6."""
 
     namespace: Namespace
-    interface: str
     ip: str
-
-
-class FirewallCounts(NamedTuple):
-    """Packets from the ends that have begun connections, and back to them; dropped; and such as came another way."""
-
-    there: int
-    back: int
-    dropped: int
-    bypassed: int
+    ip6: str | None = None
 
 
 class VmFirewall:
-    """nftables in a VM, and routes of the ends through it."""
+    """nftables in a VM that routes."""
 
     def __init__(self, vm: NamespaceVm, pairs: Iterable[tuple[FirewallEnd, FirewallEnd]], allowed: str) -> None:
         """
@@ -64,35 +68,60 @@ class VmFirewall:
             allowed: match of nftables for the first packets of connections.
         """
         self._vm, self._pairs, self._allowed = vm, tuple(pairs), allowed
+        with_ipv6 = vm.ip6 is not None and any(end.ip6 and peer.ip6 for end, peer in self._pairs)
+        self._families = ("ip", "ip6") if with_ipv6 else ("ip",)
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """Names of the counters of both directions, of each version of IP that a pair has."""
+        return tuple(f"{way}{_FAMILIES[family]}" for family in self._families for way in ("there", "back"))
 
     def start(self) -> None:
-        """Forward what is allowed, and lead the ends here."""
+        """Forward what is allowed, and count at the ends."""
         inside = self._vm.namespace
         inside.set("net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", f"net.ipv4.conf.{INTERFACE}.rp_filter=0")
         # The ends are in the same network: without this they were told to talk past the firewall.
         inside.set("net.ipv4.conf.all.send_redirects=0", f"net.ipv4.conf.{INTERFACE}.send_redirects=0")
-        inside.run("nft", "-f", "-", stdin=_RULES.format(allowed=self._allowed))
-        for pair in self._pairs:
-            for end, peer in (pair, pair[::-1]):
-                end.namespace.ip(f"route add {peer.ip}/32 via {self._vm.ip} dev {end.interface}")
-                end.namespace.run("nft", "-f", "-", stdin=_WATCH.format(peer=peer.ip, mac=self._vm.mac))
+        if "ip6" in self._families:
+            inside.set("net.ipv6.conf.all.forwarding=1")
+            inside.run("nft", "-f", "-", stdin=_NO_REDIRECTS)
+        for family in self._families:
+            inside.run("nft", "-f", "-", stdin=_RULES.format(family=family, allowed=self._allowed))
+        for end, family, peer in self._watched():
+            end.namespace.run("nft", "-f", "-", stdin=_WATCH.format(family=family, peer=peer, mac=self._vm.mac))
 
     def stop(self) -> None:
-        """Let the ends talk to each other again; the VM's part goes with its namespace."""
+        """Let the ends count no more; the VM's part goes with its namespace."""
+        for end, family, _ in self._watched():
+            end.namespace.run("nft", "-f", "-", stdin=_UNWATCH.format(family=family))
+
+    def counts(self) -> dict[str, int]:
+        """Return packets so far.
+
+        ``there`` from the ends that have begun connections, ``back`` to them, ``there6`` and ``back6`` those of IPv6;
+        ``dropped`` by the firewall; ``bypassed``: they have come to an end another way.
+        """
+        inside, found = self._vm.namespace, dict.fromkeys(self.ways, 0)
+        for family in self._families:
+            for way in ("there", "back"):
+                found[f"{way}{_FAMILIES[family]}"] = _counter(inside, family, "evbridge", way)
+        found["dropped"] = sum(_counter(inside, family, "evbridge", "dropped") for family in self._families)
+        tables = {(end.namespace.name, family): end.namespace for end, family, _ in self._watched()}
+        found["bypassed"] = sum(
+            _counter(end, family, "evbridge_ends", "bypassed") for (_, family), end in tables.items()
+        )
+        return found
+
+    def _watched(self) -> Iterator[tuple[FirewallEnd, str, str]]:
+        """Yield the ends, each with a family and the address of the other end in it."""
         for pair in self._pairs:
             for end, peer in (pair, pair[::-1]):
-                end.namespace.ip(f"route del {peer.ip}/32 via {self._vm.ip} dev {end.interface}")
-                end.namespace.run("nft", "-f", "-", stdin=_UNWATCH)
-
-    def counts(self) -> FirewallCounts:
-        """Return what it has counted so far."""
-        there, back, dropped = (_counter(self._vm.namespace, "evbridge", name) for name in ("there", "back", "dropped"))
-        ends = {end.namespace.name: end.namespace for pair in self._pairs for end in pair}
-        bypassed = sum(_counter(end, "evbridge_ends", "bypassed") for end in ends.values())
-        return FirewallCounts(there, back, dropped, bypassed)
+                yield end, "ip", peer.ip
+                if "ip6" in self._families and end.ip6 and peer.ip6:
+                    yield end, "ip6", peer.ip6
 
 
-def _counter(namespace: Namespace, table: str, name: str) -> int:
-    found = _PACKETS.search(namespace.run("nft", "list", "counter", "ip", table, name))
+def _counter(namespace: Namespace, family: str, table: str, name: str) -> int:
+    found = _PACKETS.search(namespace.run("nft", "list", "counter", family, table, name))
     assert found is not None, "nft lists packets of a counter"
     return int(found[1])

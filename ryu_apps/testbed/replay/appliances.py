@@ -7,7 +7,6 @@ from contextlib import ExitStack
 
 from ryu_apps.testbed.harness.balancer_host import BalancerHost
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.vm import INTERFACE
 from ryu_apps.testbed.harness.vm_firewall import FirewallEnd, VmFirewall
 from ryu_apps.testbed.replay.report import ApplianceReport
 from ryu_apps.testbed.replay.schema import FirewallSpec, ScenarioFile
@@ -49,10 +48,10 @@ class Appliances:
     def _of_firewalls(self) -> Iterator[ApplianceReport]:
         for name, firewall in self._firewalls.items():
             counts = firewall.counts()
-            failures = [f"{name} has routed nothing {way}" for way in ("there", "back") if not getattr(counts, way)]
-            if counts.bypassed:
-                failures.append(f"{counts.bypassed} packets have passed by {name}")
-            yield ApplianceReport(name, "firewall", counts._asdict(), tuple(failures))
+            failures = [f"{name} has routed nothing {way}" for way in firewall.ways if not counts[way]]
+            if counts["bypassed"]:
+                failures.append(f"{counts['bypassed']} packets have passed by {name}")
+            yield ApplianceReport(name, "firewall", counts, tuple(failures))
 
     def _of_balancers(self) -> Iterator[ApplianceReport]:
         for name, balancer in self._balancers.items():
@@ -67,9 +66,9 @@ class Appliances:
     def _end(self, name: str) -> FirewallEnd:
         if name in self._cluster.vms:
             vm = self._cluster.vms[name]
-            return FirewallEnd(vm.namespace, INTERFACE, vm.ip)
+            return FirewallEnd(vm.namespace, vm.ip, vm.ip6)
         host = self._cluster.hosts[name]
-        return FirewallEnd(host.namespace, host.interface, host.ip)
+        return FirewallEnd(host.namespace, host.ip, host.ip6)
 
 
 def _allowed(spec: FirewallSpec) -> str:

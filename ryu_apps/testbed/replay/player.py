@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ryu_apps.evb.config import dump_config
+from ryu_apps.evb.config.appliances import appliances
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.pipeline.tables import Cookie
 from ryu_apps.testbed.environment import environment
@@ -128,6 +129,8 @@ def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) ->
     config = replace(config, fabric=with_relay(config.fabric, spec.hypervisors))
     if spec.load_balancers:
         config = replace(config, fabric=replace(config.fabric, balancers=balancers(spec.load_balancers)))
+    if spec.appliances:
+        config = replace(config, fabric=replace(config.fabric, appliances=appliances(spec.appliances)))
     station, edge = station_maker(spec), edge_maker(spec.hypervisors)
     return Cluster(config.fabric, site.hosts, folder, dump_config(config), apps, station=station, edge=edge)
 
@@ -166,9 +169,9 @@ class Replay:
     def run(self, output: Path) -> ReplayReport:
         """Run everything and write the files into an existing folder."""
         self._admit_vms()
-        appliances = Appliances(self.scenario.file, self._cluster)
+        equipment = Appliances(self.scenario.file, self._cluster)
         try:
-            appliances.start()
+            equipment.start()
             self._start_flows()
             time.sleep(RUN_UP)
             moves = [self._migrate(spec) for spec in self.scenario.file.migrations]
@@ -176,10 +179,10 @@ class Replay:
             settled = time.monotonic()
             settle(self._probers.values())
             observed = self._observe()
-            passed = appliances.report()
+            passed = equipment.report()
             self._finished()
         finally:
-            appliances.stop()
+            equipment.stop()
             self._dismiss_vms()
         self._progress("evaluating")
         migrations = tuple(self._evaluate(moves, observed, settled, output))

@@ -14,6 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
 from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.validate import validate
+from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.links import names_of_links
 from ryu_apps.testbed.harness.probes import Flow
@@ -142,8 +143,11 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
     users += [(("migrations", number, "vm"), move.vm) for number, move in enumerate(parsed.migrations)]
     for name, balancer in cluster.balancers.items():
         users += [(("cluster", "balancers", name, "backends", n), vm) for n, vm in enumerate(balancer.backends)]
+    routers = {instance.mac for section in cluster.appliances.values() for instance in section.instances.values()}
     for name, spec in parsed.vms.items():
         between = {} if spec.firewall is None else spec.firewall.between
+        if spec.firewall is not None and spec.mac not in {mac_to_text(mac) for mac in routers if mac is not None}:
+            yield ("vms", name, "firewall"), f"no router of cluster.appliances has the address {spec.mac}"
         users += [(("vms", name, "firewall", "between", vm), vm) for vm in between]
         for vm, peer in between.items():
             if len({name, vm, peer}) < 3:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ryu_apps.evb.config.service_sections import LoadBalancerSection
+from ryu_apps.evb.config.service_sections import ApplianceSection, LoadBalancerSection
 from ryu_apps.evb.config.values import RelayText
 from ryu_apps.evb.policy.loader import MAX_ACL_RULES
 from ryu_apps.evb.policy.validate import Strict
@@ -84,10 +84,10 @@ class BalancerSpec(Strict):
 
 
 class FirewallSpec(Strict):
-    """A firewall in a VM.
+    """A firewall in a VM: a router that is an instance of one of ``cluster.appliances``.
 
     Attributes:
-        between: VM -> other end (an end system or a VM): pairs whose traffic is routed through it.
+        between: VM -> other end (an end system or a VM): pairs whose traffic the type of the VM sends through it.
         tcp, udp: ports that it lets through.
     """
 
@@ -126,6 +126,7 @@ class ClusterSpec(Strict):
         links: by the device at a port, or by two switches, ``s1-s2``: those that are not as fast as the machine.
         hypervisors: those that differ from a VEPA by agreement.
         balancers: end systems that are load balancers in hardware.
+        appliances: as in evbridge.yaml, of VMs that are firewalls.
         rules: ACL rules towards the VM of each VSI type in use, see ``filled_types``; None: as the types have them.
     """
 
@@ -140,6 +141,7 @@ class ClusterSpec(Strict):
     hypervisors: dict[str, HypervisorSpec] = Field(default_factory=dict)
     load_balancers: dict[str, LoadBalancerSection] = Field(default_factory=dict)
     balancers: dict[str, BalancerSpec] = Field(default_factory=dict)
+    appliances: dict[str, ApplianceSection] = Field(default_factory=dict)
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     policies: list[str] | None = None
     rules: Annotated[int, Field(ge=1, le=MAX_ACL_RULES)] | None = None

@@ -115,6 +115,12 @@ def test_policies_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
         ("version: 2}", "version: 2, firewall: {between: {vm9: nms}, tcp: [80]}}", 4, "there is no VM 'vm9'"),
         ("version: 2}", "version: 2, firewall: {between: {vm1: rt}, tcp: [80]}}", 4, "there is no VM 'rt'"),
         ("version: 2}", "version: 2, firewall: {between: {vm1: nms}}}", 4, "tcp or udp was expected"),
+        (
+            "version: 2}",
+            "version: 2, firewall: {between: {vm9: nms}, tcp: [80]}}",
+            4,
+            "no router of cluster.appliances has the address 52:54:00:aa:00:01",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
