@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,9 @@ import click
 from ryu_apps.cli import show_tables
 from ryu_apps.cli.rest_client import RestClient, credentials, rest_client
 from ryu_apps.cli.show_tables import Section, event_line, show
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.rest.parameters import TypeFilter, read
 
 #: Seconds until a stream that has ended is opened again.
 _AGAIN = 1.0
@@ -95,8 +98,38 @@ def status(client: RestClient, as_json: bool) -> None:
 @_filters("phase", "port", "type", "vlan", "switch")
 @_asking
 def vsis(client: RestClient, as_json: bool, **query: str | None) -> None:
-    """List the VSIs, a line for each port that one is at."""
-    _print(client, _path("/evb/vsis", query), as_json, show_tables.vsis)
+    """List the VSIs, a line for each port that one is at.
+
+    With --json, a VSI that is wanted at one of its ports has all of them.
+    """
+    _print(client, _path("/evb/vsis", query), as_json, partial(_at_wanted_ports, query))
+
+
+def _at_wanted_ports(query: Mapping[str, str | None], found: list[dict[str, Any]]) -> list[Section]:
+    """The lines of VSIs without those of ports that the query does not want, of which a VSI that moves has one."""
+    wanted: dict[str, Any] = read({name: text for name, text in query.items() if text is not None}, {})
+    return show_tables.vsis(
+        {**vsi, "attachments": [at for at in vsi["attachments"] if _is_wanted(at, **wanted)]} for vsi in found
+    )
+
+
+def _is_wanted(
+    at: dict[str, Any],
+    phase: str | None = None,
+    port: PortId | None = None,
+    type: TypeFilter | None = None,
+    vlan: int | None = None,
+    switch: int | None = None,
+) -> bool:
+    """True if an attachment has all of these properties, as REST has chosen its VSI."""
+    place = PortId(int(at["dpid"], 16), at["port_no"])
+    return (
+        phase in (None, at["phase"])
+        and port in (None, place)
+        and switch in (None, place.dpid)
+        and (type is None or type.selects(at["type"] and VsiTypeKey(*map(int, at["type"].split("/")))))
+        and (vlan is None or any(binding["vid"] == vlan for binding in at["bindings"]))
+    )
 
 
 @click.command()

@@ -89,7 +89,7 @@ def status(found: Json) -> list[Section]:
     ]
 
 
-def vsis(found: list[Json]) -> list[Section]:
+def vsis(found: Iterable[Json]) -> list[Section]:
     """A line for each port of a VSI."""
     rows = [
         (

@@ -46,11 +46,14 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
     with ExitStack() as stack:
 
-        def opened(port: int = 8080, *, loaded: bool = True, **options: object) -> Page:
+        def opened(port: int = 8080, *, loaded: bool = True, clock: bool = False, **options: object) -> Page:
             context = browser.new_context(**options)  # type: ignore[arg-type]
             stack.callback(context.close)
             page = context.new_page()
             page.set_default_timeout(PATIENCE)
+            if clock:
+                # Time goes on as usual, and may be put forward.
+                page.clock.install()
             page.on("console", listen)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))

@@ -73,7 +73,7 @@ def test_a_migration_is_seen_from_staged_to_active(active_vm: Cluster, open_page
     expect(dot(page, HV5, "staged")).to_have_count(1)
     expect(page.locator("#picture .moves > .move")).to_have_count(1)
     move = page.locator("#move-list > li").first
-    expect(move).to_contain_text("hv1 → hv5")
+    expect(move).to_contain_text("10.0.100.10: hv1 → hv5")
     expect(move.locator(".pill")).to_have_text("staged")
     steps = move.locator(".ladder .words")
     expect(steps.last).to_contain_text("Pre-Associate with RR: success")
@@ -142,7 +142,7 @@ def test_the_keyboard_does_all(active_vm: Cluster, open_page: Open) -> None:
     reach(page, "[data-action=deassociate]")
     press("Enter")
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("De-associate 52540000")
+    expect(dialog).to_contain_text(f"De-associate 10.0.100.10 ({VM.uuid})")
     press("Escape")
     expect(dialog).to_be_hidden()
     assert VM.uuid in {vsi["vsi"] for vsi in active_vm.controller.get("/evb/vsis")}
@@ -191,5 +191,8 @@ def test_the_page_fits_a_telephone(active_vm: Cluster, open_page: Open) -> None:
     expect(page.locator("#flows-active .rule").first).to_be_visible()
     width = page.locator("html").evaluate("html => [html.scrollWidth, document.body.scrollWidth]")
     assert width == [390, 390]
+    # The whole cluster is in the picture, and every symbol is explained.
+    assert page.locator("#picture").evaluate("place => place.scrollWidth - place.clientWidth") == 0
+    expect(page.locator("#legend li")).to_have_count(10)
     wide = "nodes => nodes.filter(n => n.getBoundingClientRect().right > 391 && !n.closest('#picture, .skip')).length"
     assert page.locator("main *").evaluate_all(wide) == 0

@@ -14,11 +14,11 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** An element of SVG. */
-export function drawn(name, attributes = {}, text = null) {
+/** An element of SVG with attributes and children: nodes or texts. */
+export function drawn(name, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== null) made.textContent = text;
+  made.append(...children);
   return made;
 }
 

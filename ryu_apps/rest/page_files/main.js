@@ -76,7 +76,11 @@ store.on("status", () => {
 });
 
 const told = {
-  event: (event) => store.happened(event),
+  event(event) {
+    store.happened(event);
+    // Another evbridge.yaml: ports and switches may have come and gone, and the picture is another one.
+    if (event.kind === "config.loaded") load();
+  },
   gap: () => load(),
   live() {
     connection("live", "live");

@@ -54,7 +54,7 @@ class MovePart {
     this.when = element("span", { class: "muted" });
     this.ladder = element("ol", { class: "ladder" });
     this.heading = element("div", { class: "rung lanes-named", "aria-hidden": "true" });
-    this.services = element("p", { class: "muted" });
+    this.services = element("p", { class: "services muted" });
     this.details = element(
       "details",
       {},

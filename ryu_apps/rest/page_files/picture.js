@@ -1,12 +1,14 @@
 // The cluster: the bridge's own picture, and on it the VSIs at their ports, links that are down, and moves.
 
-import { byId, coalesced, drawn } from "./dom.js";
+import { byId, coalesced, drawn, element } from "./dom.js";
 import { svg } from "./rest.js";
 import { stageOf } from "./store.js";
 import { counted } from "./words.js";
 
 //: As in the picture that the bridge draws: VSIs of a port that are shown, and the space between two.
 const [MOST, STEP, RADIUS] = [6, 12, 4.5];
+//: Around the cluster; and how many times its own size the picture of a small one grows to.
+const [MARGIN, LARGEST] = [10, 1.6];
 
 export class Picture {
   constructor(store, { chooseSwitch, choosePort }) {
@@ -46,12 +48,8 @@ export class Picture {
   async load() {
     const root = document.importNode(await svg("/evb/picture.svg"), true);
     root.querySelectorAll("style, script, svg > title, svg > rect, .title, .summary").forEach((node) => node.remove());
-    const box = root.viewBox.baseVal;
-    // Without the heading, which the page has in its own words.
-    root.setAttribute("viewBox", `0 44 ${box.width} ${box.height - 44}`);
-    root.removeAttribute("height");
     root.setAttribute("role", "img");
-    this.width = box.width;
+    byId("legend").replaceChildren(...[...root.querySelectorAll("svg > g[transform]")].map(explained));
     this.moves = drawn("g", { class: "moves" });
     root.append(this.moves);
     this.root = root;
@@ -59,6 +57,7 @@ export class Picture {
     this.switches = new Map([...root.querySelectorAll("[data-switch]")].map((group) => [group.dataset.switch, group]));
     this.links = [...root.querySelectorAll("[data-ends]")].map((group) => [group.dataset.ends, group.querySelector("path")]);
     this.place.replaceChildren(root);
+    crop(root);
     this.stale = new Set(this.nodes.keys());
     this.redraw();
   }
@@ -143,8 +142,7 @@ export class Picture {
       const group = this.switches.get(found.dpid);
       const ready = found.readiness === "ready";
       group?.querySelector("rect").setAttribute("class", ready ? "switch" : "switch down");
-      const text = group?.querySelector("text");
-      if (text) text.textContent = ready ? found.name : `${found.name}: ${found.readiness}`;
+      if (group) caption(group, ready ? [found.name] : [`${found.name}: ${found.readiness}`, found.name]);
       for (const port of found.ports) {
         this.nodes.get(`${found.dpid}:${port.port_no}`)?.rect.classList.toggle("down", port.up === false);
       }
@@ -161,4 +159,32 @@ export class Picture {
     const { phases } = status.vsis;
     return `${counted(status.switches.length, "switch", "switches")}, ${counted(vsis.size, "VSI")}: ${phases.active} active, ${phases.staged} staged.  The lists below have the same in words.`;
   }
+}
+
+/** Write the first of some texts that fits into a switch, or else the last. */
+function caption(group, texts) {
+  const [text, room] = [group.querySelector("text"), group.querySelector("rect").width.baseVal.value - MARGIN];
+  for (const words of texts) {
+    text.textContent = words;
+    if (text.getComputedTextLength() <= room) return;
+  }
+}
+
+/** A symbol of the legend with its words, below the picture: there it can be read at any width. */
+function explained(group) {
+  group.remove();
+  const words = group.querySelector("text");
+  words.remove();
+  group.removeAttribute("transform");
+  return element("li", {}, drawn("svg", { viewBox: "-2 -10 30 20", width: 30, height: 20, "aria-hidden": "true" }, group), words.textContent);
+}
+
+/** Show the cluster alone, without the room for heading and legend. */
+function crop(root) {
+  const { x, y, width, height } = root.getBBox();
+  const [wide, high] = [width + 2 * MARGIN, height + 2 * MARGIN];
+  root.setAttribute("viewBox", `${x - MARGIN} ${y - MARGIN} ${wide} ${high}`);
+  root.setAttribute("width", wide);
+  root.setAttribute("height", high);
+  root.style.setProperty("--largest", `${LARGEST * wide}px`);
 }

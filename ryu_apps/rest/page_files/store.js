@@ -49,6 +49,7 @@ export class Store extends EventTarget {
     } finally {
       this.loading = false;
     }
+    this.tell("loaded");
     this.flush();
   }
 
@@ -169,7 +170,7 @@ export class Store extends EventTarget {
   // --- VSIs ---
   keep(found) {
     found.text = haystack(found, this.ports);
-    found.label = found.name ?? found.vsi.slice(0, 8);
+    found.label = found.name ?? addressOf(found) ?? found.vsi.slice(0, 8);
     found.stages = new Set(found.attachments.map((at) => stageOf(at.phase)));
     this.touch(this.vsis.get(found.vsi), found);
     this.vsis.set(found.vsi, found);
@@ -198,6 +199,9 @@ export class Store extends EventTarget {
     return this.switches.get(port.split(":")[0])?.name ?? port.split(":")[0];
   }
 }
+
+/** The first IPv4 address of a VSI without a name, which says more than its VSIID. */
+const addressOf = (found) => found.attachments.flatMap((at) => at.addresses).find((text) => text.includes("."));
 
 /** All that a search looks at, in lower case. */
 function haystack(found, ports) {

@@ -20,6 +20,8 @@ export class SwitchPane {
     this.tables = new KeyedList(byId("table-budgets"), bar);
     this.fresh = coalesced(() => this.read(), SOON);
     store.on("status", () => this.offer());
+    // Rules may have been read before the VSIs that they name.
+    store.on("loaded", this.fresh);
     store.on("event", (event) => event.dpid === this.dpid && this.fresh());
     byId("promises").addEventListener("toggle", () => this.read());
     byId("infrastructure").addEventListener("toggle", () => this.read());

@@ -6,7 +6,7 @@ import { stageOf } from "./store.js";
 import { clock, count, counted, duration, members } from "./words.js";
 
 //: VSIs that are in the page at first, and more at a time.
-const PART = 50;
+const PART = 20;
 const WORDS = { active: "active", staged: "staged", "under-way": "under way" };
 
 export class Vsis {

@@ -116,6 +116,34 @@ def test_vsis_are_lines_and_filters_are_passed_on(site: Site) -> None:
     assert lines(site, "vsis", "--vlan", "7") == [["no", "VSIs"]]
 
 
+@pytest.mark.parametrize(
+    ("query", "ports"),
+    [
+        ((), [f"{DPID_1}:1", f"{DPID_2}:1"]),
+        (("--phase", "staged"), [f"{DPID_2}:1"]),
+        (("--phase", "active"), [f"{DPID_1}:1"]),
+        (("--switch", "0x2"), [f"{DPID_2}:1"]),
+        (("--port", "1:1"), [f"{DPID_1}:1"]),
+        (("--type", "1"), [f"{DPID_1}:1", f"{DPID_2}:1"]),
+        (("--type", "1/2"), []),
+        (("--vlan", "100"), [f"{DPID_1}:1", f"{DPID_2}:1"]),
+        (("--vlan", "7"), []),
+    ],
+)
+def test_a_vsi_that_moves_has_lines_for_the_ports_that_are_wanted(
+    site: Site, query: tuple[str, ...], ports: list[str]
+) -> None:
+    site.world.ask(HV3, Vm(3), VdpMode.PREASSOCIATE_RR)
+    try:
+        rows = [line for line in lines(site, "vsis", *query)[1:] if line[0] == Vm(3).text]
+        assert [row[2] for row in rows] == ports
+        if ports:
+            (whole,) = [v for v in json.loads(run(site, "vsis", *query, "--json").output) if v["vsi"] == Vm(3).text]
+            assert len(whole["attachments"]) == 2
+    finally:
+        site.world.ask(HV3, Vm(3), VdpMode.DEASSOCIATE)
+
+
 def test_one_vsi_is_shown_in_full(site: Site) -> None:
     shown = lines(site, "vsi", Vm(2).text)
     assert ["owner", f"{DPID_1}:1"] in shown and ["phase", "active"] in shown
