@@ -299,8 +299,12 @@ class BridgePort:
         self._keep_deassociate(manager_id, association.unsolicited_deassociate())
 
     def cancel_deassociate(self, manager_id: ManagerId, association: Association) -> None:
-        """Cancel the pending De-Associate: the station's request is a new one, not a repetition."""
+        """Cancel the De-Associate that is not sent yet: the station's request is a new one, not a repetition.
+
+        Behind the request it would say that the bridge withdraws what the station has just asked for.
+        """
         self._pending_deassociates.pop(_addressee(manager_id, association), None)
+        self._outbox.cancel(manager_id, association)
 
     def _keep_deassociate(self, manager_id: ManagerId, tlv: Association | MalformedAssociation) -> None:
         """Keep a De-Associate: a VSI that waits for an answer when the link fails never asks again."""

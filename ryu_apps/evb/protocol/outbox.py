@@ -11,7 +11,7 @@ from itertools import islice
 
 from ryu_apps.evb.protocol.ecp import EcpEndpoint, EcpOutput, Submit
 from ryu_apps.evb.wire.tlv import END_TLV
-from ryu_apps.evb.wire.vdp import Association, MalformedAssociation, ManagerId, VdpPdu
+from ryu_apps.evb.wire.vdp import Association, MalformedAssociation, ManagerId, VdpPdu, identity_of
 
 __all__ = ["MAX_PAYLOAD", "Outbox"]
 
@@ -62,6 +62,16 @@ class Outbox:
         if len(self._pending) >= MAX_ANSWERS:
             return
         self._pending[key] = _PendingAnswer(manager_id, vsi, answer, answer.encode())
+
+    def cancel(self, manager_id: ManagerId, asked: Association) -> None:
+        """Remove the unsolicited De-Associate that waits for a VSI, as that of the identity of a request."""
+        if not self._pending:
+            return
+        key = (manager_id, *_addressee(asked.unsolicited_deassociate()))
+        waiting = self._pending.get(key)
+        notice = waiting.tlv if waiting is not None else None
+        if isinstance(notice, Association) and identity_of(manager_id, notice) == identity_of(manager_id, asked):
+            del self._pending[key]
 
     def clear(self) -> list[tuple[ManagerId, AssociationTlv]]:
         """Remove all answers and return them."""

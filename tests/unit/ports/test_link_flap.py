@@ -73,6 +73,24 @@ def test_de_associate_that_waits_to_be_sent_outlives_a_lost_channel(world: World
     assert deassociates(world) == 1 and world.engine.registry.named(VM.text) is None
 
 
+@pytest.mark.parametrize("again", [VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR])
+def test_de_associate_that_waits_to_be_sent_does_not_follow_a_new_request(world: World, again: VdpMode) -> None:
+    world.send(HV1, Vm(8).tlv(VdpMode.ASSOCIATE))  # its answer keeps the channel busy
+    world.feed(OperatorDeassociate(VM.text))
+    world.send(HV1, VM.tlv(again))
+    world.advance(1.0)
+    assert deassociates(world) == 0 and world.answer(HV1).success
+
+
+def test_de_associate_of_another_vsi_still_follows(world: World) -> None:
+    world.ask(HV1, Vm(9), VdpMode.ASSOCIATE)
+    world.send(HV1, Vm(8).tlv(VdpMode.ASSOCIATE))
+    world.feed(OperatorDeassociate(VM.text))
+    world.send(HV1, Vm(9).tlv(VdpMode.ASSOCIATE))
+    world.advance(1.0)
+    assert deassociates(world) == 1
+
+
 def test_station_that_acknowledges_nothing_is_told_when_it_is_heard_again(world: World) -> None:
     world.unacknowledging.add(HV1)
     world.feed(OperatorDeassociate(VM.text))
