@@ -146,7 +146,7 @@ class ClusterMember:
         self._perform(self._election.transfer(successor, now), now)
 
     def close(self) -> None:
-        """End the part in the election; a leader gives the lead up, so that nobody waits for it."""
+        """End the part in the election; a leader gives the lead up, so that no member waits for it."""
         self._end_watch()
         if self.leads:
             for output in self._election.transfer("", self._clock()):

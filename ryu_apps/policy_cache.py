@@ -2,7 +2,7 @@
 
 One file with a line for each policy: the key, a digest of what follows, and the type as JSON.  The key is made of the
 file's name and text and of the code that reads it, so an entry of other text or of another version is not found.  Only
-a file of this user, which nobody else can write, is read.  A policy whose line is damaged is read anew.
+a file of this user, which no other user can write, is read.  A policy whose line is damaged is read anew.
 """
 
 from __future__ import annotations

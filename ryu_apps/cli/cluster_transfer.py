@@ -23,7 +23,8 @@ def transfer(url: str, successor: str | None, token_file: Path | None, ca_file: 
     bridge = rest_client(url, token_file, ca_file)
     before = _status(bridge)
     if not before["leads"]:
-        raise click.ClickException(f"{before['name']} does not lead: {before['leader'] or 'nobody known'} does")
+        leads = f"{before['leader']} does" if before["leader"] else "no leader is known"
+        raise click.ClickException(f"{before['name']} does not lead: {leads}")
     bridge.post("/evb/cluster/transfer", {} if successor is None else {"to": successor})
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:

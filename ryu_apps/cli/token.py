@@ -85,7 +85,7 @@ def _known(file: Path) -> list[Token]:
 def _write(file: Path, tokens: Iterable[Token]) -> None:
     """Write the file as a whole: a bridge that reads meanwhile sees the old one or the new one.
 
-    Everybody may read it: the account of a bridge is often not that of the operator, and hashes of 256 random bits
+    Every user may read it: the account of a bridge is often not that of the operator, and hashes of 256 random bits
     disclose nothing.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)

@@ -40,7 +40,7 @@ _AT = "@"
 
 
 class TypeSource(Protocol):
-    """The VSI types that can be known without asking anybody."""
+    """The VSI types that can be known without a question to a VSI manager."""
 
     def origin(self, manager_id: ManagerId, key: VsiTypeKey) -> str:
         """Source of a manager's type: the local directory or a URL."""

@@ -17,7 +17,7 @@ def odd_cluster(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
 
 
 def membership(parsed: ConfigFile) -> ClusterMembership | None:
-    """The section as a value; whoever has a shared store is a member."""
+    """The section as a value; a bridge with a shared store is a member."""
     if parsed.store is None:
         return None
     written = parsed.cluster

@@ -81,7 +81,7 @@ TITLES: dict[int, str] = {
 _MISSES = {
     Table.ADMIT: "the port is not configured, or frames may not come in there like this",
     Table.INGRESS: "no associated VSI, end system or trunk has this port, VID and source address",
-    Table.FORWARD: "nobody known has this VID and destination address",
+    Table.FORWARD: "no known system has this VID and destination address",
     Table.FLOOD: "the frame came in by a link outside the broadcast tree",
 }
 #: Table -> reason for which its rules drop a frame.

@@ -47,7 +47,7 @@ class Rung(IntEnum):
     """Priorities of this table: first the closed door of a family, then what may pass it."""
 
     OPEN = Priority.DEFAULT
-    """Frames nobody checks."""
+    """Frames that no rule checks."""
     TYPE = 10
     VSI = 20
     COMMON = 30

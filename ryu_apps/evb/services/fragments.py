@@ -55,7 +55,7 @@ _BEHIND_IP = ("ip_proto", "tcp_", "udp_", "icmpv4_", "icmpv6_", "ipv6_nd_")
 def _seen(names: tuple[str, ...]) -> Iterator[Action]:
     """Look at some fields and change nothing.
 
-    What Open vSwitch drops without having looked at the addresses it drops of everybody, until it has noticed what
+    What Open vSwitch drops without having looked at the addresses it drops of all VMs, until it has noticed what
     it has learnt meanwhile: one stray fragment would cost others the rest of theirs.
     """
     for name in names:

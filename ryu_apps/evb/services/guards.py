@@ -16,7 +16,7 @@ from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, t
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 
-#: Above the guard, and below what nobody may send.
+#: Above the guard, and below what no VM may send.
 _ROLE = 300
 #: In CLAIM, above the guard of low addresses, and below those of addresses that somebody has.
 _LOW = 150

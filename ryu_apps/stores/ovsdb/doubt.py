@@ -2,7 +2,7 @@
 
 A server that does not answer may have the transaction in its log, and carry it out when others are there again.  Every
 transaction expects the serial number of the one before: so one that is in doubt fails as soon as any other one has
-succeeded.  If it succeeds first, and nobody has written behind it, the next transaction takes it back.
+succeeded.  If it succeeds first, and no other bridge has written behind it, the next transaction takes it back.
 """
 
 from __future__ import annotations

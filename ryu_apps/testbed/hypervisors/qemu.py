@@ -1,4 +1,4 @@
-"""QEMU on its own: guests with a tap behind a hypervisor's VEPA ports, driven through QMP by whoever is tested."""
+"""QEMU on its own: guests with a tap behind a hypervisor's VEPA ports, driven through QMP by the adapter under test."""
 
 from __future__ import annotations
 

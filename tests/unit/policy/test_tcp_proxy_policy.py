@@ -64,7 +64,7 @@ def test_mistakes_are_told_at_their_place(section: str, mistake: str) -> None:
 
 
 # --- contradictions -------------------------------------------------------------------------------
-NOBODY = "is redirected to a proxy, but nobody may reach it"
+NOBODY = "is redirected to a proxy, but no client may reach it"
 MUTE = "is redirected to a proxy, but the VM may not answer"
 
 

@@ -93,12 +93,12 @@ def _mistakes(vsi_type: VsiType, value: Proxied, document: Document) -> Iterator
 
 def _judges(vsi_type: VsiType) -> Iterator[tuple[Acl, str, str, str]]:
     """Lists that must permit a proxied connection: the list, its name, the field with the VM's port, the failure."""
-    yield vsi_type.to_vm, "to_vm", "tcp_dst", "is redirected to a proxy, but nobody may reach it"
+    yield vsi_type.to_vm, "to_vm", "tcp_dst", "is redirected to a proxy, but no client may reach it"
     yield vsi_type.from_vm, "from_vm", "tcp_src", "is redirected to a proxy, but the VM may not answer"
     # A connection needs no second permission for its answers there.
     firewall = vsi_type.service("firewall")
     if firewall is not None:
-        yield firewall.to_vm, "firewall.to_vm", "tcp_dst", "is redirected to a proxy, but nobody may reach it"
+        yield firewall.to_vm, "firewall.to_vm", "tcp_dst", "is redirected to a proxy, but no client may reach it"
 
 
 def _may_pass(acl: Acl, field: str, port: Masked) -> bool:
