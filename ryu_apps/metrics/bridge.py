@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.registry import Collector
 
-from ryu_apps.evb.alarms import TABLE, Alarms
+from ryu_apps.evb.alarm_table import TABLE
+from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.event_catalogue.base import LogEvent, VsiEvent
 from ryu_apps.evb.event_catalogue.bridge import AlarmRaised

@@ -15,7 +15,7 @@ from ryu_apps.cli.matrix import matrix
 from ryu_apps.cli.replay import replay
 from ryu_apps.cli.sweep import sweep
 from ryu_apps.cli.vcm import vcm
-from ryu_apps.evb.alarms import TABLE as ALARMS
+from ryu_apps.evb.alarm_table import TABLE as ALARMS
 from ryu_apps.evb.config import load_config, schema
 from ryu_apps.evb.config import service_sections as services
 from ryu_apps.evb.config import switch_sections as ports

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ryu_apps.evb.alarms import MAX_OF_A_KIND, TABLE, Alarms, Row
+from ryu_apps.evb.alarm_table import TABLE, Row
+from ryu_apps.evb.alarms import MAX_OF_A_KIND, Alarms
 from ryu_apps.evb.event_catalogue.base import LogEvent, LogLevel, PortEvent, event
 from ryu_apps.evb.event_catalogue.bridge import AlarmCleared, AlarmRaised, PoliciesRefused, StoreFailed
 from ryu_apps.evb.event_catalogue.catalogue import CATALOGUE

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from ryu_apps.evb.alarms import TABLE, Alarms
+from ryu_apps.evb.alarm_table import TABLE
+from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import AlarmRaised
