@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -24,10 +26,12 @@ from ryu_apps.inventory_files import load_with_descriptors
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.exchanges import vdp_messages
 from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.manager.campaign import Campaign, Task
 from ryu_apps.testbed.manager.guests import MismatchError, cluster_of
 from ryu_apps.testbed.manager.report import ClusterReport
 from ryu_apps.testbed.manager.run import Manager
+from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.vcm.goal_events import HaltGoal, MoveLimits
 from ryu_apps.vcm.loader import Loaded, load_inventory
 from ryu_apps.vcm.move_events import Do, Ladder, MoveStep
@@ -107,6 +111,11 @@ def carried_out(
     return campaign.run(), campaign
 
 
+def places_of(report: dict[str, Any]) -> dict[str, str]:
+    """The same of a report that was written."""
+    return {vm["vm"]: vm["node"] for vm in report["vms"]}
+
+
 def places(report: ClusterReport) -> dict[str, str | None]:
     return {vm.vm: vm.node for vm in report.vms}
 
@@ -160,21 +169,58 @@ def test_a_dead_nodes_vms_start_on_the_reservations_that_were_made_ahead(tmp_pat
 
 
 # --- refused ---
-def test_whoever_is_refused_takes_the_next_and_the_command_says_so(tmp_path: Path) -> None:
+def test_a_vm_goes_where_the_bridge_has_rules_left_and_the_command_says_so(tmp_path: Path) -> None:
     program = "from ryu_apps.cli.main import main; main()"
     inventory = str(INVENTORIES / "full-of-rules.yaml")
     arguments = ["vcm", "run", inventory, "evacuate", "hv1", "--output", str(tmp_path)]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "web1: not at hv5: refused: error 2" in done.stdout
-    assert "web1: is at hv3 in place of hv5" in done.stdout
+    assert re.search(r"web1: not at hv5: s2 has \d+ rules left, \d+ are needed", done.stdout)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report["ok"] and [attempt["figures"]["outcome"] for attempt in report["attempts"]] == [
-        "refused",
-        "completed",
-    ]
-    assert report["attempts"][0]["figures"]["lost"] == 0
-    assert "in place of hv5" in (tmp_path / "report.txt").read_text(encoding="utf-8")
+    assert report["ok"] and [attempt["figures"]["outcome"] for attempt in report["attempts"]] == ["completed"]
+    assert places_of(report) == {"web1": "hv3", "web2": "hv2"}
+
+
+#: A type with a minimum rate: two of its VSIs fit a link of 10 Gbit/s, three do not.
+RESERVING = """\
+version: 1
+vsi_type: {type_id: 98, version: 1, name: reserving}
+bandwidth: {to_vm: {minimum: 4000000}}
+from_vm: {default: allow}
+to_vm: {default: allow}
+"""
+
+
+def test_bandwidth_that_is_gone_since_the_plan_is_a_refusal_and_then_a_reason(tmp_path: Path) -> None:
+    """Two VSIs of other VMs come to the best node between plan and run; the next plan leaves it out."""
+    strangers = [VdptoolVsi(str(UUID(int=number)), 98, 1, (f"100-52:54:00:c0:0f:0{number}",)) for number in (1, 2)]
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "98.yaml").write_text(RESERVING, encoding="utf-8")
+    text = (INVENTORIES / "full-of-rules.yaml").read_text(encoding="utf-8").replace("type: 1, v", "type: 98, v", 1)
+    text = text.replace("group: web}", "group: web, traffic: {blocked: null}}", 1)
+    loaded, found = load_inventory("inventory.yaml", text)
+    assert loaded is not None and found == []
+    (tmp_path / "cluster").mkdir()
+    with emulated_cluster(tmp_path / "cluster", policies=tmp_path / "policies") as cluster:
+
+        def come(manager: Manager, do: Do) -> None:
+            for stranger in strangers if do.step is MoveStep.RESERVE and do.node == "hv5" else ():
+                assert admit(cluster.hypervisors["hv5"], stranger).granted
+
+        task = Task(Goal(GoalKind.EVACUATE, "hv1"))
+        refused = Campaign(loaded, cluster, task, meanwhile=come).run()
+        planned = Campaign(loaded, cluster, task).run()
+        for stranger in strangers:
+            dismiss(cluster.hypervisors["hv5"], stranger)
+    (left,) = refused.failures
+    assert left.endswith("rules were left when all VMs were gone"), "those of the strangers"
+    assert planned.failures == ()
+    assert places(refused) == places(planned) == {"web1": "hv3", "web2": "hv2"}
+    assert [attempt.figures.outcome.value for attempt in refused.attempts] == ["refused", "completed"]
+    assert [attempt.figures.outcome.value for attempt in planned.attempts] == ["completed"]
+    assert refused.vms[0].tried["hv5"].startswith("refused")
+    uplink, trunk = "its uplink has 2000000 kbit/s left to VMs", "the link s2-s1 has 2000000 kbit/s left to VMs"
+    assert planned.vms[0].tried["hv5"] == f"{uplink}, 4000000 are needed, {trunk}, 4000000 are needed"
 
 
 # --- elsewhere ---
@@ -241,8 +287,12 @@ switches: {{east: {{links: [west]}}, west: {{}}}}
 nodes:
   n1: {{switch: east, slots: 2, memory_mib: 1024}}
   n2: {{switch: west, slots: 2, memory_mib: 1024}}
+datastores:
+  a: {{nodes: [n1], capacity_gib: 1, copy_mib_s: 8192}}
+  b: {{nodes: [n2], capacity_gib: 1, copy_mib_s: 4096}}
 vms:
-  vm1: {{at: n1, mac: "52:54:00:c2:00:01", addresses: [10.0.100.101], vlan: 100, type: 1, version: 1, memory_mib: 512}}
+  vm1: {{at: n1, mac: "52:54:00:c2:00:01", addresses: [10.0.100.101], vlan: 100, type: 1, version: 1, memory_mib: 512,
+         disk: {{datastore: a, gib: 1, copied: true, dirty_mib_s: 1024}}}}
 cluster: {cluster}
 """
 
@@ -254,9 +304,18 @@ def own(folder: Path, cluster: str) -> Path:
     return folder / "inventory.yaml"
 
 
-def test_a_node_of_a_fabric_of_ones_own_is_evacuated(tmp_path: Path) -> None:
+def test_a_node_of_a_fabric_of_ones_own_is_evacuated_and_a_disk_copied(tmp_path: Path) -> None:
     inventory = own(tmp_path, "{topology: fabric.yaml, hosts: {client: 10.0.100.2}}")
     assert evacuated(inventory, "n1", tmp_path / "report") == {"vm1": "n2"}
+    drawn = (tmp_path / "report" / "ladders.txt").read_text(encoding="utf-8")
+    rungs = [
+        "resources reserved",
+        "copy disk to b, the VM runs on: round 1: 1024 MiB in 250 ms",
+        "copy disk to b, the VM runs on: round 2: 256 MiB in 62.5 ms",
+        "copy memory, the VM runs on: round 1",
+        "last pages; last blocks: 64 MiB in 15.62 ms",
+    ]
+    assert sorted(rungs, key=drawn.index) == rungs
 
 
 @pytest.mark.parametrize(

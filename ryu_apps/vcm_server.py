@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import fcntl
 import hashlib
 import json
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -19,6 +21,8 @@ from webob.dec import wsgify
 
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.rest_daemon import DaemonAccess, ServedApplication, serve_daemon
+from ryu_apps.vcm.bridge_answers import BridgeAnswers, room_of
+from ryu_apps.vcm.bridge_room import NO_ROOM_KNOWN
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.policy_sections import policies_of
 from ryu_apps.vcm.resources import ManagerReply, changes, serve
@@ -26,9 +30,13 @@ from ryu_apps.vcm.service import ManagerService
 from ryu_apps.vcm.snapshots import restore, snapshot_of
 
 _VERSION = 1
+#: Asks the bridge; None: it has not answered.
+AskBridge = Callable[[], BridgeAnswers | None]
 #: Path of an entry without a method that says that a further run of the manager begins.
 _RESTARTED = "restarted"
 _SNAPSHOT = "snapshot"
+#: Path of an entry without a method that has the answers of the bridge, or null: it has not answered.
+_ROOM = "room"
 #: Octets of a journal that is begun anew.
 COMPACT_FROM = 1 << 20
 
@@ -172,18 +180,21 @@ class ManagerApplication:
         clock: Callable[[], float] = time.time,
         names: tuple[str, ...] = (),
         limit: Limit = lambda seconds: nullcontext(),
+        ask: AskBridge | None = None,
     ) -> None:
         """
         Args:
             clock: Unix time in seconds.
             names: host names that a request may address, besides the addresses of the server.
             limit: bounds the time in which a body has to arrive.
+            ask: asks the bridge for its room, before a goal begins and when it has refused; None: there is none to ask.
         """
         self.service = service
         self._names = names
         self._limit = limit
         self._journal = journal
         self._clock = clock
+        self._ask = ask
         self._last = 0.0
         for entry in journal.entries() if journal else ():
             self._last = entry.t
@@ -207,6 +218,7 @@ class ManagerApplication:
         entry = JournalEntry(now, request.method, path, body)
         try:
             self._catch_up(now)
+            self._look_for_room(entry)
             if self._journal is not None and changes(entry.method, path):
                 self._journal.note(entry)
         except OSError as error:
@@ -224,9 +236,28 @@ class ManagerApplication:
             with suppress(OSError):  # the journal is as it was
                 self._journal.compact(JournalEntry(self._last, path=_SNAPSHOT, body=json.dumps(snapshot)))
 
+    def _look_for_room(self, entry: JournalEntry) -> None:
+        """Ask the bridge if a goal may begin with this entry, or a step has failed.
+
+        Raises:
+            OSError: the journal cannot be written.
+        """
+        begins = entry.method != "GET" and entry.path.strip("/") in _BEGINNINGS and not self.service.is_busy
+        if self._ask is None or not (begins or (entry.path.endswith("/answers") and '"failure"' in entry.body)):
+            return
+        found = JournalEntry(entry.t, path=_ROOM, body=_packed(self._ask()))
+        if self._journal is not None:
+            self._journal.note(found)
+        self._do(found)
+
     def _do(self, entry: JournalEntry) -> ManagerReply:
         if entry.path == _SNAPSHOT and not entry.method:
             restore(self.service, json.loads(entry.body))
+            return ManagerReply(200, {})
+        if entry.path == _ROOM and not entry.method:
+            answers = _unpacked(entry.body)
+            room = NO_ROOM_KNOWN if answers is None else room_of(BridgeAnswers(*answers))
+            self.service.asked(room, entry.t)
             return ManagerReply(200, {})
         if not entry.method:
             (self.service.restarted if entry.path == _RESTARTED else self.service.tick)(entry.t)
@@ -247,9 +278,23 @@ class ManagerApplication:
         deadline = self.service.deadline
         if deadline is not None and deadline <= now:
             passed = JournalEntry(now)
+            self._look_for_room(passed)
             if self._journal is not None:
                 self._journal.note(passed)
             self._do(passed)
+
+
+def _packed(answers: BridgeAnswers | None) -> str:
+    """Answers as a short text: those of a large cluster are megabytes, much alike."""
+    return base64.b64encode(zlib.compress(json.dumps(answers).encode())).decode()
+
+
+def _unpacked(text: str) -> Any:
+    return json.loads(zlib.decompress(base64.b64decode(text)))
+
+
+#: Paths of what may begin a goal: a deadline, a request, an observation.
+_BEGINNINGS = ("", "vcm/goals", "vcm/observations")
 
 
 def _error(status: int, reason: str) -> Response:
@@ -262,9 +307,18 @@ def _response(reply: ManagerReply) -> Response:
 
 
 def serve_inventory(
-    loaded: Loaded, text: str, host: str, port: int, journal: Path | None, access: DaemonAccess
+    loaded: Loaded,
+    text: str,
+    host: str,
+    port: int,
+    journal: Path | None,
+    access: DaemonAccess,
+    ask: AskBridge | None = None,
 ) -> None:
     """Serve until a signal ends the process.
+
+    Args:
+        ask: see :class:`ManagerApplication`.
 
     Raises:
         ClickException: a file cannot be used, the address is not available, or strangers would be let in.
@@ -278,7 +332,7 @@ def serve_inventory(
         except JournalError as error:
             raise click.ClickException(str(error)) from None
         service = ManagerService(loaded.inventory, policies_of(loaded.file.policies))
-        application = ManagerApplication(service, journals, names=access.names, limit=limit)
+        application = ManagerApplication(service, journals, names=access.names, limit=limit, ask=ask)
         goals = application.service.goals
         return ServedApplication(application, f"/vcm: {loaded.inventory.name}, {goals} goals so far")
 

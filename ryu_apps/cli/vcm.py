@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Container
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +19,13 @@ from rich.table import Table
 
 from ryu_apps.cli.rest_client import RestClient, credentials, rest_client
 from ryu_apps.cli.stage import performance, private_namespaces
-from ryu_apps.cli.vcm_types import UnknownTypesError, types_at, types_of
+from ryu_apps.cli.vcm_types import UnknownTypesError, answers_if_any, room_at, types_at, types_of
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.inventory_files import load_with_descriptors
 from ryu_apps.sources import read_sources
 from ryu_apps.vcm.goal_events import MoveLimits
-from ryu_apps.vcm.inventory import Occupancy
+from ryu_apps.vcm.inventory import Occupancy, Purpose
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.move_events import LIVE_LADDERS, Ladder
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
@@ -45,6 +47,10 @@ _PARALLEL = click.option(
     "--parallel", type=click.IntRange(min=1), default=2, show_default=True, help="Moves at a time."
 )
 
+_REST = click.option(
+    "--rest", metavar="URL", help="Running bridge that is asked for VSI types and room, such as http://127.0.0.1:8080."
+)
+
 
 @click.group()
 def vcm() -> None:
@@ -60,7 +66,7 @@ def vcm() -> None:
 @_GOAL
 @_SUBJECT
 @_PARALLEL
-@click.option("--rest", metavar="URL", help="Running bridge that has the VSI types, such as http://127.0.0.1:8080.")
+@_REST
 @credentials
 def plan(
     inventory: Path,
@@ -73,14 +79,16 @@ def plan(
 ) -> None:
     """Print the plan for a goal, and why each VM goes where; do nothing.
 
-    The VSI type of each VM has to exist: at the bridge of --rest, or in the policies that the inventory names.
-    Exits 1 if a VM has no place.
+    The VSI type of each VM has to exist: at the bridge of --rest, or in the policies that the inventory names.  With
+    --rest no VM goes where the bridge has no room left for it.  Exits 1 if a VM has no place.
     """
-    known = read_with_types(inventory, rest_client(rest, token_file, ca_file) if rest else None)
+    known = _asked(inventory, rest, token_file, ca_file)
     made = _plan(known, goal, subject, parallel)
     for number, move in enumerate(made.moves, 1):
         target = move.target or "nowhere"
-        click.echo(f"{number}. {move.vm}: {move.source} to {target}\n   {move.words}")
+        purpose = known.inventory.vms[move.vm].purpose
+        words = "" if purpose is Purpose.APPLICATION else f" ({purpose.value})"
+        click.echo(f"{number}. {move.vm}{words}: {move.source} to {target}\n   {move.words}")
         face = known.inventory.vms[move.vm].interface
         if face.vlan is None:
             what = "VLAN and priority" if face.group_id is None else "VLAN"
@@ -99,12 +107,14 @@ def plan(
 @vcm.command()
 @_INVENTORY
 @click.argument("vm")
-def place(inventory: Path, vm: str) -> None:
+@_REST
+@credentials
+def place(inventory: Path, vm: str, rest: str | None, token_file: Path | None, ca_file: Path | None) -> None:
     """Rank the nodes for a VM, best first, with the reasons for and against each.
 
-    Exits 1 if there is no place.
+    With --rest the bridge is asked for the room that it has left.  Exits 1 if there is no place.
     """
-    known = read(inventory).inventory
+    known = (_asked(inventory, rest, token_file, ca_file) if rest else read(inventory)).inventory
     if vm not in known.vms:
         raise click.ClickException(f"there is no VM {vm!r} in {known.name}")
     ranking = rank(PlacementQuestion(known, Occupancy(known), known.vms[vm]))
@@ -219,7 +229,7 @@ def run(
 @click.option("--tokens", type=_FILE, help="File of the tokens that clients need (evbridge token).")
 @click.option("--certificate", type=_FILE, help="Certificate for TLS, in PEM.")
 @click.option("--private-key", type=_FILE, help="Its private key, in PEM.")
-@click.option("--rest", metavar="URL", help="Running bridge that has the VSI types, such as http://127.0.0.1:8080.")
+@_REST
 @credentials
 def serve(
     inventory: Path,
@@ -233,7 +243,8 @@ def serve(
 ) -> None:
     """Serve the cluster manager's REST API; an external agent carries out the steps.
 
-    The VSI type of each VM has to exist: at the bridge of --rest, or in the policies that the inventory names.
+    The VSI type of each VM has to exist: at the bridge of --rest, or in the policies that the inventory names.  That
+    bridge is asked for the room that it has left before each goal, and when it has refused.
     The agent posts goals, carries out the steps in the answers, and reports the result of each.  Its token needs the
     role operate; read does for questions.  Beyond the loopback address tokens and TLS are needed.
     """
@@ -241,8 +252,10 @@ def serve(
     from ryu_apps.vcm_server import serve_inventory
 
     text = inventory.read_text(encoding="utf-8")
-    loaded = read_with_types(inventory, rest_client(rest, token_file, ca_file) if rest else None)
-    serve_inventory(loaded, text, host, port, journal, DaemonAccess(**access))
+    bridge = rest_client(rest, token_file, ca_file) if rest else None
+    loaded = read_with_types(inventory, bridge)
+    ask = None if bridge is None else partial(answers_if_any, bridge)
+    serve_inventory(loaded, text, host, port, journal, DaemonAccess(**access), ask)
 
 
 def read(path: Path) -> Loaded:
@@ -263,6 +276,19 @@ def read_with_types(path: Path, bridge: RestClient | None = None) -> Loaded:
     else:
         _load(path, types)
     return loaded
+
+
+def _asked(path: Path, rest: str | None, token_file: Path | None, ca_file: Path | None) -> Loaded:
+    """Read an inventory with the types, and the room, of the bridge at a URL; None: with those of its policies."""
+    bridge = rest_client(rest, token_file, ca_file) if rest else None
+    loaded = read_with_types(path, bridge)
+    if bridge is None:
+        return loaded
+    room = room_at(bridge)
+    for switch in loaded.inventory.switches:
+        if switch not in room.switches:
+            click.echo(f"{path}: {switch} is not a switch of {bridge.base}: its room is not known", err=True)
+    return replace(loaded, inventory=replace(loaded.inventory, room=room))
 
 
 def _load(path: Path, types: Container[VsiTypeKey] | None = None) -> tuple[Loaded, list[Diagnostic]]:

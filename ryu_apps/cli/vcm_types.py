@@ -1,4 +1,4 @@
-"""VSI types that the VMs of an inventory may have: those of a running bridge, or of the inventory's own policies."""
+"""Answers of a running bridge about an inventory's VMs, types and room; or the types of its own policies."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.sources import read_sources
 from ryu_apps.testbed.site import SiteError, has_vsi_managers, policies_of
+from ryu_apps.vcm.bridge_answers import PATHS, BridgeAnswers, room_of
+from ryu_apps.vcm.bridge_room import BridgeRoom
 from ryu_apps.vcm.schema import ClusterSection
 
 
@@ -30,6 +32,42 @@ def types_at(bridge: RestClient) -> frozenset[VsiTypeKey]:
         return frozenset(VsiTypeKey(listed["type_id"], listed["version"]) for listed in bridge.get("/evb/vsitypes"))
     except (KeyError, TypeError):
         raise click.ClickException(f"{bridge.base}/evb/vsitypes: not a list of VSI types") from None
+
+
+def room_at(bridge: RestClient) -> BridgeRoom:
+    """The room that a bridge has left.
+
+    Raises:
+        ClickException: it does not answer, or not as a bridge does.
+    """
+    return _read(bridge, answers_of(bridge))
+
+
+def answers_if_any(bridge: RestClient) -> BridgeAnswers | None:
+    """The answers of a bridge; None, with a line on the standard error output: it does not answer as a bridge does."""
+    try:
+        answers = answers_of(bridge)
+        _read(bridge, answers)
+        return answers
+    except click.ClickException as problem:
+        click.echo(f"the bridge is not asked: {problem.message}", err=True)
+        return None
+
+
+def answers_of(bridge: RestClient) -> BridgeAnswers:
+    """The answers from which the room is known.
+
+    Raises:
+        ClickException: it does not answer.
+    """
+    return BridgeAnswers(*(bridge.get(path) for path in PATHS))
+
+
+def _read(bridge: RestClient, answers: BridgeAnswers) -> BridgeRoom:
+    try:
+        return room_of(answers)
+    except ValueError as problem:
+        raise click.ClickException(f"{bridge.base}: {problem}") from None
 
 
 def types_of(spec: ClusterSection, folder: Path) -> frozenset[VsiTypeKey]:

@@ -15,6 +15,7 @@ from ryu_apps.evb.policy.address_set import AddressSet, referenced
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, openflow_fields
 from ryu_apps.evb.policy.validate import notice_text
+from ryu_apps.evb.services.body import minimum_of
 from ryu_apps.evb.wire.manager_text import manager_text
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.rest.bridge import Bridge, PlainText, Reply, RestError
@@ -51,6 +52,13 @@ class RuleNumbersJson(TypedDict):
     to_vm: int
 
 
+class MinimumJson(TypedDict):
+    """Minimum rates of a VSI, kbit/s."""
+
+    from_vm: int
+    to_vm: int
+
+
 class TypeSummaryJson(TypedDict):
     """A VSI type, its source, and the VSIs that use it."""
 
@@ -68,6 +76,7 @@ class TypeSummaryJson(TypedDict):
     stage_on: str | None
     null_vid: Literal["keep", "fill"] | None
     notify_displaced: str | int | None
+    minimum: MinimumJson
     rules: RuleNumbersJson
     used_by: list[str]
     bodies: list[BodyJson]
@@ -179,6 +188,7 @@ def policy(bridge: Bridge, now: float, type_id: int, version: int) -> PlainText:
 
 def _summary(status: TypeStatus, now: float) -> TypeSummaryJson:
     vsi_type = status.vsi_type
+    minimum = minimum_of(vsi_type)
     return {
         "type": str(vsi_type.key),
         "type_id": vsi_type.key.type_id,
@@ -194,6 +204,7 @@ def _summary(status: TypeStatus, now: float) -> TypeSummaryJson:
         "stage_on": vsi_type.stage_on.value if vsi_type.stage_on else None,
         "null_vid": None if vsi_type.keep_null_vids is None else "keep" if vsi_type.keep_null_vids else "fill",
         "notify_displaced": notice_text(vsi_type.notify_displaced),
+        "minimum": {"from_vm": minimum.from_vm, "to_vm": minimum.to_vm},
         "rules": {"from_vm": len(vsi_type.from_vm.rules), "to_vm": len(vsi_type.to_vm.rules)},
         "used_by": list(status.users),
         "bodies": [_body_json(body) for body in status.bodies],

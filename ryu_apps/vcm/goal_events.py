@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ryu_apps.vcm.bridge_room import BridgeRoom
 from ryu_apps.vcm.move_events import DeadlinePassed, Ladder, Lapsed, StepDone, StepFailed
 
 
@@ -48,7 +49,14 @@ class HaltGoal:
     undo: bool = False
 
 
-OrchestratorEvent = Go | StepAnswer | Use | ReleasePlaces | NodeLost | HaltGoal | DeadlinePassed
+@dataclass(frozen=True, slots=True)
+class RoomAsked:
+    """The bridge was asked again, and has answered what it has left."""
+
+    room: BridgeRoom
+
+
+OrchestratorEvent = Go | StepAnswer | Use | ReleasePlaces | NodeLost | HaltGoal | RoomAsked | DeadlinePassed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from enum import Enum
 
 import networkx as nx
 
+from ryu_apps.vcm.bridge_room import NO_ROOM_KNOWN, BridgeRoom
+from ryu_apps.vcm.vm_interface import VmInterface
+
 __all__ = [
     "AntiAffinityGroup",
     "Datastore",
@@ -21,6 +24,7 @@ __all__ = [
     "InventoryVm",
     "Level",
     "Occupancy",
+    "Purpose",
     "Size",
     "VmDisk",
     "VmInterface",
@@ -34,6 +38,22 @@ class Level(Enum):
     NODE = "node"
     POWER = "power"
     SWITCH = "switch"
+
+
+class Purpose(Enum):
+    """Purposes of VMs, in the order in which they are moved and started; the values are the file's words."""
+
+    INFRASTRUCTURE = "infrastructure"
+    """It serves the whole cluster: names, addresses, directories."""
+    APPLIANCE = "appliance"
+    """It serves the VMs that need it: a firewall, a load balancer, a proxy."""
+    APPLICATION = "application"
+    """It serves its own users."""
+
+    @property
+    def rank(self) -> int:
+        """Place in the order, from 0."""
+        return list(Purpose).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,43 +103,14 @@ class InventoryNode:
 
 
 @dataclass(frozen=True, slots=True)
-class VmInterface:
-    """A VM's network interface as VDP names it: VSIID, VSI type, filter.
-
-    Attributes:
-        vsi: canonical UUID.
-        vlan: VID; None: a null VID is requested, and the bridge answers that of the GroupID or of the VSI type.
-        group_id: GroupID of the request, 32 bits; None: it has none.
-        mac: text form.
-        addresses: IP addresses, text.
-    """
-
-    vsi: str
-    type_id: int
-    version: int
-    vlan: int | None
-    mac: str
-    addresses: tuple[str, ...] = ()
-    group_id: int | None = None
-
-    @property
-    def filter(self) -> str:
-        """The filter entry of a request, as vdptool writes it."""
-        group = "" if self.group_id is None else f"-{self.group_id}"
-        return f"{self.vlan or 0}-{self.mac}{group}"
-
-    @property
-    def network(self) -> str:
-        """Name of the VLAN that a null VID stands for, in words."""
-        return f"VSI type {self.type_id}/{self.version}" if self.group_id is None else f"GroupID {self.group_id}"
-
-
-@dataclass(frozen=True, slots=True)
 class InventoryVm:
     """A VM.
 
     Attributes:
         at: node it was at when the inventory was taken.
+        interface: its first one.
+        others: more interfaces, each a VSI of its own.
+        purpose: see :class:`Purpose`.
         group: those it should not fail together with, None for none.
         reaches: appliances, VMs or not, that it has to reach.
         local: appliances that have to be at its own switch.
@@ -136,6 +127,13 @@ class InventoryVm:
     local: tuple[str, ...] = ()
     ovf: str = ""
     disk: VmDisk | None = None
+    others: tuple[VmInterface, ...] = ()
+    purpose: Purpose = Purpose.APPLICATION
+
+    @property
+    def interfaces(self) -> tuple[VmInterface, ...]:
+        """All of them, the first one first."""
+        return (self.interface, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,25 +154,40 @@ class InventoryAppliance:
 
 @dataclass(frozen=True, slots=True)
 class Datastore:
-    """Storage that these nodes reach; capacity in GiB."""
+    """Storage that these nodes reach; capacity in GiB.
+
+    Attributes:
+        copy_mib_s: rate at which disks are copied to it and from it; None: not known.
+    """
 
     name: str
     nodes: frozenset[str]
     capacity_gib: int
+    copy_mib_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VmDisk:
-    """The disk of a VM: its datastore and its size in GiB; ``copied``: it may move to another datastore with the VM."""
+    """The disk of a VM: its datastore and its size in GiB.
+
+    Attributes:
+        copied: it may move to another datastore with the VM.
+        dirty_mib_s: rate at which the VM writes to it.
+    """
 
     datastore: str
     gib: int
     copied: bool = False
+    dirty_mib_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Everything there is, by name; links as unordered pairs of switches."""
+    """Everything there is, by name; links as unordered pairs of switches.
+
+    Attributes:
+        room: that the bridge had left when it was asked.
+    """
 
     name: str
     nodes: Mapping[str, InventoryNode]
@@ -184,6 +197,7 @@ class Inventory:
     groups: Mapping[str, AntiAffinityGroup] = field(default_factory=dict)
     appliances: Mapping[str, InventoryAppliance] = field(default_factory=dict)
     datastores: Mapping[str, Datastore] = field(default_factory=dict)
+    room: BridgeRoom = NO_ROOM_KNOWN
 
     def reach(self, vm: InventoryVm, node: str) -> bool:
         """Return True if a node reaches the disk of a VM where it is, or the VM has none."""

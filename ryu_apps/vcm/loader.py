@@ -24,6 +24,7 @@ from ryu_apps.vcm.inventory import (
     InventoryVm,
     Level,
     Occupancy,
+    Purpose,
     Size,
     VmDisk,
     VmInterface,
@@ -245,7 +246,7 @@ def _inventory(parsed: InventoryFile, descriptors: Mapping[str, VmDescriptor]) -
         {name: AntiAffinityGroup(name, frozenset(map(Level, group.apart))) for name, group in parsed.groups.items()},
         {name: InventoryAppliance(name, tuple(appliance.switches)) for name, appliance in parsed.appliances.items()},
         {
-            name: Datastore(name, frozenset(store.nodes), store.capacity_gib)
+            name: Datastore(name, frozenset(store.nodes), store.capacity_gib, store.copy_mib_s)
             for name, store in parsed.datastores.items()
         },
     )
@@ -265,8 +266,16 @@ def _vm(parsed: InventoryFile, name: str, section: schema.VmSection, descriptor:
         tuple(section.needs),
         tuple(needed for needed, how in section.needs.items() if how == "local"),
         "" if descriptor is None else descriptor.text(vsi),
-        None if section.disk is None else VmDisk(section.disk.datastore, section.disk.gib, section.disk.copied),
+        None if section.disk is None else VmDisk(**section.disk.model_dump()),
+        purpose=_purpose(parsed, name, section),
     )
+
+
+def _purpose(parsed: InventoryFile, name: str, section: schema.VmSection) -> Purpose:
+    """Its own; without one, a VM that another one needs is an appliance."""
+    if section.purpose is not None:
+        return Purpose(section.purpose)
+    return Purpose.APPLIANCE if any(name in vm.needs for vm in parsed.vms.values()) else Purpose.APPLICATION
 
 
 def _vsi(parsed: InventoryFile, name: str, section: schema.VmSection) -> str:

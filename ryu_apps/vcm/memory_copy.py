@@ -1,11 +1,11 @@
-"""Copying the memory of a VM that runs: rounds that shrink, and the last pages that are left for the suspend.
+"""Copying the disk and the memory of a VM that runs: rounds that shrink, and what is left for the suspend.
 
 A round sends what has been written to since the round before it began.  Pure arithmetic; who copies takes the time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Most rounds, of memory that does not settle.
 MOST_ROUNDS = 30
@@ -40,17 +40,25 @@ class CopyPlan:
     """A whole copy.
 
     Attributes:
-        rounds: while the VM runs.
+        rounds: of memory, while the VM runs.
         last: the last pages, while it is suspended.
+        disk_rounds: of its disk, before those of memory; none if both nodes reach it.
+        last_blocks: of the disk, while it is suspended.
     """
 
     rounds: tuple[CopyRound, ...]
     last: CopyRound = CopyRound(0.0, 0.0)
+    disk_rounds: tuple[CopyRound, ...] = ()
+    last_blocks: CopyRound = CopyRound(0.0, 0.0)
 
     @property
     def seconds(self) -> float:
-        """Time of all rounds, without the last pages."""
-        return sum(piece.seconds for piece in self.rounds)
+        """Time of all rounds, without the last pages and blocks."""
+        return sum(piece.seconds for piece in (*self.disk_rounds, *self.rounds))
+
+    def with_disk(self, disk: CopyPlan) -> CopyPlan:
+        """The same behind a copy of the disk: from its last round on, what the VM writes goes to both disks."""
+        return replace(self, disk_rounds=disk.rounds, last_blocks=disk.last)
 
 
 def copy_of_span(seconds: float) -> CopyPlan:
@@ -65,8 +73,8 @@ def plan_copy(memory_mib: float, dirty_mib_s: float, settings: CopySettings) -> 
     (the VM writes as fast as it is copied), or after :data:`MOST_ROUNDS`.
 
     Args:
-        memory_mib: memory of the VM.
-        dirty_mib_s: rate at which it writes to pages that it has not written to in the same round, MiB/s.
+        memory_mib: memory of the VM, or its disk.
+        dirty_mib_s: rate at which it writes to pages, or blocks, that it has not written to in the same round, MiB/s.
     """
     rounds: list[CopyRound] = []
     left = memory_mib

@@ -28,7 +28,7 @@ class MoveStep(Enum):
     RESERVE = "reserve"
     """Pre-Associate with Resource Reservation at the node."""
     COPY = "copy"
-    """Memory from the source to the node, while the VM runs."""
+    """Disk, if need be, and memory from the source to the node, while the VM runs."""
     CANCEL = "cancel"
     """Stop copying."""
     SUSPEND = "suspend"
@@ -153,12 +153,14 @@ class Do:
     Attributes:
         node: the destination.
         source: where the VM was.
+        datastore: that its disk is copied to; empty: the destination reaches the disk where it is.
     """
 
     vm: str
     step: MoveStep
     node: str
     source: str
+    datastore: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.vcm.goal_events import (
@@ -18,6 +18,7 @@ from ryu_apps.vcm.goal_events import (
     NodeLost,
     OrchestratorEvent,
     ReleasePlaces,
+    RoomAsked,
     StepAnswer,
     Use,
 )
@@ -31,6 +32,7 @@ from ryu_apps.vcm.move_events import (
     Halt,
     Ladder,
     MoveEvent,
+    MoveStep,
     Probe,
     Push,
     SourceLost,
@@ -38,7 +40,9 @@ from ryu_apps.vcm.move_events import (
 )
 from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.placement import PlacementQuestion, rank
-from ryu_apps.vcm.plans import GoalKind, Plan
+from ryu_apps.vcm.plans import GoalKind, Plan, in_order
+from ryu_apps.vcm.storage import copied_to
+from ryu_apps.vcm.turns import has_its_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,14 @@ class Orchestrator:
 
     def feed(self, event: OrchestratorEvent, now: float) -> list[Do]:
         """Take one event and say what is to be done."""
-        return self._take(event, now) + self._go_on(now)
+        return [self._with_datastore(do) for do in self._take(event, now) + self._go_on(now)]
+
+    def _with_datastore(self, do: Do) -> Do:
+        """A step to a node that the disk has to be copied to says where."""
+        if do.step not in (MoveStep.RESERVE, MoveStep.COPY):
+            return do
+        target = copied_to(self._inventory, self.occupancy, self._inventory.vms[do.vm], (do.source, do.node))
+        return replace(do, datastore=target or "")
 
     def _take(self, event: OrchestratorEvent, now: float) -> list[Do]:
         match event:
@@ -142,6 +153,9 @@ class Orchestrator:
                 return _tell(self._chosen(vms), Halt("released"), now)
             case NodeLost(node):
                 return self._lose(node, now)
+            case RoomAsked(room):
+                self._inventory = replace(self._inventory, room=room)
+                return []
             case HaltGoal(undo):
                 self.halted, self._undo = True, self._undo or undo
                 return _tell(self._open(), Halt(), now)
@@ -160,7 +174,7 @@ class Orchestrator:
         """VMs of the dead node that have a move use it; the others get one."""
         self._dead.add(node)
         todo, occupancy = [], self.occupancy
-        for vm in occupancy.at(node):
+        for vm in (found.name for found in in_order(self._inventory, occupancy.at(node))):
             newest = self.newest(vm)
             if newest is not None and not newest.ended:
                 if newest.source == node:
@@ -214,7 +228,7 @@ class Orchestrator:
 
     def _start_at(self, move: Move, standing: _Standing) -> float | None:
         """Time at which a reservation is going to be used; None if that does not depend on time alone."""
-        if move.state is not MoveState.RESERVED or move.kept:
+        if move.state is not MoveState.RESERVED or move.kept or not has_its_turn(self._inventory, move, self.moves):
             return None
         if move.way is Ladder.RESTART:
             bound = self._settings.restarts

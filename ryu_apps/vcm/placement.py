@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from ryu_apps.vcm.bridge_room import VmsByNode
 from ryu_apps.vcm.inventory import Inventory, InventoryNode, InventoryVm, Level, Occupancy, natural
+from ryu_apps.vcm.storage import disk_copy, store_for
 
 __all__ = ["Candidate", "PlacementQuestion", "Ranking", "RejectedNode", "rank"]
 
@@ -124,31 +126,26 @@ class _Survey:
             name: self._switches(name) for name, vm in question.inventory.vms.items() if question.vm.name in vm.reaches
         }
         self._members = self._group_by_domain()
+        self._neighbours: dict[str, VmsByNode] = {}
+
+    def neighbours(self, switch: str) -> VmsByNode:
+        """Interfaces of the other VMs at a switch: a list for each of its nodes."""
+        if switch not in self._neighbours:
+            vms = self.inventory.vms
+            self._neighbours[switch] = {
+                name: [vms[vm].interfaces for vm in self.occupancy.at(name) if vm != self.vm.name]
+                for name, node in self.inventory.nodes.items()
+                if node.switch == switch
+            }
+        return self._neighbours[switch]
 
     def sharers(self, node: InventoryNode, level: Level) -> list[str]:
         """Members of the VM's group, other than itself, in the node's domain of a level."""
         return self._members.get((level, node.domain(level)), [])
 
     def store_for(self, node: InventoryNode) -> str | None:
-        """The datastore that a disk would be copied to: of those with room that the node reaches, the emptiest."""
-        assert self.vm.disk is not None
-        left = {
-            name: store.capacity_gib - self._stored(name)
-            for name, store in self.inventory.datastores.items()
-            if node.name in store.nodes
-        }
-        fitting = [name for name, gib in left.items() if gib >= self.vm.disk.gib]
-        return min(fitting, key=lambda name: (-left[name], natural(name)), default=None)
-
-    def _stored(self, datastore: str) -> int:
-        """GiB of disks in a datastore, those of VMs that moved to its nodes included."""
-        reached = self.inventory.datastores[datastore].nodes
-        disks = ((vm.disk, self.occupancy.places[vm.name]) for vm in self.inventory.vms.values() if vm.disk is not None)
-        return sum(
-            disk.gib
-            for disk, places in disks
-            if disk.datastore == datastore or (disk.copied and not places.isdisjoint(reached))
-        )
+        """The datastore that the disk of the VM would be copied to."""
+        return store_for(self.inventory, self.occupancy, self.vm, node.name)
 
     def _group_by_domain(self) -> dict[tuple[Level, str | None], list[str]]:
         found: dict[tuple[Level, str | None], list[str]] = {}
@@ -221,6 +218,12 @@ def _without_its_disk(survey: _Survey, node: InventoryNode) -> Iterator[str]:
         yield f"no datastore that it reaches has {disk.gib} GiB left"
 
 
+def _short_at_the_bridge(survey: _Survey, node: InventoryNode) -> Iterator[str]:
+    room = survey.inventory.room
+    if node.switch in room.switches:
+        yield from room.shortages(survey.vm.interfaces, node.name, node.switch, survey.neighbours(node.switch))
+
+
 #: All of them are looked at, so that a refusal names everything that is in the way.
 LIMITS: tuple[Callable[[_Survey, InventoryNode], Iterator[str]], ...] = (
     _out_of_the_question,
@@ -229,6 +232,7 @@ LIMITS: tuple[Callable[[_Survey, InventoryNode], Iterator[str]], ...] = (
     _has_to_be_apart,
     _cut_off,
     _without_its_disk,
+    _short_at_the_bridge,
 )
 
 
@@ -282,7 +286,11 @@ def _disk(survey: _Survey, node: InventoryNode) -> _Judged:
         return _Judged(0)
     if survey.inventory.reach(survey.vm, node.name):
         return _Judged(0, f"reaches datastore {disk.datastore}")
-    return _Judged(disk.gib, f"its disk of {disk.gib} GiB is copied to {survey.store_for(node)}", merit=False)
+    target = survey.store_for(node)
+    assert target is not None, "a limit"
+    copy = disk_copy(survey.inventory, survey.vm, disk.datastore, target)
+    words = f"its disk of {disk.gib} GiB is copied to {target}"
+    return _Judged(disk.gib, words if copy is None else f"{words} in {copy.seconds:.4g} s", merit=False)
 
 
 def _idle(survey: _Survey, node: InventoryNode) -> _Judged:

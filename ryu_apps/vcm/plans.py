@@ -12,10 +12,10 @@ from itertools import combinations
 from types import MappingProxyType
 
 from ryu_apps.vcm.assignment import assign
-from ryu_apps.vcm.inventory import Inventory, InventoryVm, Level, Occupancy, natural
+from ryu_apps.vcm.inventory import Inventory, InventoryVm, Level, Occupancy, Purpose, natural
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
 
-__all__ = ["Goal", "GoalError", "GoalKind", "Plan", "PlannedMove", "make_plan", "strain"]
+__all__ = ["Goal", "GoalError", "GoalKind", "Plan", "PlannedMove", "in_order", "make_plan", "strain"]
 
 
 class GoalKind(Enum):
@@ -120,7 +120,7 @@ def make_plan(
     leaving = {**dict.fromkeys(nodes, _REASONS[goal.kind].format(goal.subject)), **avoid}
     down = inventory.with_servers(down | {goal.subject} & set(inventory.switches))
     question = _Question(inventory, goal, nodes, leaving, down)
-    vms = _in_order(inventory, [name for node in nodes for name in now.at(node)])
+    vms = in_order(inventory, [name for node in nodes for name in now.at(node)])
     moves = question.one_by_one(vms, now)
     stuck = sum(move.target is None for move in moves)
     if stuck:
@@ -210,11 +210,15 @@ def affected(inventory: Inventory, goal: Goal) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _in_order(inventory: Inventory, names: Iterable[str]) -> list[InventoryVm]:
-    """Appliances before those who need them, so that these can go near; then the large ones, while there is room."""
+def in_order(inventory: Inventory, names: Iterable[str]) -> list[InventoryVm]:
+    """By purpose: infrastructure, then appliances, so that those who need them can go near; then the large ones."""
     needed = {name for vm in inventory.vms.values() for name in vm.reaches}
-    vms = [inventory.vms[name] for name in dict.fromkeys(names)]
-    return sorted(vms, key=lambda vm: (vm.name not in needed, -vm.size.memory_mib, -vm.size.slots, natural(vm.name)))
+
+    def key(vm: InventoryVm) -> tuple[object, ...]:
+        rank = min(vm.purpose.rank, Purpose.APPLIANCE.rank if vm.name in needed else vm.purpose.rank)
+        return rank, -vm.size.memory_mib, -vm.size.slots, natural(vm.name)
+
+    return sorted((inventory.vms[name] for name in dict.fromkeys(names)), key=key)
 
 
 # --- rebalancing -------------------------------------------------------------------------------------
@@ -270,7 +274,8 @@ def _best_move(
     bearable = strain(inventory, now)
     *pairs, load = bearable
     best, found = (*pairs, load - _WORTH_IT), None
-    for vm in _in_order(inventory, [name for name in inventory.vms if name not in moved]):
+    movable = [name for name, vm in inventory.vms.items() if vm.purpose is not Purpose.INFRASTRUCTURE]
+    for vm in in_order(inventory, [name for name in movable if name not in moved]):
         (source, *others) = now.places[vm.name]
         # What is on its way is left alone; what is at a dead node does not run, and starting it is another goal.
         if others or source in avoid:

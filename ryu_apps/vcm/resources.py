@@ -203,6 +203,7 @@ def _inventory_json(service: ManagerService) -> JsonObject:
                 "vlan": vm.interface.vlan,
                 "group_id": vm.interface.group_id,
                 "group": vm.group,
+                "purpose": vm.purpose.value,
             }
             for name, vm in inventory.vms.items()
         ],
@@ -289,4 +290,11 @@ def _move_json(move: Move) -> JsonObject:
 
 
 def _step_json(number: int, do: Do) -> JsonObject:
-    return {"id": number, "vm": do.vm, "step": do.step.value, "node": do.node, "source": do.source}
+    return {
+        "id": number,
+        "vm": do.vm,
+        "step": do.step.value,
+        "node": do.node,
+        "source": do.source,
+        "datastore": do.datastore or None,
+    }

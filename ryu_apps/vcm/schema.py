@@ -76,10 +76,11 @@ class Traffic(Strict):
 
 
 class DatastoreSection(Strict):
-    """Storage: the nodes that reach it, and its capacity."""
+    """Storage: the nodes that reach it, its capacity, and the rate at which disks are copied to it and from it."""
 
     nodes: Annotated[list[PlainName], Field(min_length=1)]
     capacity_gib: Positive
+    copy_mib_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
 
 
 class DiskSection(Strict):
@@ -88,10 +89,11 @@ class DiskSection(Strict):
     datastore: PlainName
     gib: Positive
     copied: bool = False
+    dirty_mib_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
 
 
 class VmSection(Strict):
-    """A VM: where it is, its network interface, its size, its group, and the appliances and VMs that it needs."""
+    """A VM: where it is, its network interface, its size, its group, its purpose, and what it needs."""
 
     at: PlainName
     mac: MacText
@@ -106,6 +108,7 @@ class VmSection(Strict):
     dirty_mib_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     disk: DiskSection | None = None
     group: PlainName | None = None
+    purpose: Literal["infrastructure", "appliance", "application"] | None = None
     needs: dict[PlainName, Literal["reachable", "local"]] = Field(default_factory=dict)
     traffic: Traffic = Traffic()
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.vcm.bridge_room import BridgeRoom
 from ryu_apps.vcm.goal_events import (
     Go,
     HaltGoal,
@@ -17,15 +18,17 @@ from ryu_apps.vcm.goal_events import (
     NodeLost,
     OrchestratorEvent,
     ReleasePlaces,
+    RoomAsked,
     StepAnswer,
     Use,
 )
-from ryu_apps.vcm.inventory import Inventory, Occupancy
+from ryu_apps.vcm.inventory import Inventory, InventoryVm, Occupancy
 from ryu_apps.vcm.move_events import DeadlinePassed, Do, GrantedNetwork, Lapsed, StepDone, StepFailed
 from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import Orchestrator
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
 from ryu_apps.vcm.plans import Goal, GoalError, GoalKind, Plan, affected, make_plan
+from ryu_apps.vcm.storage import copied_to
 from ryu_apps.vcm.triggers import Observation, OperatorPolicy, Triggers
 
 __all__ = ["GoalRun", "ManagerService", "NameTaken", "Unknown"]
@@ -212,6 +215,12 @@ class ManagerService:
         """Take back what is under way; and what is done, if so wanted."""
         return self._tell(number, HaltGoal(undo), now)
 
+    def asked(self, room: BridgeRoom, now: float) -> None:
+        """The bridge was asked for the room that it has left; rankings are made with it from now on."""
+        self.inventory = replace(self.inventory, room=room)
+        if self.is_busy:
+            self.pursuits[-1].feed(RoomAsked(room), now)
+
     def tick(self, now: float) -> None:
         """The deadline has come."""
         if self.pursuits:
@@ -284,5 +293,11 @@ class ManagerService:
             return self.inventory
         newest = {move.vm: move for move in self.pursuits[-1].orchestrator.moves}
         places = {name: move.node if move.state is MoveState.DONE else move.source for name, move in newest.items()}
-        vms = {name: replace(vm, at=places.get(name, vm.at)) for name, vm in self.inventory.vms.items()}
+        vms = {name: self._moved(vm, places.get(name, vm.at)) for name, vm in self.inventory.vms.items()}
         return replace(self.inventory, vms=vms)
+
+    def _moved(self, vm: InventoryVm, place: str) -> InventoryVm:
+        """A VM at the place where it is by now, with its disk where that was copied to."""
+        target = copied_to(self.inventory, self.occupancy, vm, (vm.at, place))
+        disk = vm.disk if vm.disk is None or target is None else replace(vm.disk, datastore=target)
+        return replace(vm, at=place, disk=disk)

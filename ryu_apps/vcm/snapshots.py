@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ryu_apps.vcm.inventory import VmDisk
 from ryu_apps.vcm.service import ManagerService
 
 
@@ -19,6 +20,7 @@ def snapshot_of(service: ManagerService) -> dict[str, Any] | None:
     return {
         "goals": service.goals,
         "places": {name: vm.at for name, vm in inventory.vms.items()},
+        "datastores": {name: vm.disk.datastore for name, vm in inventory.vms.items() if vm.disk is not None},
         "dead": sorted(service.dead),
         "triggers": service.triggers.state(),
     }
@@ -31,9 +33,17 @@ def restore(service: ManagerService, snapshot: dict[str, Any]) -> None:
         KeyError, TypeError: it is none.
     """
     places = snapshot["places"]
-    vms = {name: replace(vm, at=places[name]) for name, vm in service.inventory.vms.items()}
+    stores = snapshot.get("datastores", {})  # an earlier version did not write them
+    vms = {
+        name: replace(vm, at=places[name], disk=_in_store(vm.disk, stores.get(name)))
+        for name, vm in service.inventory.vms.items()
+    }
     service.inventory = replace(service.inventory, vms=vms)
     service.forgotten = snapshot["goals"]
     service.pursuits.clear()
     service.dead = set(snapshot["dead"])
     service.triggers.set_state(snapshot["triggers"])
+
+
+def _in_store(disk: VmDisk | None, datastore: str | None) -> VmDisk | None:
+    return disk if disk is None or datastore is None else replace(disk, datastore=datastore)

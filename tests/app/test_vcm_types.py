@@ -75,3 +75,19 @@ def test_a_running_bridge_is_asked_for_its_types(tmp_path: Path) -> None:
         result = asked(tmp_path, TWO_SWITCH, "plan", "--rest", f"{url}/absent")
         assert result.exit_code == 1
         assert "404" in result.output
+
+
+def test_a_running_bridge_is_asked_for_room_and_says_why_there_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(TWO_SWITCH)
+    text = CONFIG + f"policies: ['{CHECKOUT}/policies']\n"
+    with serving(tmp_path, "ryu_apps.evb_bridge", "ryu_apps.evb_rest", text=text) as server:
+        server.await_listening()
+        url = f"http://127.0.0.1:{server.port}"
+        result = CliRunner().invoke(main, ["vcm", "place", str(path), "db1", "--rest", url])
+    assert result.exit_code == 0, "what this bridge does not know is not against a node"
+    lines = result.output.splitlines()
+    assert "not hv1: s1 is disconnected, its station is not reached: switch disconnected" in lines
+    assert "not hv2: s1 is disconnected" in lines
+    assert f"{path}: s2 is not a switch of {url}: its room is not known" in lines
+    assert [line for line in lines if line.startswith("1. hv6: ")]

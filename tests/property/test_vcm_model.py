@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ryu_apps.vcm.goal_events import Go, HaltGoal, MoveLimits, NodeLost, ReleasePlaces, StepAnswer, Use
-from ryu_apps.vcm.inventory import Inventory, InventoryNode, InventoryVm, Level, Occupancy
+from ryu_apps.vcm.inventory import Inventory, InventoryNode, InventoryVm, Level, Occupancy, Purpose
 from ryu_apps.vcm.move_events import DeadlinePassed, Ladder, Lapsed, MoveStep
 from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import Orchestrator
@@ -43,6 +43,7 @@ def clusters(draw: st.DrawFn) -> Inventory:
                     group=group,
                     reaches=tuple(reaches),
                     ovf=draw(st.sampled_from(["", "<Envelope/>"])),
+                    purpose=draw(st.sampled_from(list(Purpose))),
                 )
             )
     apart = {"db": draw(st.sets(st.sampled_from(list(Level)), max_size=1))}
@@ -139,6 +140,16 @@ class PlanModel(RuleBasedStateMachine):
         if hasattr(self, "played"):
             moves = self.played.orchestrator.moves
             assert sum(move.underway and move.way is not Ladder.RESTART for move in moves) <= self.parallel
+
+    @invariant()
+    def no_appliance_is_stopped_together_with_those_that_need_it(self) -> None:
+        if hasattr(self, "played"):
+            moves = [move for move in self.played.orchestrator.moves if move.way is not Ladder.RESTART]
+            stopped = {move.vm: self.cluster.vms[move.vm] for move in moves if move.underway}
+            for vm in stopped.values():
+                serving = [stopped[name] for name in vm.reaches if name in stopped]
+                assert not any(server.purpose is Purpose.APPLIANCE for server in serving)
+            assert sum(vm.purpose is Purpose.INFRASTRUCTURE for vm in stopped.values()) <= 1
 
     def teardown(self) -> None:
         if not hasattr(self, "played"):

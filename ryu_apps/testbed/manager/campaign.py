@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,11 +31,12 @@ from ryu_apps.testbed.measurement.measure import Seen, lost_at_rest, seen_of, st
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.vcm.goal_events import HaltGoal, MoveLimits, ReleasePlaces
+from ryu_apps.vcm.inventory import Inventory
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.move_events import Do, MoveStep
 from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import Orchestrator
-from ryu_apps.vcm.plans import Goal, GoalKind, affected, make_plan
+from ryu_apps.vcm.plans import Goal, GoalKind, Plan, PlannedMove, affected, make_plan
 
 #: Kinds of station: name -> whether it is ours.
 STATIONS = {"emulated": True, "lldpad": False}
@@ -146,12 +147,11 @@ class Campaign:
         self._kept: dict[str, str] = {}
         self._ties = TieWatch(cluster)
         self.ladders: list[LadderDiagram] = []
-        # A node that is to die gets its reservations first: that is what they are for.
-        kind = GoalKind.PROTECT if task.goal.kind is GoalKind.FAIL_OVER else task.goal.kind
-        self._plan = make_plan(loaded.inventory, Goal(kind, task.goal.subject), parallel=task.parallel)
+        self._plan = self._planned(loaded.inventory)
+        self._unplaced: dict[str, dict[str, str]] = {}
         options = MoveOptions(task.settings.way, task.copy, task.inject, copies_of(loaded))
-        orchestrator = Orchestrator(loaded.inventory, self._plan, task.settings)
-        self.manager = Manager(self._guests, orchestrator, options, tell)
+        self._orchestrator = Orchestrator(loaded.inventory, self._plan, task.settings)
+        self.manager = Manager(self._guests, self._orchestrator, options, tell)
         self.manager.before_step = self._before_step
 
     def run(self) -> ClusterReport:
@@ -160,6 +160,8 @@ class Campaign:
         try:
             self._tell("VMs start")
             self._guests.admit()
+            self._tell("the bridge is asked for room")
+            self._plan_with_room()
             forget_cached_flows()
             self._tell("traffic starts")
             self._guests.start_traffic()
@@ -201,6 +203,21 @@ class Campaign:
         return self._leftovers.tables()
 
     # --- the goal ---
+    def _planned(self, inventory: Inventory) -> Plan:
+        # A node that is to die gets its reservations first: that is what they are for.
+        goal = self._task.goal
+        kind = GoalKind.PROTECT if goal.kind is GoalKind.FAIL_OVER else goal.kind
+        return make_plan(inventory, Goal(kind, goal.subject), parallel=self._task.parallel)
+
+    def _plan_with_room(self) -> None:
+        """Plan anew with the room that the bridge has left, once all VMs are associated."""
+        if self.manager.orchestrator is not self._orchestrator:
+            return  # the plan is made elsewhere
+        inventory = replace(self._loaded.inventory, room=self.manager.room())
+        before, self._plan = self._plan, self._planned(inventory)
+        self._unplaced = {move.vm: turned_away(self._plan, move) for move in before.moves}
+        self._orchestrator = self.manager.orchestrator = Orchestrator(inventory, self._plan, self._task.settings)
+
     def pursue(self) -> None:
         """The goal itself, between VMs that run and VMs that still do."""
         manager, goal = self.manager, self._task.goal
@@ -294,7 +311,7 @@ class Campaign:
             self._place(name),
             newest.state.value,
             "" if newest.state is MoveState.DONE else newest.log[-1].text,
-            {node: reason for move in mine for node, reason in move.tried.items()},
+            {**self._unplaced.get(name, {}), **{node: reason for move in mine for node, reason in move.tried.items()}},
             tuple((note.t - begun, note.node, note.text) for move in mine for note in move.log),
             networks=self._networks(name),
             ties=self._ties.of(name, begun),
@@ -305,3 +322,11 @@ class Campaign:
         answered = [(self._loaded.inventory.vms[vm].at, self._guests.all[vm].network)]
         answered += [(move.node, move.network) for move in self.manager.orchestrator.moves if move.vm == vm]
         return {node: str(network) for node, network in answered if network is not None}
+
+
+def turned_away(plan: Plan, earlier: PlannedMove) -> dict[str, str]:
+    """The reason why a plan does not send a VM where an earlier one would have, by node; empty: it does."""
+    for move in plan.moves:
+        if move.vm == earlier.vm and move.target != earlier.target:
+            return {node.node: ", ".join(node.reasons) for node in move.ranking.rejected if node.node == earlier.target}
+    return {}

@@ -21,10 +21,12 @@ from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.measurement.measure import FlowEnds
 from ryu_apps.testbed.moves.attempt import admit, dismiss, granted_network
 from ryu_apps.testbed.site import SiteError, config_of, misfits, policies_of, site_of
+from ryu_apps.vcm.inventory import Occupancy
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.memory_copy import CopyPlan, CopySettings, plan_copy
-from ryu_apps.vcm.move_events import GrantedNetwork
+from ryu_apps.vcm.move_events import Do, GrantedNetwork
 from ryu_apps.vcm.schema import Traffic
+from ryu_apps.vcm.storage import datastore_of, disk_copy
 
 #: First port of UDP of end systems: one for each flow, since they have many.
 FIRST_PORT = 20000
@@ -119,6 +121,7 @@ class TestVms:
         self.cluster = cluster
         self.all: dict[str, TestVm] = {}
         self._inventory = loaded.inventory
+        self._downtime = loaded.file.cluster.downtime_ms / 1000.0
         self.descriptors = {name: vm.ovf for name, vm in loaded.inventory.vms.items() if vm.ovf}
         self._hosts: dict[str, Prober] = {}
         self._rarps: list[Tap] = []
@@ -157,6 +160,14 @@ class TestVms:
         if name not in self.descriptors:
             return guest.vsi
         return self.cluster.hypervisors[node].definitions.vsi(name, guest.ip)
+
+    def disk_copy(self, do: Do) -> CopyPlan | None:
+        """The rounds of copying the disk of a VM to the datastore of a step; None: no rate is known."""
+        inventory = self._inventory
+        vm = inventory.vms[do.vm]
+        source = datastore_of(inventory, Occupancy(inventory), vm, do.source)
+        assert source is not None, "the disk is somewhere"
+        return disk_copy(inventory, vm, source, do.datastore, self._downtime)
 
     def start_traffic(self) -> None:
         """Traffic on all of them; every flow that may pass has passed once."""

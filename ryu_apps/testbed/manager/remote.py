@@ -17,6 +17,7 @@ from ryu_apps.vcm.goal_events import (
     NodeLost,
     OrchestratorEvent,
     ReleasePlaces,
+    RoomAsked,
     StepAnswer,
     Use,
 )
@@ -106,7 +107,7 @@ class RemoteOrchestrator:
                 found = self._call("POST", f"{self._path}/{what}", {"vms": list(vms)})
             case HaltGoal(undo):
                 found = self._call("POST", f"{self._path}/halt", {"undo": undo})
-            case DeadlinePassed():
+            case DeadlinePassed() | RoomAsked():  # the manager asks by itself
                 found = self._call("GET", self._path)
         return self._taken(found)
 
@@ -114,7 +115,8 @@ class RemoteOrchestrator:
         self.moves = [_move(move) for move in found["moves"]]
         self.settled, self.halted = found["settled"], found["halted"]
         wanted = {
-            step["id"]: Do(step["vm"], MoveStep(step["step"]), step["node"], step["source"]) for step in found["steps"]
+            step["id"]: Do(step["vm"], MoveStep(step["step"]), step["node"], step["source"], step["datastore"] or "")
+            for step in found["steps"]
         }
         new = [do for number, do in wanted.items() if number not in self._open]
         self._open = wanted

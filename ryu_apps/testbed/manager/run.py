@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.error import URLError
@@ -17,7 +18,9 @@ from ryu_apps.testbed.moves.executor import StepExecutor
 from ryu_apps.testbed.moves.observers import EvidenceRecorder, StagedPortProof, StepObserver
 from ryu_apps.testbed.moves.preparation import Preparations
 from ryu_apps.testbed.progress import ShowProgress
-from ryu_apps.vcm.goal_events import Go, NodeLost, OrchestratorEvent, StepAnswer
+from ryu_apps.vcm.bridge_answers import PATHS, BridgeAnswers, room_of
+from ryu_apps.vcm.bridge_room import BridgeRoom
+from ryu_apps.vcm.goal_events import Go, NodeLost, OrchestratorEvent, RoomAsked, StepAnswer
 from ryu_apps.vcm.memory_copy import CopyPlan, copy_of_span
 from ryu_apps.vcm.move_events import DeadlinePassed, Do, Ladder, Lapsed, MoveStep, StepDone, StepFailed
 from ryu_apps.vcm.move_states import MoveState
@@ -152,7 +155,19 @@ class Manager:
             assert owner is not None
             self.executor.submit(do, owner)
 
+    def room(self) -> BridgeRoom:
+        """Ask the bridge for the room that it has left.
+
+        Raises:
+            OSError: it does not answer.
+        """
+        return room_of(BridgeAnswers(*map(self._guests.cluster.controller.get, PATHS)))
+
     def _heard(self, vm: str, event: StepDone | StepFailed) -> None:
+        # What has been refused was not expected to be: something has changed since the bridge was asked.
+        if isinstance(event, StepFailed) and event.step in (MoveStep.PROBE, MoveStep.RESERVE):
+            with suppress(OSError):
+                self._events.put(RoomAsked(self.room()))
         self._events.put(StepAnswer(vm, event))
 
     def _look_at_reservations(self) -> None:
@@ -168,7 +183,9 @@ class Manager:
     def _attempt(self, do: Do, owner: MoveRecord) -> Attempt:
         options, vsi = self._options, self._guests.vsi(do.vm, do.node)
         copy = options.copies.get(do.vm) or copy_of_span(options.copy)
-        return Attempt(self._guests.cluster, do.vm, vsi, (do.source, do.node), options.way, owner, copy)
+        if do.datastore and (disk := self._guests.disk_copy(do)) is not None:
+            copy = copy.with_disk(disk)
+        return Attempt(self._guests.cluster, do.vm, vsi, (do.source, do.node), options.way, owner, copy, do.datastore)
 
     def _target(self, attempt: Attempt) -> StagedTarget | None:
         if not self._options.inject or attempt.source.name in self.executor.deaths:

@@ -15,7 +15,7 @@ from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.evidence import Evidence
-from ryu_apps.vcm.memory_copy import CopyPlan, CopyRound
+from ryu_apps.vcm.memory_copy import CopyPlan
 from ryu_apps.vcm.move_events import GrantedNetwork, Ladder
 
 #: Seconds for a De-Associate of the bridge's own accord, which may be on its way.
@@ -62,11 +62,13 @@ class Attempt:
         ladder: Ladder,
         owner: MoveRecord,
         copy: CopyPlan,
+        datastore: str = "",
     ) -> None:
         """
         Args:
             ways: source and destination.
-            copy: rounds of copying the memory, and the last pages.
+            copy: rounds of copying the memory, and the last pages; of the disk, too, if there is one to copy.
+            datastore: that the disk is copied to.
         """
         self.vm: NamespaceVm = cluster.vms[vm]
         self.vsi = vsi
@@ -81,6 +83,7 @@ class Attempt:
         self.returned = False
         self.error: Exception | None = None
         self._copy = copy
+        self._datastore = datastore
         self._cancelled = threading.Event()
 
     def dump(self) -> list[str]:
@@ -100,21 +103,25 @@ class Attempt:
         self.granted = True
         return answer
 
-    def copy(self) -> Iterator[CopyRound]:
-        """Take the time of each round of copying the memory, while the VM runs at the source; yields it before.
+    def copy(self) -> Iterator[str]:
+        """Take the time of each round of copying disk and memory, while the VM runs at the source; yields words before.
 
         Raises:
             MigrationAborted: the copy was cancelled.
         """
-        for piece in self._copy.rounds:
-            yield piece
-            if self._cancelled.wait(piece.seconds):
-                raise MigrationAborted("cancelled while copying")
+        disk = f"copy disk to {self._datastore}, the VM runs on"
+        for words, rounds in ((disk, self._copy.disk_rounds), ("copy memory, the VM runs on", self._copy.rounds)):
+            for number, piece in enumerate(rounds, 1):
+                yield f"{words}: round {number}: {piece}"
+                if self._cancelled.wait(piece.seconds):
+                    raise MigrationAborted("cancelled while copying")
 
     @property
-    def last_pages(self) -> CopyRound:
-        """Pages that are left for the suspend."""
-        return self._copy.last
+    def last_words(self) -> str:
+        """Pages and blocks that are left for the suspend, in words."""
+        copy = self._copy
+        pages = f"last pages: {copy.last}" if copy.last.mib else "last pages"
+        return f"{pages}; last blocks: {copy.last_blocks}" if copy.last_blocks.mib else pages
 
     def cancel(self) -> None:
         """End :meth:`copy` early."""
@@ -127,7 +134,7 @@ class Attempt:
 
     def hand_over(self) -> None:
         """Send the last pages, and move the VM's interface to the destination, where its port stays down."""
-        time.sleep(self._copy.last.seconds)
+        time.sleep(self._copy.last.seconds + self._copy.last_blocks.seconds)
         self.vm.carry(self.source.namespace, self.destination.namespace)
         self.destination.edge.attach(self.vm.port, self.vm.mac)
 

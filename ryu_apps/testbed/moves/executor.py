@@ -125,9 +125,9 @@ class StepExecutor:
 
     # --- steps that are more than one action ---
     def _copy(self, attempt: Attempt) -> None:
-        for number, piece in enumerate(attempt.copy(), 1):
+        for words in attempt.copy():
             for observer in self._observers:
-                observer.copying(attempt, f"round {number}: {piece}")
+                observer.copying(attempt, words)
 
     def _suspend(self, attempt: Attempt) -> None:
         attempt.suspend()

@@ -23,7 +23,7 @@ class StepObserver:
         """Called before the hypervisors act."""
 
     def copying(self, attempt: Attempt, words: str) -> None:
-        """Called within COPY, before each round; ``words`` are its number, MiB and time."""
+        """Called within COPY, before each round; ``words``: of what, its number, MiB and time."""
 
     def suspended(self, attempt: Attempt) -> None:
         """Called within SUSPEND: the VM has stopped, its interface is still at the source."""
@@ -99,13 +99,12 @@ class EvidenceRecorder(StepObserver):
                 evidence.marks.associating = time.monotonic()
 
     def copying(self, attempt: Attempt, words: str) -> None:
-        """Note a round of copying the memory."""
-        self._note(attempt, Lane.SOURCE, Lane.DESTINATION, f"copy memory, the VM runs on: {words}")
+        """Note a round of copying."""
+        self._note(attempt, Lane.SOURCE, Lane.DESTINATION, words)
 
     def suspended(self, attempt: Attempt) -> None:
         """Note the last pages."""
-        last = attempt.last_pages
-        self._note(attempt, Lane.SOURCE, Lane.DESTINATION, f"last pages: {last}" if last.mib else "last pages")
+        self._note(attempt, Lane.SOURCE, Lane.DESTINATION, attempt.last_words)
 
     def after(self, step: MoveStep, attempt: Attempt, answer: VdptoolAnswer | None) -> None:
         """Note answers, at the instant at which they came."""

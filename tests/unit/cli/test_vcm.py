@@ -31,7 +31,7 @@ def test_a_shipped_inventory_is_good_and_named_as_its_file(path: Path) -> None:
 def test_a_plan_names_each_move_its_reasons_and_who_is_next() -> None:
     result = vcm("plan", TWO_SWITCH, "evacuate", "s1")
     assert result.exit_code == 0, result.output
-    assert result.output.startswith("1. fw1: hv1 to hv6\n")
+    assert result.output.startswith("1. fw1 (appliance): hv1 to hv6\n")
     assert "no other db on hv6" in result.output
     assert "although switch s2 has db2 too" in result.output
     assert "   if that refuses: hv8, hv5, hv7\n" in result.output

@@ -15,7 +15,6 @@ from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
 from ryu_apps.testbed.moves.executor import StepExecutor
 from ryu_apps.testbed.moves.observers import StepCallbacks, StepObserver
-from ryu_apps.vcm.memory_copy import CopyRound, copy_of_span
 from ryu_apps.vcm.move import Move
 from ryu_apps.vcm.move_events import Do, GrantedNetwork, Ladder, MoveStep, StepDone, StepFailed
 
@@ -49,9 +48,9 @@ class ScriptedAttempt(Attempt):
     def reserve(self) -> VdptoolAnswer:
         return self._act("reserve")
 
-    def copy(self) -> Iterator[CopyRound]:
+    def copy(self) -> Iterator[str]:
         self._act("copy")
-        yield from copy_of_span(0.0).rounds
+        yield "copy memory"
 
     def suspend(self) -> None:
         self._act("suspend")

@@ -6,10 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from ryu_apps.vcm.goal_events import MoveLimits
 from ryu_apps.vcm.inventory import Datastore, Inventory, Occupancy, VmDisk
 from ryu_apps.vcm.loader import load_inventory
+from ryu_apps.vcm.memory_copy import CopyRound, copy_of_span
+from ryu_apps.vcm.move_events import MoveStep
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
-from tests.worlds.vcm import a_vm, two_switches
+from ryu_apps.vcm.plans import Goal, GoalKind, make_plan
+from ryu_apps.vcm.service import ManagerService
+from ryu_apps.vcm.snapshots import restore, snapshot_of
+from ryu_apps.vcm.storage import copied_to, disk_copy
+from tests.worlds.vcm import a_vm, start_plan, two_switches
 
 
 def cluster(*disks: VmDisk) -> Inventory:
@@ -83,3 +90,72 @@ def test_storage_that_cannot_be_is_a_mistake(old: str, new: str, reason: str) ->
     loaded, found = load_inventory("inventory.yaml", INVENTORY.replace(old, new))
     assert loaded is None
     assert reason in [diagnostic.reason for diagnostic in found]
+
+
+# --- the time of a copy, and where the disk is afterwards ---
+def timed(*disks: VmDisk) -> Inventory:
+    """The same, with rates: ``san`` 1024 MiB/s, ``local`` 512 MiB/s."""
+    made = cluster(*disks)
+    rates = {"san": 1024.0, "local": 512.0}
+    return replace(
+        made, datastores={name: replace(store, copy_mib_s=rates[name]) for name, store in made.datastores.items()}
+    )
+
+
+def test_a_copy_takes_the_time_of_the_slower_datastore() -> None:
+    made = timed(VmDisk("san", 40, copied=True))
+    plan = disk_copy(made, made.vms["vm1"], "san", "local")
+    assert plan is not None and plan.rounds == (CopyRound(40960, 80.0),)
+    assert "its disk of 40 GiB is copied to local in 80 s" in ranked(made).candidates[1].words
+    unknown = cluster(VmDisk("san", 40, copied=True))
+    assert disk_copy(unknown, unknown.vms["vm1"], "san", "local") is None
+
+
+def test_blocks_that_are_written_meanwhile_are_copied_again_and_the_rest_in_the_suspend() -> None:
+    made = timed(VmDisk("san", 1, copied=True, dirty_mib_s=51.2))
+    disk = disk_copy(made, made.vms["vm1"], "san", "local", 0.05)
+    assert disk is not None
+    assert [piece.mib for piece in disk.rounds] == pytest.approx([1024.0, 102.4])
+    whole = copy_of_span(0.3).with_disk(disk)
+    assert whole.seconds == pytest.approx(2.5) and whole.last_blocks.seconds == pytest.approx(0.02)
+
+
+def test_a_disk_is_copied_only_to_a_node_that_does_not_reach_it_and_back_again() -> None:
+    made = timed(VmDisk("san", 40, copied=True))
+    vm, now = made.vms["vm1"], Occupancy(made)
+    assert [copied_to(made, now, vm, ("hv1", node)) for node in ("hv2", "hv3")] == [None, "local"]
+    assert [copied_to(made, now, vm, ("hv3", node)) for node in ("hv1", "hv3")] == ["san", None]
+    assert copied_to(made, now, a_vm("diskless", "hv1"), ("hv1", "hv3")) is None
+
+
+def test_the_steps_of_a_move_say_where_the_disk_goes() -> None:
+    made = timed(VmDisk("san", 40, copied=True))
+    played = start_plan(made, make_plan(made, Goal(GoalKind.EVACUATE, "s1")))
+    played.run()
+    stores = {do.step: do.datastore for do in played.done}
+    assert stores[MoveStep.RESERVE] == stores[MoveStep.COPY] == "local"
+    assert stores[MoveStep.SUSPEND] == stores[MoveStep.ASSOCIATE] == ""
+
+
+def test_the_next_goal_finds_the_disk_where_it_was_copied() -> None:
+    service = ManagerService(timed(VmDisk("san", 40, copied=True)))
+    run = service.pursue(Goal(GoalKind.EVACUATE, "s1"), MoveLimits(), 1, 0.0)
+    while run.handed:
+        service.answered(1, min(run.handed), None, 1.0)
+    found = service.as_it_is()
+    assert (found.vms["vm1"].at, found.vms["vm1"].disk) == ("hv3", VmDisk("local", 40, copied=True))
+    snapshot = snapshot_of(service)
+    assert snapshot is not None
+    again = ManagerService(timed(VmDisk("san", 40, copied=True)))
+    restore(again, snapshot)
+    assert again.inventory.vms == found.vms
+    restore(again, {key: value for key, value in snapshot.items() if key != "datastores"})
+    assert again.inventory.vms["vm1"].at == "hv3", "a snapshot of an earlier version"
+
+
+def test_a_disk_does_not_count_where_its_vm_could_have_gone() -> None:
+    """``hv1`` reaches a second datastore: the disk of a VM that stays there is in its own one alone."""
+    made = cluster(VmDisk("san", 40, copied=True), VmDisk("san", 20, copied=True))
+    wide = replace(made.datastores["local"], nodes=frozenset({"hv1", "hv3"}))
+    both = replace(made, datastores={**made.datastores, "local": wide})
+    assert "hv3" in [candidate.node for candidate in ranked(both).candidates]

@@ -13,9 +13,11 @@ from webob import Request
 
 from ryu_apps import vcm_server
 from ryu_apps.rest.callers import MAX_BODY
+from ryu_apps.vcm.bridge_answers import BridgeAnswers
 from ryu_apps.vcm.move_events import StepFailed
 from ryu_apps.vcm.service import ManagerService
 from ryu_apps.vcm_server import JournalError, ManagerApplication, RequestJournal
+from tests.unit.vcm.test_bridge_room import answers, switch
 from tests.worlds.vcm import Hypervisors, a_vm, two_switches
 
 INVENTORY = two_switches([a_vm("vm1", "hv1"), a_vm("vm2", "hv1"), a_vm("vm3", "hv3")])
@@ -318,3 +320,39 @@ def test_a_journal_that_was_begun_anew_is_locked(tmp_path: Path, monkeypatch: py
     with pytest.raises(JournalError, match="another manager uses it"):
         RequestJournal(path, TEXT)
     close(served)
+
+
+# --- a bridge that is asked ---
+def test_the_bridge_is_asked_before_a_goal_and_after_a_refusal_and_its_answers_outlive_the_manager(
+    tmp_path: Path,
+) -> None:
+    path, clock = tmp_path / "journal", Clock()
+    said: list[BridgeAnswers | None] = [answers(switch("s2")), answers(switch("s2", left=1)), None]
+
+    def served(ask: bool) -> ManagerApplication:
+        journal = RequestJournal(path, TEXT)
+        return ManagerApplication(ManagerService(INVENTORY), journal, clock, ask=(lambda: said.pop(0)) if ask else None)
+
+    def candidates(one: ManagerApplication) -> set[str]:
+        return {found["node"] for found in call(one, "GET", "/vcm/vms/vm1/places")[1]["candidates"]}
+
+    first = served(ask=True)
+    assert (candidates(first), len(said)) == ({"hv2", "hv3", "hv4"}, 3), "a question asks nothing"
+    goal = call(first, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv1", "parallel": 1})[1]
+    assert len(said) == 2 and [(step["step"], step["node"]) for step in goal["steps"]] == [("reserve", "hv2")]
+    goal = call(first, "POST", "/vcm/goals/1/answers", {"step": 1, "failure": "no rules"})[1]
+    assert len(said) == 1
+    refused, reserving = goal["moves"]
+    # vm1 was refused at hv2, and there is no room elsewhere: vm3, which is to be at hv3, brings the rules of the type.
+    assert refused["state"] == "refused" and "hv4: s2 has 0 rules left, 10 are needed" in refused["story"][-1]["text"]
+    assert (reserving["state"], reserving["node"]) == ("reserving", "hv2")
+    before = everything(first)
+    close(first)
+    again = served(ask=False)
+    assert everything(again) == before and candidates(again) == {"hv2"}
+    close(again)
+    last = served(ask=True)
+    finished(last, 1)
+    call(last, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv3"})
+    assert said == [] and candidates(last) == {"hv2", "hv3", "hv4"}, "one that does not answer limits nothing"
+    close(last)
