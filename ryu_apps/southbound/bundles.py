@@ -17,7 +17,7 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import XID_OFFSET, barrier, bundle_add, bundle_control
-from ryu_apps.southbound.piece import QueuedMessage, addition, removal
+from ryu_apps.southbound.piece import KnownObjects, QueuedMessage, other_messages
 from ryu_apps.southbound.shape import Shape, shape
 
 #: Bundles that a driver keeps for changes that may come.
@@ -76,10 +76,11 @@ class PreparedBundles:
     def prepare(self, change: RuleChange) -> Bundle | None:
         """Encode a change and keep its bundle; None: what it needs depends on the switch's state."""
         # Meters are not part of the bundle.
-        bundled = RuleChange(add=change.add, remove=change.remove)
+        bundled = RuleChange(groups=change.groups, add=change.add, remove=change.remove)
         if replace(change, meters=(), opened=()) != bundled or not bundled:
             return None
-        bundle = Bundle((*map(addition, change.add), *map(removal, change.remove)))
+        # A switch with extensions adds or replaces a group by the same message.
+        bundle = Bundle(tuple(other_messages(bundled, KnownObjects())))
         # With the change: so no other one has its identity meanwhile.
         self._by_change[id(change)] = change, bundle
         if len(self._by_change) > ROOM:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.events.effect import Apply, Mode
-from ryu_apps.evb.events.other import OperatorDeassociate, PoliciesLoaded
+from ryu_apps.evb.events.other import BackendJudged, OperatorDeassociate, PoliciesLoaded
 from ryu_apps.evb.events.switch import PortChanged, SwitchCapacity
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Rule
@@ -18,7 +18,7 @@ from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, PortId, Takeover
 from ryu_apps.evb.vsi.flapping import MOVES
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.property.test_bridge_model import ALL_SPEEDS, FABRIC, OTHERS, TYPES
+from tests.property.test_bridge_model import ALL_SPEEDS, FABRIC, OTHERS, RECEIVERS, SERVING, TYPES
 from tests.worlds.bridge import (
     EAGER,
     HV1,
@@ -35,6 +35,7 @@ from tests.worlds.bridge import (
     without_extensions,
 )
 from tests.worlds.draws import drawn
+from tests.worlds.vswitch import STATION1, STATION2, ServerWorld, server_fabric, tap_of
 
 RR, ASSOCIATE, DEASSOCIATE = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 PORTS = [HV1, HV2, HV3, HV4]
@@ -84,9 +85,9 @@ class Change(NamedTuple):
 class Twins:
     """Two worlds in which the same happens; in one of them nothing is sent ahead."""
 
-    def __init__(self, fabric: Fabric, seconds: int) -> None:
+    def __init__(self, fabric: Fabric, seconds: int, made: type[World] = World) -> None:
         self.worlds = [
-            World(
+            made(
                 fabric,
                 policies=TYPES,
                 forward_in_flight=seconds,
@@ -150,6 +151,14 @@ def loads(without: Vm) -> Step:
     return lambda world: world.feed(PoliciesLoaded(PolicySet(left)))
 
 
+def judges(up: bool, weight: int) -> Step:
+    def step(world: World) -> None:
+        for balancer in world.fabric.balancers:
+            world.feed(BackendJudged(balancer.name, "one", up, weight))
+
+    return step
+
+
 def flaps(vm: Vm) -> Step:
     def step(world: World) -> None:
         for number in range(MOVES + 1):
@@ -188,6 +197,7 @@ STEPS = st.lists(
     | st.builds(lambda port, up: lambda world: world.feed(PortChanged(port, up)), AT, st.booleans())
     | st.builds(lambda vm: lambda world: world.feed(OperatorDeassociate(vm.text)), VM)
     | st.builds(loads, VM)
+    | st.builds(judges, st.booleans(), st.integers(1, 3))
     | st.builds(flaps, VM)
     | st.sampled_from([World.release, World.store_answers, World.restart_controller, return_all])
     | st.builds(lambda delays: lambda world: setattr(world, "store_delays", delays), st.booleans()),
@@ -214,3 +224,34 @@ def test_moves_are_sent_ahead() -> None:
         # Floods of a switch without extensions are not prepared.
         ahead = sum(fabric.switches[port.dpid].extended for port in PORTS)
         assert [world.foreseen for world in twins.worlds] == [ahead, 0], fabric
+
+
+def test_moves_of_back_ends_and_of_receivers_are_sent_ahead() -> None:
+    twins = Twins(FABRIC, 0)
+    moves = [(port, vm) for port in PORTS for vm in (SERVING[0], RECEIVERS[0], Vm(1))]
+    for port, vm in moves:
+        twins.do(comes(port, vm, IDLE))
+    # With the first VM that receives every group the common rules change at the other switch; so they do with the last
+    # one that leaves.
+    assert [world.foreseen for world in twins.worlds] == [len(moves) - 2, 0]
+
+
+def test_moves_between_vsi_ports_are_sent_ahead() -> None:
+    twins = Twins(server_fabric(), 0, ServerWorld)
+    for number, port in enumerate((STATION1, STATION2, STATION1), start=5):
+        twins.do(plugs(PortId(port.dpid, number), tap_of(Vm(1))))
+        twins.do(comes(port, Vm(1), IDLE))
+        twins.do(lambda world: world.advance(3.0))
+    assert [world.foreseen for world in twins.worlds] == [3, 0]
+
+
+def plugs(place: PortId, name: str) -> Step:
+    """A tap appears where its VM is next, and is gone where it was."""
+
+    def step(world: World) -> None:
+        assert isinstance(world, ServerWorld)
+        for where in [where for where, tap in world.taps.items() if tap == name]:
+            world.unplug(where)
+        world.plug(place, name)
+
+    return step

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.events.other import BackendJudged, OperatorDeassociate
 from ryu_apps.evb.events.switch import SwitchCapacity
+from ryu_apps.evb.pipeline.load_balancers import group_id
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.property.test_bridge_model import ALL_SPEEDS, FABRIC, OTHERS, TYPES
+from tests.property.test_bridge_model import ALL_SPEEDS, FABRIC, OTHERS, SERVING, TYPES, WEB
 from tests.worlds.bridge import EAGER, HV1, HV2, HV3, HV4, OPEN_2, S1, S2, Vm, World
 from tests.worlds.draws import drawn
 from tests.worlds.prepared_flips import FlipComparison
@@ -113,3 +114,21 @@ def test_moves_back_and_forth_are_prepared() -> None:
             world.ask(port, vm, VdpMode.ASSOCIATE)
             assert world.answer(port).success
     assert flips.used >= len(vms)
+
+
+def test_a_judged_back_end_is_prepared_anew() -> None:
+    world = World(FABRIC, policies=TYPES, capacity=SwitchCapacity(speeds=ALL_SPEEDS))
+    flips = FlipComparison(world)
+    world.connect()
+    guest = SERVING[0]
+    world.ask(HV1, guest, VdpMode.PREASSOCIATE_RR)
+    for judged in (False, True, False):
+        world.advance(0.05)
+        # Neither is it in rotation: no group changes, but the one that its Associate leads to.
+        world.feed(BackendJudged("web", "one", judged))
+        flips.compare_prepared()
+    world.advance(0.05)
+    world.ask(HV1, guest, VdpMode.ASSOCIATE)
+    assert flips.used == 1
+    for table in world.tables.values():
+        assert table.groups[group_id(WEB, 4)].buckets == ()

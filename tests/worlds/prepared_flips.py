@@ -114,10 +114,10 @@ class FlipComparison:
     ) -> tuple[Flip, Floods]:
         gatekeeper, fabric = gatekeeper_of(self._world.engine), self._world.fabric
         floods = deepcopy(gatekeeper.floods, {id(fabric): fabric})
-        gates = gatekeeper._gates.of(owner, program, place)
         members = _members(owner, program, place, floods.plain)
         shared = floods.change(vsi.text, vsi.members, members, pages)
-        return gatekeeper._composed(vsi, owner, program, gates, members, shared), floods
+        rotated = gatekeeper.pools.preview(vsi.text, program if place is not None else None)
+        return gatekeeper._composed(vsi, owner, program, place, members, shared, rotated), floods
 
 
 def _same(flip: Flip, expected: Flip) -> None:

@@ -218,7 +218,7 @@ class Decisions:
         if vsi_type is None or self._types.origin(conversation.manager_id, vsi_type.key) != meaning.origin:
             return False
         found = self._examine(attachment, vsi_type)
-        if isinstance(found, Refusal) or found.vsi_port or self._vswitch_limits.exceeded(attachment, found) is not None:
+        if isinstance(found, Refusal) or self._vswitch_limits.exceeded(attachment, found) is not None:
             return False
         claims = VsiClaims(found.placed.bindings, conversation.claimed, found.placed.priorities, found.vsi_port)
         return program.serves(found.vsi_type, claims)

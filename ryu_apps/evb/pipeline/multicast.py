@@ -164,6 +164,11 @@ class MulticastVid:
         return changes
 
     @property
+    def is_snooped(self) -> bool:
+        """True if there are rules common to all groups."""
+        return bool(self._snooped)
+
+    @property
     def groups(self) -> Iterable[MulticastGroup]:
         """The groups that have a member."""
         return self._filters.keys()

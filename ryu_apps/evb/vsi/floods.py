@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
+from typing import NamedTuple
 
+from ryu_apps.evb.flow.actions import Action
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import Group
@@ -17,6 +19,18 @@ from ryu_apps.evb.vsi.flood_rooms import FloodRooms
 
 #: A VSI in the broadcasts of a VID on a switch: ``(dpid, vid, member)``.
 Membership = tuple[int, int, FloodMember]
+
+
+class FloodPreview(NamedTuple):
+    """Outcome of memberships that are replaced.
+
+    Attributes:
+        changes: of each switch.
+        same_receivers: those of every multicast group stay as they are, at all switches.
+    """
+
+    changes: dict[int, RuleChange]
+    same_receivers: bool
 
 
 class Floods:
@@ -97,7 +111,7 @@ class Floods:
             self._toggle_unknown(vid, vid in unknown_before, changes)
         return changes
 
-    def preview(self, before: tuple[Membership, ...], after: tuple[Membership, ...]) -> dict[int, RuleChange] | None:
+    def preview(self, before: tuple[Membership, ...], after: tuple[Membership, ...]) -> FloodPreview | None:
         """Return what :meth:`change` would, and change nothing.
 
         None: not known beforehand, because a VSI owns a whole VID, or because of a switch without extensions.
@@ -106,6 +120,7 @@ class Floods:
             return None
         before = (*before, *self._claimed(after))
         changes: dict[int, RuleChange] = {}
+        same_receivers = True
         for dpid, vid in sorted({(dpid, vid) for dpid, vid, _ in (*before, *after)}):
             flood = self._floods.get((dpid, vid)) or FloodVid(vid)
             assert isinstance(flood, FloodVid), "the floods of a switch with extensions"
@@ -115,7 +130,8 @@ class Floods:
             for member in _members(after, dpid, vid):
                 changed.add(member)
             changes[dpid] = merge(changes.get(dpid, RuleChange()), difference(flood.rules(), changed.rules()))
-        return changes
+            same_receivers = same_receivers and _receivers(flood) == _receivers(changed)
+        return FloodPreview(changes, same_receivers)
 
     def versions(self, memberships: Iterable[Membership]) -> tuple[int, ...]:
         """Return numbers that grow when the members of the VIDs of some memberships change."""
@@ -199,6 +215,11 @@ class Floods:
     def _of(self, dpid: int, vid: int) -> tuple[RuleSet, tuple[Group, ...]]:
         flood = self._floods.get((dpid, vid))
         return (flood.rules(), flood.groups()) if flood else ({}, ())
+
+
+def _receivers(flood: Flood) -> tuple[bool, tuple[Action, ...]]:
+    """Return on what the common multicast rules depend: whether every group is received, and the copies."""
+    return flood.open, tuple(flood.open_copies())
 
 
 def _members(memberships: Iterable[Membership], dpid: int, vid: int) -> Iterator[FloodMember]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.flow.change import NO_CHANGE, RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
-from ryu_apps.evb.flow.rule import Meter, Rule
+from ryu_apps.evb.flow.rule import Group, Meter, Rule
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.pipeline.flood_reader import ShownMember
@@ -107,12 +107,11 @@ class Gatekeeper:
         place = self.place(owner, program)
         flip = self._flip(vsi, owner, program, place, pages)
         # Floods first: the common multicast rules of a VLAN are composed from its flood members.
-        groups = self.groups.rebase({vid for _, vid, _ in (*vsi.members, *flip.members)})
+        vids = () if flip.same_receivers else {vid for _, vid, _ in (*vsi.members, *flip.members)}
+        groups = self.groups.rebase(vids)
         # Before the owner changes: the detour starts at the switch of the old owner.
         copied = self.copies.moved(vsi, owner, program)
         detours = self._in_flight.moved(vsi, owner, program, copied.shield)
-        rotated = self.pools.place(vsi.text, program if place is not None else None)
-        rotation = RuleChange(groups=rotated) if rotated else NO_CHANGE
         steered = self.steering.place(vsi.text, owner.port if owner and place else None, program)
         # All in one bundle a switch: with the gate apart from the floods, a broadcast would reach the VM at both ports
         # or at neither.
@@ -121,9 +120,7 @@ class Gatekeeper:
                 flip.changes[dpid],
                 groups.get(dpid, NO_CHANGE),
                 detours.get(dpid, NO_CHANGE),
-                rotation,
                 RuleChange(groups=steered[dpid]) if steered else NO_CHANGE,
-                _egress(place) if owner is not None and owner.port.dpid == dpid else NO_CHANGE,
             )
             for dpid in self._fabric.switches
         }
@@ -155,7 +152,7 @@ class Gatekeeper:
 
     # --- before it is asked for ---
     def prepare(self, owner: Attachment, program: Installation) -> dict[int, RuleChange] | None:
-        """Compute the changes of gates and floods with which :meth:`move` will open a gate, and keep them.
+        """Compute the changes with which :meth:`move` will open a gate, and keep them.
 
         Returns:
             What is to be sent to each switch unless something else has to change with it; None: it cannot be known.
@@ -175,10 +172,12 @@ class Gatekeeper:
 
     def _foreseen(self, owner: Attachment, program: Installation, place: Interface | None) -> Flip | None:
         vsi, members = owner.vsi, _members(owner, program, place, self.floods.plain)
-        shared = self.floods.preview(vsi.members, members)
-        if place is None or shared is None:
+        flooded = self.floods.preview(vsi.members, members)
+        if place is None or flooded is None:
             return None
-        return self._composed(vsi, owner, program, self._gates.of(owner, program, place), members, shared)
+        rotated = self.pools.preview(vsi.text, program)
+        flip = self._composed(vsi, owner, program, place, members, flooded.changes, rotated)
+        return replace(flip, same_receivers=flooded.same_receivers)
 
     def certain(self, owner: Attachment, program: Installation) -> dict[int, RuleChange]:
         """Return the changes of :meth:`move` that are those of the prepared flip, by switch; empty: there is none.
@@ -186,13 +185,12 @@ class Gatekeeper:
         They are the same objects.  Where something else may have to change with them they are left out.
         """
         place, prepared = self.place(owner, program), self._prepared.get(program)
-        if place is None or place.role is Role.VSI or prepared is None:
+        if place is None or prepared is None:
             return {}
         vsi, flip = owner.vsi, prepared.flip
         shielded = self.copies.is_shielded(owner, program)
-        vids = {vid for _, vid, _ in (*vsi.members, *flip.members)}
-        shared = self.groups.concerns(vids) or self.pools.concerns(vsi.text, program)
-        concerned = shared or self.steering.concerns(vsi.text, program) or self._in_flight.has(vsi)
+        regrouped = not flip.same_receivers and self.groups.concerns(vid for _, vid, _ in (*vsi.members, *flip.members))
+        concerned = regrouped or self.steering.concerns(vsi.text, program) or self._in_flight.has(vsi)
         if concerned or shielded is None or not self._holds(prepared, owner, program, place):
             return {}
         # The detour, or what takes its place, is at the switch that the VSI leaves.
@@ -202,7 +200,7 @@ class Gatekeeper:
     @property
     def version(self) -> int:
         """A number that grows whenever flips may be outdated."""
-        return self._moves + self.set_members.version + self.copies.version
+        return self._moves + self.set_members.version + self.copies.version + self.pools.version
 
     def is_prepared(self, owner: Attachment, program: Installation) -> bool:
         """True if a flip is prepared, and nothing has changed since."""
@@ -222,7 +220,9 @@ class Gatekeeper:
         floods = self.floods.versions((*before, *members))
         meters = owner.vsi.open_meter, self._open_meter(owner, program)
         sets, copy = self.set_members.version, self.copies.of(owner.vsi)
-        return FlipInputs(owner.port, program.binding, place, owner.silent, before, floods, sets, meters, copy)
+        rotations = self.pools.basis(owner.vsi.text, program)
+        kept = owner.port, program.binding, place, owner.silent, before
+        return FlipInputs(*kept, floods, sets, meters, copy, rotations)
 
     def _flip(
         self,
@@ -232,33 +232,39 @@ class Gatekeeper:
         place: Interface | None,
         pages: tuple[int | None, ...],
     ) -> Flip:
-        """Return a flip, the prepared one if it still holds; the floods have changed by it."""
+        """Return a flip, the prepared one if it still holds; floods and rotations have changed by it."""
         if owner is not None and program is not None:
             prepared = self._prepared.take(program)
             if prepared is not None and not pages and self._holds(prepared, owner, program, place):
                 self.floods.replace(vsi.text, vsi.members, prepared.flip.members)
+                self.pools.place(vsi.text, program)
                 return prepared.flip
-        gates = self._gates.of(owner, program, place)
         members = _members(owner, program, place, self.floods.plain)
         shared = self.floods.change(vsi.text, vsi.members, members, pages)
-        return self._composed(vsi, owner, program, gates, members, shared)
+        rotated = self.pools.place(vsi.text, program if place is not None else None)
+        return self._composed(vsi, owner, program, place, members, shared, rotated)
 
     def _composed(
         self,
         vsi: Vsi,
         owner: Attachment | None,
         program: Installation | None,
-        gates: dict[int, RuleSet],
+        place: Interface | None,
         members: tuple[Membership, ...],
         shared: dict[int, RuleChange],
+        rotated: tuple[Group, ...],
     ) -> Flip:
+        gates = self._gates.of(owner, program, place)
         meter = self._open_meter(owner, program) if gates else None
         copies = self.copies.removed_by(owner, program)
+        rotation = RuleChange(groups=rotated) if rotated else NO_CHANGE
         changes = {
             dpid: _joined(
                 self._change_of_gate(vsi, dpid, gates, meter),
                 shared.get(dpid, NO_CHANGE),
                 copies.get(dpid, NO_CHANGE),
+                rotation,
+                _egress(place) if owner is not None and owner.port.dpid == dpid else NO_CHANGE,
             )
             for dpid in self._fabric.switches
         }

@@ -91,8 +91,8 @@ class MulticastGroups:
         return _merged(self._vids[vid].rebase() for vid in vids if vid in self._vids)
 
     def concerns(self, vids: Iterable[int]) -> bool:
-        """True if a VLAN has or had a VSI whose multicast is snooped, so that its common rules may have to change."""
-        return not self._vids.keys().isdisjoint(vids)
+        """True if a VLAN has a VSI whose multicast is snooped, so that its common rules follow its flood members."""
+        return any(self._vids[vid].is_snooped for vid in vids if vid in self._vids)
 
     def rebase_all(self) -> dict[int, RuleChange]:
         """Compute the common rules of all VLANs; returns the change of each switch."""

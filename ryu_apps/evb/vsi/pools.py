@@ -6,7 +6,7 @@ system always is.  A health check or an operator may take either out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import msgpack
@@ -48,8 +48,18 @@ class PoolMember:
         return self.present and self.up
 
 
+#: Back ends by load balancer and name, with their VSIs from then on.
+_Moves = Mapping[tuple[str, str], str | None]
+_NO_MOVES: _Moves = {}
+
+
 class Pools:
-    """Back ends of all load balancers of a fabric."""
+    """Back ends of all load balancers of a fabric.
+
+    Attributes:
+        members: back ends by load balancer and name.
+        version: a number that grows with each change of any of them.
+    """
 
     def __init__(self, fabric: Fabric) -> None:
         self.members = {balancer.name: _members(balancer, _hosts(fabric)) for balancer in fabric.balancers}
@@ -59,6 +69,7 @@ class Pools:
             for balancer in fabric.balancers
             for backend in balancer.backends
         }
+        self.version = 0
         self._at: dict[Binding, list[tuple[str, PoolMember]]] = {}
         for name, members in self.members.items():
             for member in members.values():
@@ -67,23 +78,21 @@ class Pools:
 
     def place(self, vsi: str, program: Installation | None) -> tuple[Group, ...]:
         """Record that a VSI is active by a program, None: at no port; returns the groups that this changes."""
-        if not self._at:
-            return ()
-        changed = {name for name, member in self._of(vsi) if program is None or not _serves(program, name, member)}
-        for name, member in self._of(vsi):
-            if name in changed:
-                member.vsi = None
-        for binding in program.binding.bindings if program is not None else ():
-            for name, member in self._at.get(binding, ()):
-                if member.vsi != vsi and program is not None and _serves(program, name, member):
-                    member.vsi = vsi
-                    changed.add(name)
-        return tuple(group for name in sorted(changed) for group in self._groups(name))
+        moves = self._moves(vsi, program)
+        groups = self._changed(moves)
+        for (balancer, backend), taker in moves.items():
+            self.members[balancer][backend].vsi = taker
+        self.version += bool(moves)
+        return groups
 
-    def concerns(self, vsi: str, program: Installation) -> bool:
-        """True if a VSI is a back end, or may become one by a program."""
+    def preview(self, vsi: str, program: Installation | None) -> tuple[Group, ...]:
+        """Return the groups that :meth:`place` would, and record nothing."""
+        return self._changed(self._moves(vsi, program))
+
+    def basis(self, vsi: str, program: Installation) -> int:
+        """Return a number that grows when :meth:`preview` may return other groups; 0: a VSI is no back end."""
         is_backend = any(binding in self._at for binding in program.binding.bindings)
-        return is_backend or next(self._of(vsi), None) is not None
+        return 1 + self.version if is_backend or next(self._of(vsi), None) is not None else 0
 
     def set_state(self, balancer: str, backend: str, up: bool | None, weight: int | None) -> tuple[Group, ...]:
         """Set the state or weight of a back end; returns the groups that this changes.
@@ -95,6 +104,8 @@ class Pools:
         before = member.in_rotation, member.backend
         member.up = member.up if up is None else up
         member.backend = member.backend if weight is None else replace(member.backend, weight=weight)
+        # Also of a back end that is not there: what it may be then is foreseen.
+        self.version += 1
         return () if before == (member.in_rotation, member.backend) else tuple(self._groups(balancer))
 
     def groups(self) -> Iterator[Group]:
@@ -122,14 +133,34 @@ class Pools:
             except (KeyError, ValueError, TypeError, AttributeError, msgpack.UnpackException):
                 yield key
 
+    def _moves(self, vsi: str, program: Installation | None) -> _Moves:
+        if not self._at:
+            return _NO_MOVES
+        moves: dict[tuple[str, str], str | None] = {
+            (name, member.backend.name): None
+            for name, member in self._of(vsi)
+            if program is None or not _serves(program, name, member)
+        }
+        for binding in program.binding.bindings if program is not None else ():
+            for name, member in self._at.get(binding, ()):
+                if member.vsi != vsi and program is not None and _serves(program, name, member):
+                    moves[name, member.backend.name] = vsi
+        return moves
+
+    def _changed(self, moves: _Moves) -> tuple[Group, ...]:
+        return tuple(group for name in sorted({name for name, _ in moves}) for group in self._groups(name, moves))
+
     def _of(self, vsi: str) -> Iterator[tuple[str, PoolMember]]:
         return (
             (name, member) for name, members in self.members.items() for member in members.values() if member.vsi == vsi
         )
 
-    def _groups(self, name: str) -> Iterable[Group]:
-        there = (member.backend for member in self.members[name].values() if member.in_rotation)
-        return rotation(self._balancers[name], there)
+    def _groups(self, name: str, moves: _Moves = _NO_MOVES) -> Iterable[Group]:
+        members = (
+            replace(member, vsi=moves[name, backend]) if (name, backend) in moves else member
+            for backend, member in self.members[name].items()
+        )
+        return rotation(self._balancers[name], (member.backend for member in members if member.in_rotation))
 
 
 def _hosts(fabric: Fabric) -> set[Binding]:

@@ -35,6 +35,7 @@ class FlipInputs(NamedTuple):
         sets: version of the members of address sets.
         meters: the meter of its gate that is open until then, and the one that will be.
         copy: copies whose rules go with it.
+        rotations: version of the load balancers of which the VSI is a back end.
     """
 
     port: PortId
@@ -46,6 +47,7 @@ class FlipInputs(NamedTuple):
     sets: int
     meters: tuple[OpenMeter | None, OpenMeter | None]
     copy: Copy | None
+    rotations: int
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -54,14 +56,16 @@ class Flip:
 
     Attributes:
         gates, members: of the VSI from then on.
-        changes: of gates and floods, by switch.
+        changes: of gates, floods, rotations and egress groups, by switch.
         open_meter: the meter of its gate that is open from then on.
+        same_receivers: the receivers of every multicast group stay as they are; False also if that is not known.
     """
 
     gates: dict[int, RuleSet]
     members: tuple[Membership, ...]
     changes: dict[int, RuleChange]
     open_meter: OpenMeter | None
+    same_receivers: bool = False
 
 
 class PreparedFlip(NamedTuple):

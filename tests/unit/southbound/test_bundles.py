@@ -129,12 +129,18 @@ def test_a_switch_without_bundles_ends_the_rehearsal(switch: Switch) -> None:
     assert switch.events == [Confirmed(1, 0)]
 
 
-def test_prepared_octets_are_those_of_the_same_change_unprepared(switch: Switch) -> None:
-    switch.rehearse(prepared := change())
+@pytest.mark.parametrize("groups", [(), (Group(1, GroupType.ALL, ()), Group(2, GroupType.SELECT, ()))])
+def test_prepared_octets_are_those_of_the_same_change_unprepared(switch: Switch, groups: tuple[Group, ...]) -> None:
+    def changed(first: int = 0) -> RuleChange:
+        return replace(change(first), groups=groups)
+
+    switch.rehearse(prepared := changed())
     other = Switch()
-    other.rehearse(change(20))
+    other.rehearse(changed(20))
     other.next_xid = switch.next_xid
-    assert switch.submit(prepared) == other.submit(change())
+    octets = switch.submit(prepared)
+    assert switch.controls() == REHEARSAL + COMMIT
+    assert octets == other.submit(changed())
 
 
 def test_a_bundle_is_numbered_like_its_messages_one_by_one() -> None:
@@ -155,7 +161,6 @@ def test_an_equal_change_is_not_the_prepared_one(switch: Switch) -> None:
 @pytest.mark.parametrize(
     "unknown",
     [
-        replace(change(), groups=(Group(1, GroupType.ALL, ()),)),
         replace(change(), delete_groups=(1,)),
         RuleChange(),
     ],
