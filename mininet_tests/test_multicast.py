@@ -210,7 +210,7 @@ def test_a_staged_group_is_in_both_switches_and_reaches_no_staged_port(cluster: 
     destination = cluster.hypervisors["hv5"]
     with guest(cluster, 1, "hv1") as vm, vm.listens(group) as listener, of_client(cluster, group) as stream:
         hears(listener, stream, 0.0)
-        port = StagedPort(destination.namespace, destination.edge, vm.vm, cluster.watcher)
+        port = StagedPort(destination.namespace, destination.edge, vm.vm.interfaces[0], cluster.watcher)
         assert destination.station.request(VdptoolMode.PREASSOCIATE_RR, vm.vsi).granted
         staged = {switch: copies_of(lines, group) for switch, lines in tables(cluster).items()}
         assert {switch: len(lines) for switch, lines in staged.items()} == {"s1": 2, "s2": 2}

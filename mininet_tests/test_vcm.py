@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,7 +27,7 @@ from ryu_apps.inventory_files import load_with_descriptors
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.exchanges import vdp_messages
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import VdptoolVsi
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.manager.campaign import Campaign, Task
 from ryu_apps.testbed.manager.guests import MismatchError, cluster_of
 from ryu_apps.testbed.manager.report import ClusterReport
@@ -191,36 +192,61 @@ to_vm: {default: allow}
 """
 
 
-def test_bandwidth_that_is_gone_since_the_plan_is_a_refusal_and_then_a_reason(tmp_path: Path) -> None:
-    """Two VSIs of other VMs come to the best node between plan and run; the next plan leaves it out."""
+def test_bandwidth_that_is_gone_since_the_plan_is_a_refusal_of_all_interfaces_and_then_a_reason(
+    tmp_path: Path,
+) -> None:
+    """Two VSIs of other VMs come to the best node between plan and run, then before the run, then on landing."""
     strangers = [VdptoolVsi(str(UUID(int=number)), 98, 1, (f"100-52:54:00:c0:0f:0{number}",)) for number in (1, 2)]
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "98.yaml").write_text(RESERVING, encoding="utf-8")
-    text = (INVENTORIES / "full-of-rules.yaml").read_text(encoding="utf-8").replace("type: 1, v", "type: 98, v", 1)
-    text = text.replace("group: web}", "group: web, traffic: {blocked: null}}", 1)
+    text = (INVENTORIES / "full-of-rules.yaml").read_text(encoding="utf-8")
+    second = "interfaces: [{mac: '52:54:00:c0:01:31', addresses: [10.0.101.131], vlan: 100, type: 98, version: 1}]"
+    text = text.replace("group: web}", f"group: web, {second}}}", 1)
     loaded, found = load_inventory("inventory.yaml", text)
     assert loaded is not None and found == []
+    first = loaded.inventory.vms["web1"].interface.vsi
     (tmp_path / "cluster").mkdir()
     with emulated_cluster(tmp_path / "cluster", policies=tmp_path / "policies") as cluster:
+        best = cluster.hypervisors["hv5"]
 
-        def come(manager: Manager, do: Do) -> None:
-            for stranger in strangers if do.step is MoveStep.RESERVE and do.node == "hv5" else ():
-                assert admit(cluster.hypervisors["hv5"], stranger).granted
+        def come(at: MoveStep, manager: Manager, do: Do) -> None:
+            if do.step is not at or do.node != "hv5":
+                return
+            if at is MoveStep.ASSOCIATE:
+                # The reservation of the second interface is lost.
+                best.request(VdptoolMode.DEASSOCIATE, manager.executor.attempts[-1].vsis[1])
+            for stranger in strangers:
+                assert admit(best, stranger).granted
+
+        def leave() -> None:
+            for stranger in strangers:
+                dismiss(best, stranger)
 
         task = Task(Goal(GoalKind.EVACUATE, "hv1"))
-        refused = Campaign(loaded, cluster, task, meanwhile=come).run()
+        refused = Campaign(loaded, cluster, task, meanwhile=partial(come, MoveStep.RESERVE)).run()
         planned = Campaign(loaded, cluster, task).run()
-        for stranger in strangers:
-            dismiss(cluster.hypervisors["hv5"], stranger)
-    (left,) = refused.failures
-    assert left.endswith("rules were left when all VMs were gone"), "those of the strangers"
+        leave()
+        turned = Campaign(loaded, cluster, task, meanwhile=partial(come, MoveStep.ASSOCIATE))
+        back = turned.run()
+        messages = vdp_messages(best.tap.sightings)
+        leave()
+    left = "rules were left when all VMs were gone"  # those of the strangers
+    assert [failure.partition(" ")[2] for failure in refused.failures] == [left]
     assert planned.failures == ()
     assert places(refused) == places(planned) == {"web1": "hv3", "web2": "hv2"}
     assert [attempt.figures.outcome.value for attempt in refused.attempts] == ["refused", "completed"]
+    assert refused.vms[0].tried["hv5"].startswith("interface 2: refused")
     assert [attempt.figures.outcome.value for attempt in planned.attempts] == ["completed"]
-    assert refused.vms[0].tried["hv5"].startswith("refused")
     uplink, trunk = "its uplink has 2000000 kbit/s left to VMs", "the link s2-s1 has 2000000 kbit/s left to VMs"
     assert planned.vms[0].tried["hv5"] == f"{uplink}, 4000000 are needed, {trunk}, 4000000 are needed"
+    # On landing the first interface was associated, and the second one refused: both are back at the source.
+    granted = {(message.vsi, message.mode) for message in messages if not message.from_station}
+    assert (first, VdpMode.ASSOCIATE) in granted
+    assert places(back) == {"web1": "hv1", "web2": "hv2"} and back.vms[0].tried["hv5"].startswith(
+        "interface 2: refused"
+    )
+    assert [failure for failure in back.failures if "web1 to" in failure or "at hv1, but" in failure] == []
+    assert [attempt.figures.rules_left for attempt in back.attempts] == [0]
 
 
 # --- elsewhere ---
@@ -356,6 +382,8 @@ def test_vms_without_a_vid_get_the_network_of_their_type_at_each_switch(
     # The switch of hv3 and hv4 has the VIDs of the tenants the other way round.
     assert "red1: VLAN 100, PCP 5 at hv1; VLAN 200, PCP 5 at hv3\n" in words
     assert "blue1: VLAN 200 at hv1; VLAN 100 at hv4\n" in words
+    drawn = (tmp_path / "ladders.txt").read_text(encoding="utf-8")
+    assert "prepare red1, VSI types 1000 version 1, 2000 version 1" in drawn
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert (report["ok"], report["failures"]) == (True, [])
     assert {vm["vm"]: vm["node"] for vm in report["vms"]} == {"red1": "hv3", "red2": "hv3", "blue1": "hv4"}

@@ -20,35 +20,45 @@ from ryu_apps.ovf.writer import write_envelope
 
 @dataclass(frozen=True, slots=True)
 class VmDescriptor:
-    """A virtual system of one adapter.
+    """A virtual system: each of its adapters is a VSI.
 
     Attributes:
         file: where it was read.
-        package: networks and VSI types of the adapter.
+        adapters: one or more, the first one first.
+        package: networks and VSI types of the adapters.
     """
 
     file: str
-    adapter: VsiAdapter
+    adapters: tuple[VsiAdapter, ...]
     package: Package
 
     @property
-    def attributes(self) -> dict[str, Any]:
-        """The attributes of an inventory's VM that it has, as a file writes them."""
-        adapter = self.adapter
-        found = {
-            "mac": None if adapter.mac is None else mac_to_text(adapter.mac),
-            "vlan": adapter.vlan or None,
-            "group_id": adapter.group_id,
-            "type": None if adapter.vsi_type is None else adapter.vsi_type.type_id,
-            "version": None if adapter.vsi_type is None else adapter.vsi_type.version,
-            "vsi": None if adapter.vsi_id is None else str(adapter.vsi_id),
-        }
-        return {name: value for name, value in found.items() if value is not None}
+    def vm(self) -> str:
+        """Identifier of the virtual system."""
+        return self.adapters[0].vm
 
-    def text(self, vsi: str) -> str:
-        """The descriptor for a hypervisor: this VM alone, with its network, its port profile and its VSIID."""
-        adapter = replace(self.adapter, vsi_id=VsiId.from_text(vsi))
-        return write_envelope(replace(self.package, vsis=(adapter,)))
+    @property
+    def attributes(self) -> tuple[dict[str, Any], ...]:
+        """The attributes of an inventory's interfaces that its adapters have, as a file writes them."""
+        return tuple(map(_attributes, self.adapters))
+
+    def text(self, vsis: Iterable[str]) -> str:
+        """The descriptor for a hypervisor: this VM alone, with its networks, its port profiles and its VSIIDs."""
+        adapters = zip(self.adapters, vsis, strict=True)
+        named = tuple(replace(adapter, vsi_id=VsiId.from_text(vsi)) for adapter, vsi in adapters)
+        return write_envelope(replace(self.package, vsis=named))
+
+
+def _attributes(adapter: VsiAdapter) -> dict[str, Any]:
+    found = {
+        "mac": None if adapter.mac is None else mac_to_text(adapter.mac),
+        "vlan": adapter.vlan or None,
+        "group_id": adapter.group_id,
+        "type": None if adapter.vsi_type is None else adapter.vsi_type.type_id,
+        "version": None if adapter.vsi_type is None else adapter.vsi_type.version,
+        "vsi": None if adapter.vsi_id is None else str(adapter.vsi_id),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def read_descriptors(
@@ -70,19 +80,23 @@ def read_descriptors(
         package, diagnostics = read_package(((file, text),), fetch[file], sections)
         found += diagnostics
         for descriptor in _systems(file, package or Package()):
-            vm = descriptor.adapter.vm
+            vm = descriptor.vm
             other = described.setdefault(vm, descriptor)
             if other is not descriptor:
-                where = "has a second adapter" if other.file == file else f"is already described in {other.file}"
-                found.append(error(file, Position(), f"{vm} {where}"))
+                found.append(error(file, Position(), f"{vm} is already described in {other.file}"))
     return described, found
 
 
 def _systems(file: str, package: Package) -> Iterable[VmDescriptor]:
+    systems: dict[str, list[VsiAdapter]] = {}
     for adapter in package.vsis:
-        networks = tuple(network for network in package.networks if network.name == adapter.network)
-        profiles = tuple(profile for profile in package.profiles if profile.key == adapter.vsi_type)
+        systems.setdefault(adapter.vm, []).append(adapter)
+    for adapters in systems.values():
+        named = {adapter.network for adapter in adapters}
+        types = {adapter.vsi_type for adapter in adapters}
+        profiles = tuple(profile for profile in package.profiles if profile.key in types)
         known = {profile.key for profile in profiles}
+        networks = (network for network in package.networks if network.name in named)
         # A type that this VM does not have is not described to its hypervisor.
         own = tuple(replace(network, vsi_types=tuple(known.intersection(network.vsi_types))) for network in networks)
-        yield VmDescriptor(file, adapter, Package(own, profiles))
+        yield VmDescriptor(file, tuple(adapters), Package(own, profiles))

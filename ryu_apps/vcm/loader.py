@@ -90,7 +90,14 @@ def _fill_in(data: Any, descriptors: Mapping[str, VmDescriptor]) -> None:
     vms = data.get("vms") if isinstance(data, dict) else None
     for name, vm in vms.items() if isinstance(vms, dict) else ():
         if isinstance(vm, dict) and name in descriptors:
-            vm.update({**descriptors[name].attributes, **vm})
+            first, *others = descriptors[name].attributes
+            vm.update({**first, **vm})
+            written = vm.setdefault("interfaces", [])
+            if isinstance(written, list):
+                written += [{} for _ in others[len(written) :]]
+                for interface, attributes in zip(written, others, strict=False):
+                    if isinstance(interface, dict):
+                        interface.update({**attributes, **interface})
 
 
 # --- what pydantic cannot see: one part of the file against another -----------------------------
@@ -140,20 +147,37 @@ def _unknown_to_vms(parsed: InventoryFile) -> Iterator[Finding]:
 
 def _without_type(parsed: InventoryFile, types: Container[tuple[int, int]] | None) -> Iterator[Finding]:
     """VMs whose VSI type is nowhere: the bridge would refuse them in the middle of a plan."""
-    for name, vm in parsed.vms.items():
-        if types is not None and (vm.type, vm.version) not in types:
-            yield ("vms", name, "type"), f"there is no VSI type {vm.type}/{vm.version}"
+    for path, face in _interfaces(parsed):
+        if types is not None and (face.type, face.version) not in types:
+            yield (*path, "type"), f"there is no VSI type {face.type}/{face.version}"
 
 
 def _contradictions(parsed: InventoryFile, descriptors: Mapping[str, VmDescriptor]) -> Iterator[Finding]:
     """Attributes that are not those of the descriptor."""
     for name, vm in parsed.vms.items():
         descriptor = descriptors.get(name)
-        for attribute, value in descriptor.attributes.items() if descriptor is not None else ():
-            written = getattr(vm, attribute)
-            if (mac_to_text(written) if attribute == "mac" else written) != value:
-                assert descriptor is not None
-                yield ("vms", name, attribute), f"{value} in {descriptor.file}"
+        if descriptor is None:
+            continue
+        if len(vm.interfaces) >= len(descriptor.adapters):
+            yield ("vms", name, "interfaces"), f"{name} has {len(descriptor.adapters)} adapters in {descriptor.file}"
+            continue
+        for (path, face), attributes in zip(_of_vm(name, vm), descriptor.attributes, strict=True):
+            for attribute, value in attributes.items():
+                written = getattr(face, attribute)
+                if (mac_to_text(written) if attribute == "mac" else written) != value:
+                    yield (*path, attribute), f"{value} in {descriptor.file}"
+
+
+def _interfaces(parsed: InventoryFile) -> Iterator[tuple[Path, schema.InterfaceSection]]:
+    """All interfaces: where they are in the file, and what is written."""
+    for name, vm in parsed.vms.items():
+        yield from _of_vm(name, vm)
+
+
+def _of_vm(name: str, vm: schema.VmSection) -> Iterator[tuple[Path, schema.InterfaceSection]]:
+    yield ("vms", name), vm
+    for index, face in enumerate(vm.interfaces):
+        yield ("vms", name, "interfaces", index), face
 
 
 def _ambiguous(parsed: InventoryFile) -> Iterator[Finding]:
@@ -166,16 +190,17 @@ def _ambiguous(parsed: InventoryFile) -> Iterator[Finding]:
             yield ("nodes", name, "[key]"), f"{name} is a switch already"
         if node.power in parsed.switches or node.power in parsed.nodes:
             yield ("nodes", name, "power"), f"{node.power} is a switch or a node already"
-    owners: dict[Any, str] = {}
-    for name, vm in parsed.vms.items():
+    owners: dict[Any, Path] = {}
+    for here, face in _interfaces(parsed):
         # A VM without a VID is in a VLAN of its GroupID, or else of its type.
-        network = vm.vlan or ((vm.type, vm.version) if vm.group_id is None else ("group", vm.group_id))
-        claims: list[tuple[Path, Any, str]] = [(("mac",), (network, vm.mac), mac_to_text(vm.mac))]
-        claims += [(("addresses", index), (network, ip), str(ip)) for index, ip in enumerate(vm.addresses)]
-        claims.append((("vsi",), _vsi(parsed, name, vm), f"VSI {_vsi(parsed, name, vm)}"))
+        network = face.vlan or ((face.type, face.version) if face.group_id is None else ("group", face.group_id))
+        claims: list[tuple[Path, Any, str]] = [(("mac",), (network, face.mac), mac_to_text(face.mac))]
+        claims += [(("addresses", index), (network, ip), str(ip)) for index, ip in enumerate(face.addresses)]
+        claims.append((("vsi",), _vsi(parsed, here, face), f"VSI {_vsi(parsed, here, face)}"))
         for path, key, words in claims:
-            if owners.setdefault(key, name) != name:
-                yield ("vms", name, *path), f"{words} is already the one of {owners[key]}"
+            owner = owners.setdefault(key, here)
+            if owner != here:
+                yield (*here, *path), f"{words} is already the one of {owner[1]}"
 
 
 def _overfull(parsed: InventoryFile) -> Iterator[Finding]:
@@ -253,21 +278,31 @@ def _inventory(parsed: InventoryFile, descriptors: Mapping[str, VmDescriptor]) -
 
 
 def _vm(parsed: InventoryFile, name: str, section: schema.VmSection, descriptor: VmDescriptor | None) -> InventoryVm:
-    addresses = tuple(map(str, section.addresses))
-    vsi = _vsi(parsed, name, section)
+    first, *others = (_interface(parsed, path, face) for path, face in _of_vm(name, section))
     return InventoryVm(
         name,
         section.at,
         Size(section.slots, section.memory_mib),
-        VmInterface(
-            vsi, section.type, section.version, section.vlan, mac_to_text(section.mac), addresses, section.group_id
-        ),
+        first,
         section.group,
         tuple(section.needs),
         tuple(needed for needed, how in section.needs.items() if how == "local"),
-        "" if descriptor is None else descriptor.text(vsi),
+        "" if descriptor is None else descriptor.text(face.vsi for face in (first, *others)),
         None if section.disk is None else VmDisk(**section.disk.model_dump()),
-        purpose=_purpose(parsed, name, section),
+        tuple(others),
+        _purpose(parsed, name, section),
+    )
+
+
+def _interface(parsed: InventoryFile, path: Path, section: schema.InterfaceSection) -> VmInterface:
+    return VmInterface(
+        _vsi(parsed, path, section),
+        section.type,
+        section.version,
+        section.vlan,
+        mac_to_text(section.mac),
+        tuple(map(str, section.addresses)),
+        section.group_id,
     )
 
 
@@ -278,6 +313,7 @@ def _purpose(parsed: InventoryFile, name: str, section: schema.VmSection) -> Pur
     return Purpose.APPLIANCE if any(name in vm.needs for vm in parsed.vms.values()) else Purpose.APPLICATION
 
 
-def _vsi(parsed: InventoryFile, name: str, section: schema.VmSection) -> str:
-    """Its own, or one that is always the same for this VM of this inventory."""
-    return section.vsi or str(uuid5(NAMESPACE_URL, f"{parsed.name}/{name}"))
+def _vsi(parsed: InventoryFile, path: Path, section: schema.InterfaceSection) -> str:
+    """Its own, or one that is always the same for this interface of this VM of this inventory."""
+    _, *name = path
+    return section.vsi or str(uuid5(NAMESPACE_URL, "/".join((parsed.name, *map(str, name)))))

@@ -202,6 +202,9 @@ def _inventory_json(service: ManagerService) -> JsonObject:
                 "vsi": vm.interface.vsi,
                 "vlan": vm.interface.vlan,
                 "group_id": vm.interface.group_id,
+                "interfaces": [
+                    {"vsi": face.vsi, "vlan": face.vlan, "group_id": face.group_id} for face in vm.interfaces
+                ],
                 "group": vm.group,
                 "purpose": vm.purpose.value,
             }

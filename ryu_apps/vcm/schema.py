@@ -92,10 +92,9 @@ class DiskSection(Strict):
     dirty_mib_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
 
 
-class VmSection(Strict):
-    """A VM: where it is, its network interface, its size, its group, its purpose, and what it needs."""
+class InterfaceSection(Strict):
+    """A network interface of a VM: a VSI."""
 
-    at: PlainName
     mac: MacText
     addresses: list[IpAddressText] = Field(default_factory=list)
     vlan: VlanId | None = None
@@ -103,6 +102,13 @@ class VmSection(Strict):
     type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]
     vsi: VsiUuid | None = None
+
+
+class VmSection(InterfaceSection):
+    """A VM: where it is, its network interfaces, the first one here, its size, group and purpose, and what it needs."""
+
+    at: PlainName
+    interfaces: list[InterfaceSection] = Field(default_factory=list)
     slots: WholeNumber = 1
     memory_mib: Positive
     dirty_mib_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0

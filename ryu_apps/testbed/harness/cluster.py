@@ -213,15 +213,17 @@ class Cluster(Running):
         """Start a VM at a hypervisor, its port connected; the bridge has no request for it."""
         home = self.hypervisors[hypervisor]
         vm.boot(home.namespace)
-        home.edge.attach(vm.port, vm.mac)
-        home.edge.raise_port(vm.port)
+        for face in vm.interfaces:
+            home.edge.attach(face.port, face.mac)
+            home.edge.raise_port(face.port)
         self.vms[vm.name] = vm
 
     def shut_down(self, vm: str, hypervisor: str) -> None:
         """End a VM and take its port away; the station has de-associated it."""
         home, gone = self.hypervisors[hypervisor], self.vms.pop(vm)
-        home.edge.detach(gone.port)
-        home.namespace.ip(f"link del dev {gone.port}")
+        for face in gone.interfaces:
+            home.edge.detach(face.port)
+            home.namespace.ip(f"link del dev {face.port}")
         gone.halt()
 
     def at(self, name: str) -> Namespace:

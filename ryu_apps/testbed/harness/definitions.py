@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ryu_apps.evb.policy.diagnostic import has_errors
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.wire.mac import mac_to_text
@@ -16,7 +18,7 @@ class VmDefinitions:
 
     def __init__(self, hypervisor: str) -> None:
         self._hypervisor = hypervisor
-        self._adapters: dict[str, VsiAdapter] = {}
+        self._adapters: dict[str, tuple[VsiAdapter, ...]] = {}
 
     def accept(self, vm: str, text: str) -> None:
         """Take the descriptor of a VM, in place of an earlier one.
@@ -27,24 +29,29 @@ class VmDefinitions:
         package, found = read_package(((f"{vm}.ovf", text),), lambda uri: "not here", SECTIONS)
         if package is None or has_errors(found):
             raise TestbedError(f"{self._hypervisor}: {found[0]}")
-        adapters = [adapter for adapter in package.vsis if adapter.vm == vm]
-        if len(adapters) != 1 or None in (adapters[0].vsi_type, adapters[0].vsi_id, adapters[0].mac):
+        adapters = tuple(adapter for adapter in package.vsis if adapter.vm == vm)
+        lacking = [adapter for adapter in adapters if None in (adapter.vsi_type, adapter.vsi_id, adapter.mac)]
+        if not adapters or lacking:
             raise TestbedError(f"{self._hypervisor}: {vm}.ovf has no adapter with a VSI type, a VSIID and an address")
-        self._adapters[vm] = adapters[0]
+        self._adapters[vm] = adapters
 
-    def vsi(self, vm: str, ip: str | None) -> VdptoolVsi:
-        """The VSI of a VM: without a VID in the descriptor a null VID is requested, with the GroupID if it has one.
+    def vsis(self, vm: str, ips: Sequence[str | None]) -> tuple[VdptoolVsi, ...]:
+        """The VSIs of a VM: without a VID in the descriptor a null VID is requested, with the GroupID if it has one.
 
         Args:
-            ip: that the VM uses.
+            ips: that the VM uses at each interface.
 
         Raises:
             TestbedError: this hypervisor has no descriptor of the VM.
         """
-        adapter = self._adapters.get(vm)
-        if adapter is None:
+        adapters = self._adapters.get(vm)
+        if adapters is None:
             raise TestbedError(f"{self._hypervisor} has no descriptor of {vm}")
-        assert adapter.vsi_type is not None and adapter.mac is not None, "checked"
-        group = "" if adapter.group_id is None else f"-{adapter.group_id}"
-        entry = f"{adapter.vlan or 0}-{mac_to_text(adapter.mac)}{group}"
-        return VdptoolVsi(str(adapter.vsi_id), adapter.vsi_type.type_id, adapter.vsi_type.version, (entry,), ip)
+        return tuple(_vsi_of(adapter, ip) for adapter, ip in zip(adapters, ips, strict=True))
+
+
+def _vsi_of(adapter: VsiAdapter, ip: str | None) -> VdptoolVsi:
+    assert adapter.vsi_type is not None and adapter.mac is not None, "checked"
+    group = "" if adapter.group_id is None else f"-{adapter.group_id}"
+    entry = f"{adapter.vlan or 0}-{mac_to_text(adapter.mac)}{group}"
+    return VdptoolVsi(str(adapter.vsi_id), adapter.vsi_type.type_id, adapter.vsi_type.version, (entry,), ip)

@@ -17,7 +17,7 @@ from ryu_apps.testbed.harness.capture import Sighting, Tap, TapReader, all_but_e
 from ryu_apps.testbed.harness.prober import LEAK_MAGIC, PROBE
 from ryu_apps.testbed.harness.shell import Namespace, run
 from ryu_apps.testbed.harness.vepa import VepaEdge
-from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.harness.vm import GuestInterface
 
 ETHERTYPE_LLDP, ETHERTYPE_ECP, ETHERTYPE_IPV4, ETHERTYPE_RARP = 0x88CC, 0x8940, 0x0800, 0x8035
 _INTERVAL = 0.002
@@ -37,7 +37,7 @@ class StagedTarget:
 class StagedPort:
     """A VM's port at a hypervisor before the VM is there."""
 
-    def __init__(self, namespace: Namespace, edge: VepaEdge, vm: NamespaceVm, watcher: TapReader) -> None:
+    def __init__(self, namespace: Namespace, edge: VepaEdge, vm: GuestInterface, watcher: TapReader) -> None:
         self.injected = 0
         self._edge = edge
         self._outer, self._inner = f"{vm.name}-s", f"{vm.name}-i"
@@ -55,6 +55,7 @@ class StagedPort:
 
     def inject(self, target: StagedTarget) -> None:
         """Start sending as if we were the VM: datagrams, and the RARP with which hypervisors announce a guest."""
+        assert self._vm.ip is not None, "an address to send from"
         frames = [datagram(self._vm.mac, self._vm.ip, target), announcement(self._vm.mac, LEAK_MAGIC)]
         self._injector = threading.Thread(target=self._send, args=(frames,), name="injector", daemon=True)
         self._injector.start()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ryu_apps.testbed.harness.shell import Namespace, interface_flags, run, wait_until
@@ -28,20 +30,51 @@ class Process(Protocol):
     def signal(self, number: int) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class GuestInterface:
+    """A network interface of a guest.
+
+    Attributes:
+        name: of the guest, for the first interface; unique in the cluster.
+        inner: its name in the guest.
+        mac: text form.
+        ip: IPv4 address without prefix length (the network is a /24); None: it has none.
+    """
+
+    name: str
+    inner: str
+    mac: str
+    ip: str | None
+
+    @property
+    def port(self) -> str:
+        """Name of the hypervisor's end."""
+        return f"{self.name}-p"
+
+
 class NamespaceVm:
     """A guest.
 
     Attributes:
         name: unique in the cluster.
-        mac: text form.
+        mac: of its first interface, text form.
         ip: IPv4 address without prefix length (the network is a /24).
         ip6: IPv6 address likewise (the network is a /64); None: the guest does not speak IPv6.
-        namespace: where its interface ``eth0`` is.
+        interfaces: ``eth0``, which these are of, and more.
+        namespace: where its interfaces are.
         prober: the process that runs in it, None if none does.
     """
 
-    def __init__(self, name: str, mac: str, ip: str, ip6: str | None = None) -> None:
+    def __init__(
+        self, name: str, mac: str, ip: str, ip6: str | None = None, others: Sequence[tuple[str, str | None]] = ()
+    ) -> None:
+        """
+        Args:
+            others: MAC and IPv4 addresses of more interfaces, ``eth1`` and so on.
+        """
         self.name = name
+        more = (GuestInterface(f"{name}{n}", f"eth{n}", other, at) for n, (other, at) in enumerate(others, 1))
+        self.interfaces = (GuestInterface(name, INTERFACE, mac, ip), *more)
         self.mac = mac
         self.ip = ip
         self.ip6 = ip6
@@ -56,29 +89,31 @@ class NamespaceVm:
 
     @property
     def port(self) -> str:
-        """Name of the hypervisor's end of the VM's interface."""
-        return f"{self.name}-p"
+        """Name of the hypervisor's end of the VM's first interface."""
+        return self.interfaces[0].port
 
     def boot(self, hypervisor: Namespace) -> None:
-        """Create the interface, its other end in the hypervisor's namespace, not connected yet, and use it."""
+        """Create the interfaces, their other ends in the hypervisor's namespace, not connected yet, and use them."""
         self.create(hypervisor)
         self.power_on()
 
     def create(self, hypervisor: Namespace) -> None:
-        """Create the interface, its other end in the hypervisor's namespace, not connected yet; nothing uses it."""
+        """Create the interfaces, their other ends in the hypervisor's namespace, not connected; nothing uses them."""
         self.namespace.quiet()
-        ends = f"{INTERFACE} address {self.mac} netns {self._keeper.pid} type veth peer name {self.port}"
-        run(["ip", "link", "add", *ends.split(), "netns", str(hypervisor.pid)])
-        no_checksum_offload(self.namespace, INTERFACE)
-        # A guest does not notice its migration: no carrier lost, no neighbour forgotten.
-        self.namespace.set(f"net.ipv4.conf.{INTERFACE}.arp_evict_nocarrier=0")
+        for face in self.interfaces:
+            ends = f"{face.inner} address {face.mac} netns {self._keeper.pid} type veth peer name {face.port}"
+            run(["ip", "link", "add", *ends.split(), "netns", str(hypervisor.pid)])
+            no_checksum_offload(self.namespace, face.inner)
+            # A guest does not notice its migration: no carrier lost, no neighbour forgotten.
+            self.namespace.set(f"net.ipv4.conf.{face.inner}.arp_evict_nocarrier=0")
         if self.ip6 is not None:
             self.namespace.set(f"net.ipv6.conf.{INTERFACE}.ndisc_evict_nocarrier=0")
             self.namespace.speak_ipv6(INTERFACE, f"{self.ip6}/64")
 
     def power_on(self) -> None:
-        """The guest's kernel takes its interface up; from now on it answers, and asks for its neighbours."""
-        self.namespace.ip("link set lo up", f"address add {self.ip}/24 dev {INTERFACE}", f"link set {INTERFACE} up")
+        """The guest's kernel takes its interfaces up; from now on it answers, and asks for its neighbours."""
+        addresses = (f"address add {face.ip}/24 dev {face.inner}" for face in self.interfaces if face.ip is not None)
+        self.namespace.ip("link set lo up", *addresses, *(f"link set {face.inner} up" for face in self.interfaces))
 
     def pause(self) -> None:
         """Stop the guest's processes."""
@@ -86,17 +121,23 @@ class NamespaceVm:
             self.prober.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let the guest's processes go on, once its interface has noticed that its port is up."""
+        """Let the guest's processes go on, once its interfaces have noticed that their ports are up."""
         wait_until(self._running, f"{self.name}: carrier", pause=0.0)
         if self.prober is not None:
             self.prober.signal(signal.SIGCONT)
 
     def _running(self) -> bool:
-        return bool(interface_flags(self._control, INTERFACE) & IFF_RUNNING)
+        return all(interface_flags(self._control, face.inner) & IFF_RUNNING for face in self.interfaces)
 
     def carry(self, source: Namespace, destination: Namespace) -> None:
-        """Move the far end of the interface to another hypervisor."""
-        source.ip(f"link set dev {self.port} netns {destination.pid}")
+        """Move the far ends of the interfaces to another hypervisor."""
+        source.ip(*(f"link set dev {face.port} netns {destination.pid}" for face in self.interfaces))
+
+    def again(self) -> NamespaceVm:
+        """The same guest made anew."""
+        return NamespaceVm(
+            self.name, self.mac, self.ip, self.ip6, [(face.mac, face.ip) for face in self.interfaces[1:]]
+        )
 
     def halt(self) -> None:
         """End the guest; its namespace and interface go with the last process in it."""

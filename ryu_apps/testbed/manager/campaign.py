@@ -170,8 +170,7 @@ class Campaign:
             self.pursue()
             ended = time.monotonic()
             self._ties.count({name: (guest.ip, self._place(name)) for name, guest in self._guests.all.items()})
-            macs = {name: guest.mac for name, guest in self._guests.all.items()}
-            left = {name: self._leftovers.of(mac, at) for name, mac in macs.items() if (at := self._place(name))}
+            left = {name: self._left(name, at) for name in self._guests.all if (at := self._place(name))}
             shut = [name for name, count in left.items() if count == NO_GATE]
             time.sleep(RUN_OUT)
             self._guests.hear_again([name for name in left if name not in shut])
@@ -248,6 +247,11 @@ class Campaign:
             words = self._short_of(planned.vm)
             if words:
                 yield f"{planned.vm} {words}: {newest.log[-1].text if newest.log else newest.state.value}"
+
+    def _left(self, vm: str, at: str) -> int:
+        """Rules of a VM where it is not; NO_GATE: one of its interfaces has none where it is."""
+        found = [self._leftovers.of(face.mac, at) for face in self._loaded.inventory.vms[vm].interfaces]
+        return NO_GATE if NO_GATE in found else sum(found)
 
     def _short_of(self, vm: str) -> str:
         """Return what a VM lacks of the goal, in words; empty if nothing."""

@@ -27,6 +27,7 @@ from ryu_apps.vcm.memory_copy import CopyPlan, CopySettings, plan_copy
 from ryu_apps.vcm.move_events import Do, GrantedNetwork
 from ryu_apps.vcm.schema import Traffic
 from ryu_apps.vcm.storage import datastore_of, disk_copy
+from ryu_apps.vcm.vm_interface import VmInterface
 
 #: First port of UDP of end systems: one for each flow, since they have many.
 FIRST_PORT = 20000
@@ -87,7 +88,7 @@ class TestVm:
     """A VM of the inventory in the cluster.
 
     Attributes:
-        vsi: what its hypervisors say of it.
+        vsis: what its hypervisors say of each interface, the first one first.
         host: the end system that its traffic is with.
         flows: its traffic.
         network: the VLAN that it started in, if the bridge has chosen it.
@@ -96,7 +97,7 @@ class TestVm:
     """
 
     name: str
-    vsi: VdptoolVsi
+    vsis: tuple[VdptoolVsi, ...]
     mac: str
     ip: str
     host: str
@@ -128,19 +129,20 @@ class TestVms:
         self._host_notes: dict[str, Notes] = {}
         for number, (name, vm) in enumerate(loaded.inventory.vms.items()):
             face = vm.interface
-            ip = next((address for address in face.addresses if ":" not in address), None)
+            ip = _ipv4(face)
             if ip is None:
                 raise MismatchError(f"{name} has no IPv4 address, which its traffic needs")
-            vsi = VdptoolVsi(face.vsi, face.type_id, face.version, (face.filter,), ip)
+            vsis = tuple(map(_vsi_of, vm.interfaces))
             traffic = loaded.file.vms[name].traffic
             flows = _flows(name, traffic, FIRST_PORT + 2 * number, interval)
-            self.all[name] = TestVm(name, vsi, face.mac, ip, traffic.host, tuple(flows))
+            self.all[name] = TestVm(name, vsis, face.mac, ip, traffic.host, tuple(flows))
 
     def admit(self) -> None:
         """Start every VM at its node, associated."""
         for name, guest in self.all.items():
             at = self._inventory.vms[name].at
-            vm = NamespaceVm(name, guest.mac, guest.ip)
+            others = [(face.mac, _ipv4(face)) for face in self._inventory.vms[name].others]
+            vm = NamespaceVm(name, guest.mac, guest.ip, others=others)
             try:
                 self.cluster.boot(vm, at)
             except CommandError:
@@ -148,18 +150,19 @@ class TestVms:
                 raise
             if name in self.descriptors:
                 self.cluster.hypervisors[at].definitions.accept(name, self.descriptors[name])
-            guest.network = granted_network(guest.vsi, admit(self.cluster.hypervisors[at], self.vsi(name, at)))
+            first, *_ = [admit(self.cluster.hypervisors[at], vsi) for vsi in self.vsis(name, at)]
+            guest.network = granted_network(guest.vsis[0], first)
 
-    def vsi(self, name: str, node: str) -> VdptoolVsi:
-        """The VSI of a VM, as the hypervisor knows it: from its descriptor, if the VM has one.
+    def vsis(self, name: str, node: str) -> tuple[VdptoolVsi, ...]:
+        """The VSIs of a VM, as the hypervisor knows them: from its descriptor, if the VM has one.
 
         Raises:
             TestbedError: that hypervisor has not got it.
         """
         guest = self.all[name]
         if name not in self.descriptors:
-            return guest.vsi
-        return self.cluster.hypervisors[node].definitions.vsi(name, guest.ip)
+            return guest.vsis
+        return self.cluster.hypervisors[node].definitions.vsis(name, [vsi.ip for vsi in guest.vsis])
 
     def disk_copy(self, do: Do) -> CopyPlan | None:
         """The rounds of copying the disk of a VM to the datastore of a step; None: no rate is known."""
@@ -237,7 +240,8 @@ class TestVms:
         """End every VM, De-Associated, at the node where it is; VMs that are nowhere are left out."""
         for name, node in places.items():
             if name in self.cluster.vms and self.cluster.vms[name].port in self.cluster.hypervisors[node].edge.ports:
-                dismiss(self.cluster.hypervisors[node], self.all[name].vsi)
+                for vsi in self.all[name].vsis:
+                    dismiss(self.cluster.hypervisors[node], vsi)
                 self.cluster.shut_down(name, node)
 
     def kill_node(self, node: str) -> float:
@@ -252,8 +256,9 @@ class TestVms:
                 if prober is not None:
                     prober.kill()
                 # Its streams repeat themselves for minutes, and keep the guest's namespace and interface for as long.
-                hypervisor.edge.detach(vm.port)
-                hypervisor.namespace.ip(f"link del dev {vm.port}")
+                for face in vm.interfaces:
+                    hypervisor.edge.detach(face.port)
+                    hypervisor.namespace.ip(f"link del dev {face.port}")
                 vm.halt()
         return died
 
@@ -269,6 +274,14 @@ class TestVms:
     def _addresses(self) -> dict[str, str]:
         hosts = {name: host.ip for name, host in self.cluster.hosts.items()}
         return {**hosts, **{name: guest.ip for name, guest in self.all.items()}}
+
+
+def _vsi_of(face: VmInterface) -> VdptoolVsi:
+    return VdptoolVsi(face.vsi, face.type_id, face.version, (face.filter,), _ipv4(face))
+
+
+def _ipv4(face: VmInterface) -> str | None:
+    return next((address for address in face.addresses if ":" not in address), None)
 
 
 def copies_of(loaded: Loaded) -> dict[str, CopyPlan]:

@@ -98,7 +98,7 @@ class Manager:
         self.orchestrator = orchestrator
         self.indices = ProgramIndices(guests)
         observers = EvidenceRecorder(), StagedPortProof(self._target), self.indices, RestartedProbers(guests)
-        preparations = Preparations(guests.cluster.hypervisors, guests.descriptors, guests.vsi)
+        preparations = Preparations(guests.cluster.hypervisors, guests.descriptors, guests.vsis)
         self.executor = StepExecutor(self._attempt, observers, self._heard, preparations)
         self._guests = guests
         self._options = options
@@ -181,11 +181,11 @@ class Manager:
 
     # --- attempts ---
     def _attempt(self, do: Do, owner: MoveRecord) -> Attempt:
-        options, vsi = self._options, self._guests.vsi(do.vm, do.node)
+        options, vsis = self._options, self._guests.vsis(do.vm, do.node)
         copy = options.copies.get(do.vm) or copy_of_span(options.copy)
         if do.datastore and (disk := self._guests.disk_copy(do)) is not None:
             copy = copy.with_disk(disk)
-        return Attempt(self._guests.cluster, do.vm, vsi, (do.source, do.node), options.way, owner, copy, do.datastore)
+        return Attempt(self._guests.cluster, do.vm, vsis, (do.source, do.node), options.way, owner, copy, do.datastore)
 
     def _target(self, attempt: Attempt) -> StagedTarget | None:
         if not self._options.inject or attempt.source.name in self.executor.deaths:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ryu_apps.station.filter_text import filter_from_text
@@ -43,12 +43,12 @@ class Attempt:
 
     Attributes:
         vm: the guest; a new one once :meth:`boot` has made it anew.
-        vsi: its VSI.
+        vsis: one for each of its interfaces.
         source, destination: hypervisors.
         ladder: order of the steps; RESTART once the source is dead.
         owner: the move that this attempt is part of.
-        granted: the destination's bridge holds a reservation, or the VSI.
-        associated: the answer to Associate, None before it.
+        granted: VSIs that the destination's bridge has reserved or associated.
+        associated: the answer to the Associate of the first VSI, None before all are associated.
         returned: the VM had to return to its source.
         error: first failure of a step.
     """
@@ -57,7 +57,7 @@ class Attempt:
         self,
         cluster: Cluster,
         vm: str,
-        vsi: VdptoolVsi,
+        vsis: Sequence[VdptoolVsi],
         ways: tuple[str, str],
         ladder: Ladder,
         owner: MoveRecord,
@@ -71,14 +71,15 @@ class Attempt:
             datastore: that the disk is copied to.
         """
         self.vm: NamespaceVm = cluster.vms[vm]
-        self.vsi = vsi
+        self.vsis = tuple(vsis)
         self.source: Hypervisor = cluster.hypervisors[ways[0]]
         self.destination: Hypervisor = cluster.hypervisors[ways[1]]
         self.ladder = ladder
         self.owner = owner
         self.evidence = Evidence()
         self.cluster = cluster
-        self.granted = False
+        self.granted: list[VdptoolVsi] = []
+        self._landed: list[VdptoolVsi] = []
         self.associated: VdptoolAnswer | None = None
         self.returned = False
         self.error: Exception | None = None
@@ -86,22 +87,37 @@ class Attempt:
         self._datastore = datastore
         self._cancelled = threading.Event()
 
+    @property
+    def vsi(self) -> VdptoolVsi:
+        """The VSI of the first interface."""
+        return self.vsis[0]
+
     def dump(self) -> list[str]:
         """Return the rules of the destination's switch."""
         return dump_rules(self.cluster.fabric.switches[self.destination.port.dpid].name)
 
     # --- the ladder ---
     def reserve(self) -> VdptoolAnswer:
-        """Pre-Associate with Resource Reservation at the destination.
+        """Pre-Associate all VSIs with Resource Reservation at the destination, or none.
+
+        Returns:
+            The answer for the first.
 
         Raises:
-            MigrationRefused: the bridge grants no reservation.
+            MigrationRefused: the bridge grants no reservation; those that it has granted are given back.
         """
-        answer = self.destination.request(VdptoolMode.PREASSOCIATE_RR, self.vsi, migrating=True)
-        if not answer.granted:
-            raise MigrationRefused(answer.reason)
-        self.granted = True
-        return answer
+        answers = []
+        for vsi in self.vsis:
+            answers.append(self.destination.request(VdptoolMode.PREASSOCIATE_RR, vsi, migrating=True))
+            if not answers[-1].granted:
+                self.release()
+                raise MigrationRefused(self._words(vsi, answers[-1]))
+            self.granted.append(vsi)
+        return answers[0]
+
+    def _words(self, vsi: VdptoolVsi, answer: VdptoolAnswer) -> str:
+        """The reason of a refusal, with the interface if there are several."""
+        return answer.reason if len(self.vsis) == 1 else f"interface {self.vsis.index(vsi) + 1}: {answer.reason}"
 
     def copy(self) -> Iterator[str]:
         """Take the time of each round of copying disk and memory, while the VM runs at the source; yields words before.
@@ -130,32 +146,44 @@ class Attempt:
     def suspend(self) -> None:
         """Stop the VM at the source."""
         self.vm.pause()
-        self.source.edge.detach(self.vm.port)
+        for face in self.vm.interfaces:
+            self.source.edge.detach(face.port)
 
     def hand_over(self) -> None:
-        """Send the last pages, and move the VM's interface to the destination, where its port stays down."""
+        """Send the last pages, and move the VM's interfaces to the destination, where their ports stay down."""
         time.sleep(self._copy.last.seconds + self._copy.last_blocks.seconds)
         self.vm.carry(self.source.namespace, self.destination.namespace)
-        self.destination.edge.attach(self.vm.port, self.vm.mac)
+        self._attach()
+
+    def _attach(self) -> None:
+        for face in self.vm.interfaces:
+            self.destination.edge.attach(face.port, face.mac)
 
     def associate(self) -> VdptoolAnswer:
-        """Associate at the destination: the one trigger.
+        """Associate all VSIs at the destination: the one trigger.
+
+        Returns:
+            The answer for the first.
 
         Raises:
-            MigrationRefused: the bridge does not associate the VSI.
+            MigrationRefused: the bridge does not associate one of them.
         """
-        answer = self.destination.request(VdptoolMode.ASSOCIATE, self.vsi)
-        if not answer.granted:
-            raise MigrationRefused(answer.reason)
-        self.associated = answer
-        return answer
+        answers = []
+        for vsi in self.vsis:
+            answers.append(self.destination.request(VdptoolMode.ASSOCIATE, vsi))
+            if not answers[-1].granted:
+                raise MigrationRefused(self._words(vsi, answers[-1]))
+            self._landed.append(vsi)
+        self.associated = answers[0]
+        return answers[0]
 
     def resume(self) -> None:
         """Let the VM run at the destination.
 
         A VM that was booted is switched on only now: before, its neighbour discovery would be lost at the closed gate.
         """
-        self.destination.edge.raise_port(self.vm.port)
+        for face in self.vm.interfaces:
+            self.destination.edge.raise_port(face.port)
         if self.ladder is Ladder.RESTART:
             self.vm.power_on()
         self.vm.resume()
@@ -169,28 +197,35 @@ class Attempt:
         """
         if self.ladder is not Ladder.SAFEST_EXCHANGE and self._is_deassociated():
             return None
-        return self.source.request(VdptoolMode.DEASSOCIATE, self.vsi)
+        first, *_ = (self.source.request(VdptoolMode.DEASSOCIATE, vsi) for vsi in self.vsis)
+        return first
 
     # --- a dead source ---
     def boot(self) -> None:
         """Make the VM anew from its storage, switched off, its port at the destination down."""
         self.ladder = Ladder.RESTART
-        self.vm = self.cluster.vms[self.vm.name] = NamespaceVm(self.vm.name, self.vm.mac, self.vm.ip, self.vm.ip6)
+        self.vm = self.cluster.vms[self.vm.name] = self.vm.again()
         self.vm.create(self.destination.namespace)
-        self.destination.edge.attach(self.vm.port, self.vm.mac)
+        self._attach()
 
     def discard(self) -> None:
         """Remove what :meth:`boot` has made."""
-        if self.vm.port in self.destination.edge.ports:
-            self.destination.edge.detach(self.vm.port)
+        self._detach()
         self.vm.halt()
+
+    def _detach(self) -> bool:
+        """Take the VM's ports off the destination's edge; returns True if they were there."""
+        attached = [face for face in self.vm.interfaces if face.port in self.destination.edge.ports]
+        for face in attached:
+            self.destination.edge.detach(face.port)
+        return bool(attached)
 
     # --- back ---
     def release(self) -> None:
-        """De-Associate at the destination, if it had granted anything."""
-        if self.granted:
-            self.destination.request(VdptoolMode.DEASSOCIATE, self.vsi)
-            self.granted = False
+        """De-Associate at the destination what it had granted."""
+        while self.granted:
+            self.destination.request(VdptoolMode.DEASSOCIATE, self.granted[-1])
+            self.granted.pop()
 
     def return_vm(self) -> None:
         """Run the VM at the source again, associated there; may be called again after a failure.
@@ -199,24 +234,26 @@ class Attempt:
             MigrationRefused: the source's bridge refuses the VSI.
         """
         self.returned = True
-        if self.vm.port in self.destination.edge.ports:
-            self.destination.edge.detach(self.vm.port)
+        if self._detach():
             self.vm.carry(self.destination.namespace, self.source.namespace)
-        if self.vm.port not in self.source.edge.ports:
-            self.source.edge.attach(self.vm.port, self.vm.mac)
-            self.source.edge.raise_port(self.vm.port)
-        if self.associated is not None:
-            self._is_deassociated()
-        if not self.source.station.holds(VdptoolMode.ASSOCIATE, self.vsi):
-            admit(self.source, self.vsi)
+        for face in self.vm.interfaces:
+            if face.port not in self.source.edge.ports:
+                self.source.edge.attach(face.port, face.mac)
+                self.source.edge.raise_port(face.port)
+        self._is_deassociated()
+        for vsi in self.vsis:
+            if not self.source.station.holds(VdptoolMode.ASSOCIATE, vsi):
+                admit(self.source, vsi)
         self.vm.resume()
 
     def _is_deassociated(self) -> bool:
-        """Wait for the bridge's unsolicited De-Associate at the source."""
+        """Wait for the bridge's unsolicited De-Associates at the source of what is associated at the destination."""
+
+        def none_is_held() -> bool:
+            return not any(self.source.station.holds(VdptoolMode.ASSOCIATE, vsi) for vsi in self._landed)
+
         try:
-            wait_until(
-                lambda: not self.source.station.holds(VdptoolMode.ASSOCIATE, self.vsi), "De-Associate", _UNSOLICITED
-            )
+            wait_until(none_is_held, "De-Associate", _UNSOLICITED)
         except TimeoutError:
             return False
         return True

@@ -79,9 +79,9 @@ class StepExecutor:
         return StepDone(do.step, do.node, granted_network(attempt.vsi, answer))
 
     def holds_reservation(self, vm: str) -> bool:
-        """Ask the station at the VM's newest destination for its reservation."""
+        """Ask the station at the VM's newest destination for all of its reservations."""
         attempt = self._newest(vm)
-        return attempt.destination.station.holds(VdptoolMode.PREASSOCIATE_RR, attempt.vsi)
+        return all(attempt.destination.station.holds(VdptoolMode.PREASSOCIATE_RR, vsi) for vsi in attempt.vsis)
 
     def close(self) -> None:
         """Wait for steps that are being carried out."""

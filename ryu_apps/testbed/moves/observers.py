@@ -81,8 +81,9 @@ class EvidenceRecorder(StepObserver):
             case MoveStep.RESERVE:
                 evidence.marks.begun = time.monotonic()
                 evidence.dumps["before"] = attempt.dump()
-                key = f"{attempt.vsi.type_id} version {attempt.vsi.version}"
-                self._note(attempt, Lane.VCM, Lane.DESTINATION, f"prepare {vm.name}, VSI type {key}")
+                types = ", ".join(f"{vsi.type_id} version {vsi.version}" for vsi in attempt.vsis)
+                many = "s" if len(attempt.vsis) > 1 else ""
+                self._note(attempt, Lane.VCM, Lane.DESTINATION, f"prepare {vm.name}, VSI type{many} {types}")
             case MoveStep.COPY:
                 self._note(attempt, Lane.VCM, Lane.SOURCE, f"migrate {vm.name} to {attempt.destination.name}")
             case MoveStep.CANCEL:
@@ -145,9 +146,9 @@ class EvidenceRecorder(StepObserver):
 
 
 class StagedPortProof(StepObserver):
-    """A port for the VM at the destination while the VM still runs at the source; nothing may pass it.
+    """Ports for the VM at the destination while the VM still runs at the source; nothing may pass them.
 
-    The hypervisor makes it before it asks for the reservation, and the VM's own port takes its place.
+    The hypervisor makes them before it asks for the reservation, and the VM's own ports take their place.
     """
 
     def __init__(self, target: Callable[[Attempt], StagedTarget | None]) -> None:
@@ -156,36 +157,37 @@ class StagedPortProof(StepObserver):
             target: end system that injected frames are sent to; None: nothing is injected.
         """
         self._target = target
-        self._ports: dict[Attempt, StagedPort] = {}
+        self._ports: dict[Attempt, list[StagedPort]] = {}
 
     def before(self, step: MoveStep, attempt: Attempt) -> None:
-        """Make the port before RESERVE; take it off the edge before a VM is booted in its place."""
+        """Make the ports before RESERVE; take them off the edge before a VM is booted in their place."""
         if step is MoveStep.RESERVE:
             destination = attempt.destination
-            made = StagedPort(destination.namespace, destination.edge, attempt.vm, attempt.cluster.watcher)
+            watcher = attempt.cluster.watcher
+            made = [
+                StagedPort(destination.namespace, destination.edge, face, watcher) for face in attempt.vm.interfaces
+            ]
             self._ports[attempt] = made
             target = self._target(attempt)
             if target is not None:
-                made.inject(target)
+                made[0].inject(target)
         elif step is MoveStep.BOOT:
             self._disconnect(attempt)
 
     def suspended(self, attempt: Attempt) -> None:
-        """Take the port off the edge."""
+        """Take the ports off the edge."""
         self._disconnect(attempt)
 
     def ended(self, attempt: Attempt) -> None:
-        """Delete the port, and keep what had arrived there."""
-        port = self._ports.pop(attempt, None)
-        if port is None:
-            return
-        port.disconnect()
+        """Delete the ports, and keep what had arrived there."""
+        self._disconnect(attempt)
         evidence = attempt.evidence
-        evidence.injected = port.injected
-        # After Associate the switch floods to this port as to any other at the edge.
+        # After Associate the switch floods to these ports as to any other at the edge.
         until = evidence.marks.associating or float("inf")
-        evidence.at_staged_port = [sighting for sighting in port.remove() if sighting.t <= until]
+        for port in self._ports.pop(attempt, ()):
+            evidence.injected += port.injected
+            evidence.at_staged_port += [sighting for sighting in port.remove() if sighting.t <= until]
 
     def _disconnect(self, attempt: Attempt) -> None:
-        if attempt in self._ports:
-            self._ports[attempt].disconnect()
+        for port in self._ports.get(attempt, ()):
+            port.disconnect()

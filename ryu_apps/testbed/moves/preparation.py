@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -28,14 +28,17 @@ class Preparations:
     """Prepared nodes of VMs, with their part of the ladder, until an attempt begins."""
 
     def __init__(
-        self, hypervisors: Mapping[str, Hypervisor], texts: Mapping[str, str], vsi: Callable[[str, str], VdptoolVsi]
+        self,
+        hypervisors: Mapping[str, Hypervisor],
+        texts: Mapping[str, str],
+        vsis: Callable[[str, str], Sequence[VdptoolVsi]],
     ) -> None:
         """
         Args:
             texts: descriptor of each VM that has one.
-            vsi: of a VM at a node, as that hypervisor knows it.
+            vsis: of a VM at a node, as that hypervisor knows them.
         """
-        self._hypervisors, self._texts, self._vsi = hypervisors, texts, vsi
+        self._hypervisors, self._texts, self._vsis = hypervisors, texts, vsis
         self._rungs: dict[str, list[_Rung]] = {}
 
     def concern(self, do: Do) -> bool:
@@ -63,21 +66,30 @@ class Preparations:
         self._note(do, True, f"OVF pushed: {do.vm}, {len(self._texts[do.vm].encode())} octets")
 
     def _probe(self, do: Do) -> GrantedNetwork | None:
-        hypervisor, vsi = self._hypervisors[do.node], self._vsi(do.vm, do.node)
+        """Ask for all VSIs, and withdraw those that were granted; returns the network of the first."""
+        hypervisor, vsis = self._hypervisors[do.node], self._vsis(do.vm, do.node)
         self._note(do, True, f"probe for {do.vm}: plain Pre-Associate")
-        answer = hypervisor.request(VdptoolMode.PREASSOCIATE, vsi, migrating=True)
-        if not answer.granted:
-            self._note(do, False, f"would not do: {answer.reason}")
-            raise MigrationRefused(answer.reason)
-        network = granted_network(vsi, answer)
-        self._note(do, False, "would do" if network is None else f"would do: {network}")
-        hypervisor.request(VdptoolMode.DEASSOCIATE, vsi)
-        return network
+        networks, granted = [], []
+        try:
+            for vsi in vsis:
+                answer = hypervisor.request(VdptoolMode.PREASSOCIATE, vsi, migrating=True)
+                if not answer.granted:
+                    self._note(do, False, f"would not do: {answer.reason}")
+                    raise MigrationRefused(answer.reason)
+                granted.append(vsi)
+                networks.append(granted_network(vsi, answer))
+            words = [str(network) for network in networks if network is not None]
+            self._note(do, False, f"would do: {'; '.join(words)}" if words else "would do")
+        finally:
+            for vsi in granted:
+                hypervisor.request(VdptoolMode.DEASSOCIATE, vsi)
+        return networks[0]
 
     def _release(self, do: Do) -> None:
         """Withdraw a probe that was answered too late, or when it was not wanted any more."""
         with suppress(TestbedError):  # without a descriptor nothing has been requested
-            self._hypervisors[do.node].request(VdptoolMode.DEASSOCIATE, self._vsi(do.vm, do.node))
+            for vsi in self._vsis(do.vm, do.node):
+                self._hypervisors[do.node].request(VdptoolMode.DEASSOCIATE, vsi)
 
     def _note(self, do: Do, from_manager: bool, text: str) -> None:
         self._rungs.setdefault(do.vm, []).append(_Rung(time.monotonic(), do.node, from_manager, text))

@@ -98,7 +98,7 @@ class SingleMove:
 
     def _begin(self, do: Do, owner: MoveRecord) -> Attempt:
         ways = do.source, do.node
-        self._attempt = Attempt(self._cluster, do.vm, self._vsi, ways, self._move.way, owner, self._copy)
+        self._attempt = Attempt(self._cluster, do.vm, (self._vsi,), ways, self._move.way, owner, self._copy)
         return self._attempt
 
     def _is_taken_back(self, error: Exception) -> bool:

@@ -36,7 +36,7 @@ class ScriptedAttempt(Attempt):
         self.error = None
         self.ladder = Ladder.MINIMIZE_LATENCY
         self.vm: Any = Guest()
-        self.vsi = VSI
+        self.vsis = (VSI,)
         self._log, self._failures = log, failures
 
     def _act(self, action: str) -> VdptoolAnswer:

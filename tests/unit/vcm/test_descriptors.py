@@ -98,9 +98,9 @@ def test_a_hypervisor_requests_what_the_descriptor_says_and_no_other_vm() -> Non
     text = found.inventory.vms["web1"].ovf
     definitions = VmDefinitions("hv1")
     with pytest.raises(TestbedError, match="hv1 has no descriptor of web1"):
-        definitions.vsi("web1", None)
+        definitions.vsis("web1", [None])
     definitions.accept("web1", text)
-    vsi = definitions.vsi("web1", "10.0.0.1")
+    (vsi,) = definitions.vsis("web1", ["10.0.0.1"])
     face = found.inventory.vms["web1"].interface
     assert (vsi.uuid, vsi.type_id, vsi.version, vsi.filters) == (face.vsi, 7, 2, (face.filter,))
     assert "db1" not in text and "back" not in text
@@ -125,6 +125,65 @@ def test_what_describes_a_vm_twice_is_a_mistake() -> None:
         diagnostic.reason for diagnostic in found if diagnostic.file == "two.ovf" and "already" in diagnostic.reason
     ]
     assert told == ["web1 is already described in one.ovf", "db1 is already described in one.ovf"]
-    second = INSTANCES + "  - {vm: web1, adapter: eth1, network: front}\n"
-    _, found = described(("one.ovf", envelope(second)))
-    assert "web1 has a second adapter" in [diagnostic.reason for diagnostic in found]
+
+
+# --- several adapters
+SECOND = """\
+  - {vm: web1, adapter: eth1, network: back, vsi_type: {type_id: 8, version: 1}, mac: "52:54:00:aa:00:03"}
+"""
+
+
+def test_each_adapter_is_an_interface_with_a_vsi_of_its_own() -> None:
+    found, mistakes = loaded(instances=INSTANCES + SECOND)
+    assert found is not None and mistakes == []
+    web = found.inventory.vms["web1"]
+    first, second = web.interfaces
+    assert (first.filter, first.vsi_type) == ("0-52:54:00:aa:00:01-5", (7, 2))
+    assert (second.filter, second.vsi_type) == ("200-52:54:00:aa:00:03", (8, 1))
+    assert first.vsi != second.vsi
+    assert loaded()[0].inventory.vms["web1"].interface == first, "a second one leaves the first as it was"  # type: ignore[union-attr]
+    definitions = VmDefinitions("hv1")
+    definitions.accept("web1", web.ovf)
+    vsis = definitions.vsis("web1", ["10.0.0.1", None])
+    assert [(vsi.uuid, vsi.filters, vsi.ip) for vsi in vsis] == [
+        (first.vsi, (first.filter,), "10.0.0.1"),
+        (second.vsi, (second.filter,), None),
+    ]
+    assert "db1" not in web.ovf
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "reason"),
+    [
+        ("[{addresses: [10.0.1.1]}]", ""),
+        ("[{vlan: 201}]", "200 in front.ovf"),
+        ("[{}, {mac: '52:54:00:aa:00:04', vlan: 3, type: 1, version: 1}]", "web1 has 2 adapters in front.ovf"),
+        ("[{mac: '52:54:00:aa:00:02'}]", "52:54:00:aa:00:02 is already the one of web1"),
+    ],
+)
+def test_what_an_inventory_says_of_further_interfaces_has_to_agree(interfaces: str, reason: str) -> None:
+    text = INVENTORY.replace("web1: {at: hv1,", f"web1: {{at: hv1, interfaces: {interfaces},")
+    found, mistakes = loaded(text, INSTANCES + SECOND)
+    assert (found is None) is bool(reason)
+    assert any(mistake.endswith(reason) for mistake in mistakes) if reason else mistakes == []
+
+
+def test_an_inventory_without_descriptors_has_further_interfaces_too() -> None:
+    first = "mac: '52:54:00:aa:00:01', vlan: 100, type: 1, version: 1"
+    more = "interfaces: [{mac: '52:54:00:aa:00:02', vlan: 200, type: 9, version: 1}]"
+    text = f"""\
+version: 1
+name: small
+switches: {{s1: {{}}}}
+nodes: {{hv1: {{switch: s1, slots: 4, memory_mib: 4096}}}}
+vms: {{web1: {{at: hv1, memory_mib: 512, {first}, {more}}}}}
+"""
+    found, _ = load_inventory("inventory.yaml", text)
+    assert found is not None
+    assert [face.filter for face in found.inventory.vms["web1"].interfaces] == [
+        "100-52:54:00:aa:00:01",
+        "200-52:54:00:aa:00:02",
+    ]
+    refused, mistakes = load_inventory("inventory.yaml", text, {(1, 1)})
+    assert refused is None
+    assert [mistake.reason for mistake in mistakes] == ["there is no VSI type 9/1"]
