@@ -102,6 +102,16 @@ def _described(command: Any) -> Any:
 @_described
 @DEADLINE
 @CONTROL
+def probe(**options: Any) -> None:
+    """Ask whether a VM could come here: a plain Pre-Associate, which reserves nothing; then release it."""
+    _call("probe", **options)
+
+
+@station.command()
+@click.argument("vsi")
+@_described
+@DEADLINE
+@CONTROL
 def reserve(**options: Any) -> None:
     """Reserve for a VM that is expected here: Pre-Associate with Resource Reservation."""
     _call("reserve", **options)

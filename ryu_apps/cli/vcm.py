@@ -137,10 +137,10 @@ def explained(ranking: Ranking) -> list[str]:
 @_PARALLEL
 @click.option(
     "--station",
-    type=click.Choice(["emulated", "lldpad"]),
+    type=click.Choice(["emulated", "lldpad", "daemon"]),
     default="emulated",
     show_default=True,
-    help="Kind of VDP station.",
+    help="Kind of VDP station; daemon: evbridge station.",
 )
 @click.option(
     "--ladder", type=click.Choice(_LADDERS), default=_LADDERS[0], show_default=True, help="Ladder of the moves."

@@ -31,6 +31,8 @@ LONGEST_IFACE_ID = 255
 class Verb(Enum):
     """Request of a hypervisor for a VSI."""
 
+    PROBE = "probe"
+    """Would the bridge have the VM here?  A plain Pre-Associate; nothing is reserved."""
     RESERVE = "reserve"
     """The VM is expected: Pre-Associate with Resource Reservation."""
     ASSOCIATE = "associate"

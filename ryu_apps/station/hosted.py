@@ -15,7 +15,7 @@ from ryu_apps.station.filter_text import filter_to_text
 #: Seconds until a VSI that lost its bridge is requested again: the first time, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 #: State of a VSI for which a verb is in force, for people and programs.
-STATES = {Verb.RESERVE: "reserved", Verb.ASSOCIATE: "associated", Verb.SUSPEND: "suspended"}
+STATES = {Verb.PROBE: "probed", Verb.RESERVE: "reserved", Verb.ASSOCIATE: "associated", Verb.SUSPEND: "suspended"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ def conflict(call: Call, vsi: HostedVsi) -> Answer | None:
         return failure(call, CallError.CONFLICT, f"it is at uplink {vsi.uplink}; release it first")
     if call.verb is Verb.RESERVE and vsi.busy and vsi.wanted in (Verb.ASSOCIATE, Verb.SUSPEND):
         return failure(call, CallError.CONFLICT, "it has been associated; release it first")
-    if call.verb is Verb.SUSPEND and vsi.in_force in (None, Verb.RESERVE):
+    if call.verb is Verb.PROBE and vsi.busy and vsi.wanted is not Verb.PROBE:
+        return failure(call, CallError.CONFLICT, "it has been reserved or associated; release it first")
+    if call.verb is Verb.SUSPEND and vsi.in_force in (None, Verb.PROBE, Verb.RESERVE):
         return failure(call, CallError.CONFLICT, f"it is {vsi.state}; only an associated VSI can be suspended")
     if len(vsi.waiting) >= MAX_WAITING:
         return failure(call, CallError.TOO_MANY, f"{MAX_WAITING} calls wait for this VSI already")

@@ -41,6 +41,7 @@ _FOUND = "found_port"
 MAX_VSIS = 4096
 #: Verb -> mode of its request, and its S bit.
 _REQUESTS = {
+    Verb.PROBE: (VdpMode.PREASSOCIATE, False),
     Verb.RESERVE: (VdpMode.PREASSOCIATE_RR, False),
     Verb.ASSOCIATE: (VdpMode.ASSOCIATE, False),
     Verb.SUSPEND: (VdpMode.ASSOCIATE, True),

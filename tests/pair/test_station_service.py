@@ -51,6 +51,31 @@ def withdraw(world: ServiceWorld) -> None:
 
 
 # --- verbs ----------------------------------------------------------------------------------------
+def test_a_probe_reserves_nothing_and_may_be_followed_by_a_reservation(world: ServiceWorld) -> None:
+    probed = world.asked(verb="probe", migrating=True, **WEB)
+    assert (probed["ok"], probed["state"], probed["filters"]) == (True, "probed", ["77-52:54:00:aa:00:01"])
+    assert (world.bridge.in_force, status(world)) == ({VSI: VdpMode.PREASSOCIATE}, RequestStatus(migrating=True))
+    assert world.asked(verb="suspend", vsi=VM)["error"] == "conflict", "it was never here"
+    assert world.asked(verb="release", vsi=VM)["confirmed"] and world.bridge.in_force == {}
+    assert world.asked(verb="probe", **WEB)["ok"] and world.asked(verb="reserve", vsi=VM)["state"] == "reserved"
+    assert world.bridge.in_force == {VSI: RR}
+
+
+@pytest.mark.parametrize("verb", ["reserve", "associate"])
+def test_what_is_more_than_probed_is_not_probed(world: ServiceWorld, verb: str) -> None:
+    world.asked(verb=verb, **WEB)
+    answer = world.asked(verb="probe", vsi=VM)
+    assert (answer["ok"], answer["error"]) == (False, "conflict")
+    assert len(world.bridge.in_force) == 1, "it is as it was"
+
+
+def test_a_refused_probe_leaves_nothing(world: ServiceWorld) -> None:
+    world.bridge.decision = denied(VdpError.INSUFFICIENT_RESOURCES)
+    answer = world.asked(verb="probe", **WEB)
+    assert (answer["ok"], answer["error"]) == (False, "refused")
+    assert world.station.vsis == []
+
+
 def test_a_vm_comes_stops_and_goes(world: ServiceWorld) -> None:
     reserved = world.asked(verb="reserve", migrating=True, **WEB)
     assert reserved == {

@@ -15,11 +15,16 @@ from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, end, wait_until
 from ryu_apps.testbed.harness.station import StationError, VdptoolAnswer, VdptoolMode, VdptoolVsi
 
 _VERBS = {
+    VdptoolMode.PREASSOCIATE: "probe",
     VdptoolMode.PREASSOCIATE_RR: "reserve",
     VdptoolMode.ASSOCIATE: "associate",
     VdptoolMode.DEASSOCIATE: "release",
 }
-_STATES = {VdptoolMode.PREASSOCIATE_RR: "reserved", VdptoolMode.ASSOCIATE: "associated"}
+_STATES = {
+    VdptoolMode.PREASSOCIATE: "probed",
+    VdptoolMode.PREASSOCIATE_RR: "reserved",
+    VdptoolMode.ASSOCIATE: "associated",
+}
 
 
 class DaemonStation:
@@ -71,7 +76,8 @@ class DaemonStation:
         """Make a call and wait for its answer."""
         asked = time.monotonic()
         answer = self.call(_VERBS[mode], vsi.uuid, **_description(vsi), migrating=migrating)
-        return VdptoolAnswer(answer["ok"], answer.get("reason", ""), asked, time.monotonic())
+        filters = tuple(answer.get("filters", ())) if answer["ok"] else ()
+        return VdptoolAnswer(answer["ok"], answer.get("reason", ""), asked, time.monotonic(), filters)
 
     def call(self, verb: str, uuid: str, **written: Any) -> dict[str, Any]:
         """Make a call; the bridge may wait for a keep-alive of another station before it answers."""

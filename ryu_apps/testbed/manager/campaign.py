@@ -18,6 +18,7 @@ from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.haproxy import proxies_of
 from ryu_apps.testbed.harness.ovs import forget_cached_flows
 from ryu_apps.testbed.harness.station import LldpadStation
+from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.ladder import text
 from ryu_apps.testbed.ladder.model import LadderDiagram
 from ryu_apps.testbed.manager.guests import TestVms, cluster_of, copies_of
@@ -38,8 +39,8 @@ from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import Orchestrator
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, PlannedMove, affected, make_plan
 
-#: Kinds of station: name -> whether it is ours.
-STATIONS = {"emulated": True, "lldpad": False}
+#: Kinds of station; those without a maker are made in :func:`_maker`.
+STATIONS: dict[str, StationMaker | None] = {"emulated": None, "lldpad": None, "daemon": DaemonStation}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,11 @@ def perform(
 
 @contextmanager
 def _maker(station: str, loaded: Loaded) -> Iterator[StationMaker]:
-    if not STATIONS[station]:
+    maker = STATIONS[station]
+    if maker is not None:
+        yield maker
+        return
+    if station == "lldpad":
         # lldpad sends a GroupID only if it is configured to.
         grouped = any(vm.interface.group_id is not None for vm in loaded.inventory.vms.values())
         yield partial(LldpadStation, groups=grouped)
