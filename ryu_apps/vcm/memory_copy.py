@@ -26,13 +26,14 @@ class CopySettings:
 
 @dataclass(frozen=True, slots=True)
 class CopyRound:
-    """One round: MiB that it sends, and seconds that this takes."""
+    """One round: MiB that it sends, 0 if they are not known, and seconds that this takes."""
 
     mib: float
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.mib:.4g} MiB in {1000 * self.seconds:.4g} ms"
+        time = f"{1000 * self.seconds:.4g} ms"
+        return f"{self.mib:.4g} MiB in {time}" if self.mib else time
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from ryu_apps.vcm.move_events import (
     Ladder,
     MoveEvent,
     MoveStep,
+    Note,
     Probe,
     Push,
     SourceLost,
@@ -42,7 +43,7 @@ from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import GoalKind, Plan, in_order
 from ryu_apps.vcm.storage import copied_to
-from ryu_apps.vcm.turns import has_its_turn
+from ryu_apps.vcm.turns import waits_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,19 @@ class Orchestrator:
         while (found := self._next(now)) is not None:
             move, event = found
             todo += move.feed(event, now)
+        self._note_waits(now)
         return todo
+
+    def _waits_for(self, move: Move) -> Move | None:
+        return waits_for(self._inventory, move, self.moves)
+
+    def _note_waits(self, now: float) -> None:
+        """Log whose end a reserved move waits for; once for each."""
+        for move in self.moves:
+            if move.state is MoveState.RESERVED and not move.kept and (other := self._waits_for(move)) is not None:
+                words = f"{WAITS} {other.vm}"
+                if move.log[-1].text != words:
+                    move.log.append(Note(now, move.node, words))
 
     def _next(self, now: float) -> tuple[Move, MoveEvent] | None:
         """The first move that can go on by itself; when all have ended, the first one back."""
@@ -228,7 +241,7 @@ class Orchestrator:
 
     def _start_at(self, move: Move, standing: _Standing) -> float | None:
         """Time at which a reservation is going to be used; None if that does not depend on time alone."""
-        if move.state is not MoveState.RESERVED or move.kept or not has_its_turn(self._inventory, move, self.moves):
+        if move.state is not MoveState.RESERVED or move.kept or self._waits_for(move) is not None:
             return None
         if move.way is Ladder.RESTART:
             bound = self._settings.restarts
@@ -297,6 +310,8 @@ class Orchestrator:
         return [move.target] if open_to_it else [], f"no way back to {move.target}: {_tried(move) or 'no room'}"
 
 
+#: Beginning of the line of a move's log that names a VM which is moved, or started, first.
+WAITS = "waits for"
 #: Without a reservation, and perhaps with one soon.
 _WITHOUT = (MoveState.WAITING, MoveState.PUSHING, MoveState.PROBING, MoveState.RESERVING, MoveState.RELEASING)
 #: Nothing is being done to it.

@@ -25,13 +25,14 @@ _AT_REST = frozenset(
 )
 
 
-def has_its_turn(inventory: Inventory, move: Move, moves: Iterable[Move]) -> bool:
-    """Return True if no other move has to end before this one uses its reservation."""
+def waits_for(inventory: Inventory, move: Move, moves: Iterable[Move]) -> Move | None:
+    """The first move that has to end before another one uses its reservation; None: it has its turn."""
     vm = inventory.vms[move.vm]
-    others = [(other, inventory.vms[other.vm]) for other in moves if other.vm != move.vm and not other.ended]
+    others = ((other, inventory.vms[other.vm]) for other in moves if other.vm != move.vm and not other.ended)
     if move.way is Ladder.RESTART:
-        return not any(_starts_first(other, server, vm) for other, server in others)
-    return not any(other.state not in _AT_REST and _exclude(vm, peer) for other, peer in others)
+        return next((other for other, server in others if _starts_first(other, server, vm)), None)
+    moving = ((other, peer) for other, peer in others if other.state not in _AT_REST)
+    return next((other for other, peer in moving if _exclude(vm, peer)), None)
 
 
 def _starts_first(other: Move, server: InventoryVm, vm: InventoryVm) -> bool:

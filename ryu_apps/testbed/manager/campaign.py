@@ -20,7 +20,7 @@ from ryu_apps.testbed.harness.ovs import forget_cached_flows
 from ryu_apps.testbed.harness.station import LldpadStation
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.ladder import text
-from ryu_apps.testbed.ladder.model import LadderDiagram
+from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
 from ryu_apps.testbed.manager.guests import TestVms, cluster_of, copies_of
 from ryu_apps.testbed.manager.leftovers import NO_GATE, Leftovers
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, attempt_report
@@ -36,7 +36,7 @@ from ryu_apps.vcm.inventory import Inventory
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.move_events import Do, MoveStep
 from ryu_apps.vcm.move_states import MoveState
-from ryu_apps.vcm.orchestrator import Orchestrator
+from ryu_apps.vcm.orchestrator import WAITS, Orchestrator
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, PlannedMove, affected, make_plan
 
 #: Kinds of station; those without a maker are made in :func:`_maker`.
@@ -304,6 +304,8 @@ class Campaign:
         begun = min(step.t for step in seen.evidence.steps)
         events = self._cluster.controller.get(f"/evb/events?since={begun}")
         mine = [event for event in events if event["vsi"] == seen.vsi and event["t"] <= seen.settled]
+        waits = [note for note in attempt.owner.log if note.text.startswith(WAITS) and begun <= note.t <= seen.settled]
+        seen.evidence.steps += [LadderStep(note.t, Lane.VCM, Lane.VCM, note.text) for note in waits]
         return ladder_of(self._cluster.fabric, (attempt.source.port, attempt.destination.port), seen, mine)
 
     def _vm_report(self, name: str, begun: float, settled: float) -> VmReport:

@@ -16,7 +16,7 @@ from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, Vdptool
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.evidence import Evidence
 from ryu_apps.vcm.memory_copy import CopyPlan
-from ryu_apps.vcm.move_events import GrantedNetwork, Ladder
+from ryu_apps.vcm.move_events import GrantedNetwork, Ladder, Note
 
 #: Seconds for a De-Associate of the bridge's own accord, which may be on its way.
 _UNSOLICITED = 1.0
@@ -36,6 +36,10 @@ class MoveRecord(Protocol):
     @property
     def home(self) -> bool:
         """A way back, because everything is undone."""
+
+    @property
+    def log(self) -> list[Note]:
+        """Steps and results."""
 
 
 class Attempt:
@@ -128,7 +132,8 @@ class Attempt:
         disk = f"copy disk to {self._datastore}, the VM runs on"
         for words, rounds in ((disk, self._copy.disk_rounds), ("copy memory, the VM runs on", self._copy.rounds)):
             for number, piece in enumerate(rounds, 1):
-                yield f"{words}: round {number}: {piece}"
+                # A copy of which only the time is known has no rounds to be counted.
+                yield f"{words}: round {number}: {piece}" if piece.mib else f"{words}: {piece}"
                 if self._cancelled.wait(piece.seconds):
                     raise MigrationAborted("cancelled while copying")
 

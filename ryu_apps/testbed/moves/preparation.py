@@ -57,7 +57,8 @@ class Preparations:
         """Begin the ladder of an attempt with what has been prepared for it."""
         for rung in self._rungs.pop(attempt.vm.name, ()):
             there = Lane.DESTINATION if rung.node == attempt.destination.name else Lane.VCM
-            text = rung.text if there is Lane.DESTINATION else f"{rung.node}: {rung.text}"
+            other = f"{'to' if rung.from_manager else 'from'} {rung.node}: {rung.text}"
+            text = rung.text if there is Lane.DESTINATION else other
             ends = (Lane.VCM, there) if rung.from_manager else (there, Lane.VCM)
             attempt.evidence.steps.append(LadderStep(rung.t, *ends, text))
 

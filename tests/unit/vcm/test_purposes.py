@@ -59,6 +59,15 @@ def test_two_vms_of_infrastructure_do_not_move_at_the_same_time() -> None:
     assert not overlap(steps, "dns", "dhcp") and overlap(steps, "dhcp", "db")
 
 
+def test_the_log_of_a_move_names_the_vm_that_it_waits_for() -> None:
+    made = cluster(FW, WEB)
+    played = start_plan(made, make_plan(made, Goal(GoalKind.EVACUATE, "hv1"), parallel=2), MoveLimits())
+    played.run()
+    texts = {move.vm: [note.text for note in move.log] for move in played.orchestrator.moves}
+    assert texts["web"].count("waits for fw") == 1
+    assert not [text for text in texts["fw"] if text.startswith("waits")]
+
+
 def test_a_move_back_has_its_turn_too() -> None:
     made = cluster(FW, WEB)
     played = start_plan(made, make_plan(made, Goal(GoalKind.EVACUATE, "hv1"), parallel=2), MoveLimits())
