@@ -42,7 +42,7 @@ class Imports(Directive):
             (_short(room), ", ".join(map(_short, allowed)) or "nothing of evbridge")
             for room, allowed in contract().items()
         )
-        return [table((25, 75), ("Room", "imports"), rows)]
+        return [table((25, 75), ("Part", "imports"), rows)]
 
 
 class Rooms(Directive):

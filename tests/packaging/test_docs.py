@@ -350,16 +350,16 @@ def test_resources_that_are_mentioned_exist() -> None:
             assert any(resource.path.startswith(path) for resource in RESOURCES), f"{page.name}: {path}"
 
 
-def test_the_architecture_page_names_every_room_and_no_other() -> None:
-    def rooms(folder: Path) -> set[str]:
+def test_the_architecture_page_names_every_part_and_no_other() -> None:
+    def parts(folder: Path) -> set[str]:
         packages = {path.parent.name for path in folder.glob("*/__init__.py") if not path.parent.is_symlink()}
         return packages | {path.stem for path in folder.glob("*.py") if path.stem != "__init__"}
 
-    page = text("docs/architecture.rst").partition("\nThe rooms\n---")[2].partition("\nPermitted imports\n")[0]
+    page = text("docs/architecture.rst").partition("\nThe parts\n---")[2].partition("\nPermitted imports\n")[0]
     core, product = ("".join(page.split("\n=====")[rows]) for rows in (2, 5))
     named = [set(re.findall(r"^``(\w+)``  ", table, re.MULTILINE)) for table in (core, product)]
     topologies = {"topologies"}  # a symbolic link to the folder that `mn --custom` needs
-    assert named == [rooms(ROOT / "ryu_apps/evb"), rooms(ROOT / "ryu_apps") | topologies]
+    assert named == [parts(ROOT / "ryu_apps/evb"), parts(ROOT / "ryu_apps") | topologies]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
