@@ -59,6 +59,7 @@ from ryu_apps.evb.event_catalogue.switches import (
 from ryu_apps.evb.event_catalogue.values import AlarmSeverity
 from ryu_apps.evb.event_catalogue.vsis import (
     AddressInUse,
+    GateLeft,
     RefusalIgnored,
     VsiActive,
     VsiContested,
@@ -216,6 +217,13 @@ TABLE = (
         "a port requests a VSI that is associated at another port, and is refused",
         about=("vsi",),
         cleared_by=(VsiSettled,),
+    ),
+    Row(
+        GateLeft,
+        "a VSI has moved from a switch that is away, which may still have its gate open: it forwards for two ports",
+        AlarmSeverity.CRITICAL,
+        about=("dpid", "vsi"),
+        cleared_by=(SwitchReady,),
     ),
     Row(
         VsiFlapping,

@@ -382,8 +382,12 @@ class World:
         for asked in lost:
             self.feed(Rejected(dpid, asked.token, "switch disconnected"))
 
-    def restart_controller(self, remembering: bool = True) -> None:
-        """Start a new engine, with or without the saved records; the switches keep their rules and connect again."""
+    def restart_controller(self, remembering: bool = True, *connecting: int) -> None:
+        """Start a new engine, with or without the saved records; the switches keep their rules and connect again.
+
+        Args:
+            connecting: those that connect at once; none named: all.
+        """
         self.held.clear()
         self.reads.clear()
         self._unsaved.clear()
@@ -391,7 +395,7 @@ class World:
         records = dict(self.store) if remembering else None
         self._first_sequence = (self._first_sequence + _NUMBERS) % 0x10000
         self.engine = self._new_engine(records)
-        self.connect()
+        self.connect(*connecting)
         self.advance(0.001)
 
     def _new_engine(self, records: dict[str, bytes] | None) -> Engine:

@@ -309,6 +309,7 @@ class Engine:
             self.lifecycle.groups,
             self.lifecycle.refresh,
             self.lifecycle.preparation,
+            self.lifecycle,
             self.bringup,
             effects,
             statistics_interval,
@@ -374,6 +375,7 @@ class Engine:
         self.lifecycle.installer.remember_ended(not self.recovery.over)
         self.lifecycle.installer.shared.others_use = self.recovery.in_grace
         self.associations.resume(known[DEPARTED], now)
+        self.lifecycle.late.begin(self.fabric.switches, now)
 
     def follow(self, changes: Mapping[str, bytes | None], now: float = 0.0) -> None:
         """Take up records of attachments that have changed (None: gone), while another bridge serves the switches."""
@@ -418,6 +420,7 @@ class Engine:
             self.lifecycle.groups.deadline,
             self.lifecycle.refresh.deadline,
             self.lifecycle.preparation.deadline,
+            self.lifecycle.late.deadline,
         )
 
     @property

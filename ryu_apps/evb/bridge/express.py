@@ -113,6 +113,8 @@ class Express:
         program = attachment.holding.program
         if program is None or not self._is_staged(attachment) or not self._is_heard(attachment.port):
             return _NOTHING
+        if self._lifecycle.late.concerns(attachment):
+            return _NOTHING
         if attachment.vsi.owner is None and not self._alone:
             return _NOTHING
         # The checks of the request are the longer part, and needless where nothing is certain.

@@ -27,7 +27,7 @@ from ryu_apps.evb.event_catalogue.switches import (
     UnclaimedRulesRemoved,
     UnknownSwitch,
 )
-from ryu_apps.evb.events.effect import Apply, Mode, Save
+from ryu_apps.evb.events.effect import Apply, Hasten, Mode, Save
 from ryu_apps.evb.events.switch import FrameReceived, SwitchAltered, SwitchUp
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.flow.shown import ShownRules
@@ -138,6 +138,8 @@ class SwitchEvents(TokenOwner):
             self._go_on_relaying(dpid, event.relaying)
         self._effects.put(self._bringup.connected(dpid, ports, self._recovery.patience(dpid), received))
         self._requests.keep_alives.restart_keep_alive(dpid, now)
+        if self._lifecycle.late.connected(dpid):
+            self._effects.put(Hasten(dpid))
         # It has not restarted since it was another bridge's, which had the same records.
         self._bringup.switches[dpid].taken_over = taken_over = dpid in self._kept and self._recovery.over
         if taken_over or received is not None:
@@ -159,6 +161,7 @@ class SwitchEvents(TokenOwner):
         if self._bringup.gone(dpid) is None:
             return
         self._requests.keep_alives.away(dpid, now)
+        self._lifecycle.late.away(dpid, now)
         self._recovery.cancel_grace(dpid)
         self._comparisons.repairs.forget(dpid)
         if channel:
@@ -176,6 +179,7 @@ class SwitchEvents(TokenOwner):
 
     def missed(self, seconds: float, now: float) -> None:
         """Extend grace times by a time in which no station could be heard."""
+        self._lifecycle.late.postpone(seconds)
         for dpid in self._bringup.switches:
             if (until := self._recovery.postpone(dpid, seconds)) is not None:
                 self._agenda.set((Chore.SWEEP, dpid), until)
@@ -225,8 +229,7 @@ class SwitchEvents(TokenOwner):
 
     def _ready(self, state: SwitchState, now: float) -> None:
         dpid = state.dpid
-        self._lifecycle.up.add(dpid)
-        self._lifecycle.compared(dpid)
+        self._lifecycle.switch_ready(dpid, now)
         numbers = (gate_number(meter.meter_id) for meter in state.meters or ())
         self._lifecycle.installer.gate_meters.shown(dpid, (number for number in numbers if number is not None), now)
         if self._listens_since is None:

@@ -23,6 +23,7 @@ from ryu_apps.evb.vsi.gate_meters import GateMeters
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
+from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.state_refresh import StateRefresh
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 
@@ -53,6 +54,7 @@ class Timers:
         groups: GroupInstaller,
         refresh: StateRefresh,
         preparation: FlipPreparation,
+        lifecycle: Lifecycle,
         bringup: Bringup,
         effects: EffectSink,
         statistics_interval: float,
@@ -74,6 +76,7 @@ class Timers:
         self._groups = groups
         self._refresh = refresh
         self._preparation = preparation
+        self._lifecycle = lifecycle
         self._bringup = bringup
         self._effects = effects
         self._interval = statistics_interval
@@ -89,6 +92,9 @@ class Timers:
                 self._do(*item, now)
         self._groups.tick(now)
         self._refresh.tick(now)
+        if (given_up := self._lifecycle.late.deadline) is not None and given_up <= now:
+            self._lifecycle.tick(now)
+            self._requests.proceed(now)
         self._requests.tick(now, unread)
         self._snooper.tick(now)
         self._in_flight.tick(now)

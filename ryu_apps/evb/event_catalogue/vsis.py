@@ -197,6 +197,34 @@ class VsiPortFound(VsiEvent):
     port_no: int
 
 
+# --- the gate of a VSI is at a switch that is away ------------------------------------------------
+@event("vsi.waits", ladder=LadderArrow.AT_SWITCH)
+class SwitchWaitedFor(VsiEvent):
+    """An Associate waits, because the switch that may have the gate of its VSI open is not connected or not ready.
+
+    Attributes:
+        left: the port of that switch.
+    """
+
+    left: PortId
+
+    @property
+    def ladder_text(self) -> str:
+        """The port whose gate is to be shut."""
+        return f"waits for the switch of {self.left}"
+
+
+@event("vsi.gate_left")
+class GateLeft(VsiEvent):
+    """The gate of a VSI was opened elsewhere, although this switch may have it open: it has been away for too long.
+
+    Attributes:
+        opened_at: the other port.
+    """
+
+    opened_at: PortId
+
+
 # --- two ports request one VSI --------------------------------------------------------------------
 @event("vsi.contested")
 class VsiContested(VsiEvent):

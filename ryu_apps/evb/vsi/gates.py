@@ -170,6 +170,6 @@ class GateSwitches:
             before[1].closing.update(tokens.values())
         for dpid, token in tokens.items():
             waits = None if dpid in followers else opening
-            self._pending.steps[token] = GateChange(on_behalf, before, waits)
+            self._pending.steps[token] = GateChange(dpid, on_behalf, before, waits)
             if waits is not None:
                 waits.waiting.add(token)

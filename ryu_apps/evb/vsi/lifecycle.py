@@ -14,7 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.event_catalogue.vsis import BodyStaged, GateOpened, StateLost, VdpRefused, VsiPortMissing
+from ryu_apps.evb.event_catalogue.vsis import (
+    BodyStaged,
+    GateLeft,
+    GateOpened,
+    StateLost,
+    SwitchWaitedFor,
+    VdpRefused,
+    VsiPortMissing,
+)
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import AN_HOUR, Phase, Retention
 from ryu_apps.evb.policy.model import VsiType
@@ -30,6 +38,7 @@ from ryu_apps.evb.vsi.grants import Grants
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.installer import Installer
+from ryu_apps.evb.vsi.late_switches import LateSwitches
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.records.keeper import Documents, RecordKeeper
@@ -62,6 +71,7 @@ class Lifecycle(TokenOwner):
         copies: of frames to VMs that move.
         refresh: what keeps staged state up to date.
         preparation: what prepares flips.
+        late: switches that are away, and what waits for them.
         gates, grants, installer, groups, counters: gates and records under way, bodies, multicast groups, statistics.
         opened: called when a gate is open, newly or at another port, and every switch has confirmed.
         refused: called with switch, reason and time when a switch refuses what it should have taken.
@@ -82,7 +92,9 @@ class Lifecycle(TokenOwner):
     ) -> None:
         self.pending = pending = PendingChanges(tokens, effects, self)
         self.up = pending.up
+        self.late = LateSwitches(pending.up)
         self._announcer = announcer
+        self._effects = effects
         self._turn = 0
         gatekeeper.copies.attach(pending)
         self.copies = gatekeeper.copies
@@ -151,6 +163,8 @@ class Lifecycle(TokenOwner):
     def release(self, attachment: Attachment) -> None:
         """Close the gate if it is this attachment's, then remove all rules of the attachment."""
         self.abandon(attachment)
+        if attachment.vsi.owner is attachment and attachment.port.dpid not in self.up:
+            self.late.doubt(attachment)
         self.withdrawal.begin(attachment)
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, owner: bool) -> None:
@@ -224,6 +238,8 @@ class Lifecycle(TokenOwner):
             self.refused(dpid, reason, now)
         if isinstance(step, GateChange) and step.shut is not None and not lost:
             self.withdrawal.not_closed(dpid, *step.shut, token)
+        if isinstance(step, GateChange) and step.shut is not None and lost and step.shut[0].port.dpid == dpid:
+            self._doubt(token, step)
         self._settle(token, f"{dpid:016x}: {reason}", now, lost)
 
     def compared(self, dpid: int) -> None:
@@ -234,6 +250,33 @@ class Lifecycle(TokenOwner):
         self.copies.end_all(dpid)
         for attachment in self.withdrawal.compared(dpid):
             self._grant_when_shut(attachment)
+
+    def _doubt(self, token: int, step: GateChange) -> None:
+        """Keep back what waits for a gate to be shut by a switch that was lost before it confirmed that."""
+        assert step.shut is not None
+        self.late.doubt(step.shut[0])
+        if step.opening is not None and step.attachment.port.dpid in self.up:
+            self.late.hold(step.dpid, token, step.opening)
+            step.opening = None
+
+    def switch_ready(self, dpid: int, now: float) -> None:
+        """Process that a switch has been compared, and may be changed step by step."""
+        self.up.add(dpid)
+        self.compared(dpid)
+        self.late.ready(dpid)
+        self._go_on(dpid, now)
+
+    def tick(self, now: float) -> None:
+        """Go on without switches that are away for too long."""
+        for dpid in list(self.late.due(now)):
+            self._go_on(dpid, now)
+
+    def _go_on(self, dpid: int, now: float) -> None:
+        unconfirmed, waiting = self.late.take(dpid)
+        for token, opening in unconfirmed:
+            self._settle_gate(token, opening, None, now)
+        for attachment, attempt in waiting:
+            self.cleared(attachment, attempt, None)
 
     def _settle(self, token: int, failure: str | None, now: float, lost: bool = False) -> None:
         # None: nothing waits for this token, or a newer decision has overtaken the one that did.
@@ -353,8 +396,13 @@ class Lifecycle(TokenOwner):
             self.pending.log(VsiPortMissing, attachment, name)
             self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, f"VSI port {name} is not there")
             return
+        late = self.late.concerns(attachment)
+        if late and self._waits(attachment):
+            return
         if vsi.owner is None and not self.is_clear(attachment):
             return
+        if late:
+            self._leave(attachment)
         program.phase = Phase.ACTIVATING
         # From the sending on: a switch may carry out a change whose confirmation is lost with the channel.
         program.opened = True
@@ -364,6 +412,22 @@ class Lifecycle(TokenOwner):
         if not gate_switch.waiting:
             # No switch is connected; all get the gate when they return.
             self.grants.record_move(gate_switch)
+
+    def _waits(self, attachment: Attachment) -> bool:
+        """Let an Associate wait if its VSI would have two gates, of which one cannot be shut now."""
+        holder = self.late.holder(attachment)
+        if holder is not None:
+            self.pending.log(SwitchWaitedFor, attachment, holder)
+            self.late.wait(holder.dpid, attachment)
+        return holder is not None
+
+    def _leave(self, attachment: Attachment) -> None:
+        """Report the gates of a VSI that are left open in switches that are given up."""
+        owner = attachment.vsi.owner
+        for port in self.late.left(attachment):
+            self._effects.put(GateLeft(port, attachment.text, attachment.port))
+        if owner not in (None, attachment) and owner.port.dpid not in self.up:
+            self.late.doubt(owner)
 
     def cleared(self, attachment: Attachment, attempt: int, refusal: str | None) -> None:
         """Open the gate that was not clear, or refuse (the reason) the Associate of that attempt."""

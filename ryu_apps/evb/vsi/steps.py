@@ -115,11 +115,13 @@ class GateChange:
     """The change of one switch that opens a gate, shuts one, or moves it from one program to another.
 
     Attributes:
+        dpid: of the switch.
         attachment: on whose behalf the change is sent.
         shut: attachment and program that the gate led to and does not lead to any more; None: there was no gate.
         opening: what waits for the change; None: no gate is opened for the first time, or the switch follows.
     """
 
+    dpid: int
     attachment: Attachment
     shut: tuple[Attachment, Installation] | None
     opening: GateSwitch | None
@@ -157,7 +159,7 @@ def concerned(step: PendingStep) -> tuple[Attachment, ...]:
     match step:
         case Staging(waiting):
             return tuple(attachment for attachment, _ in waiting)
-        case GateChange(attachment) | DeleteByCookie(Attachment() as attachment):
+        case GateChange(attachment=attachment) | DeleteByCookie(Attachment() as attachment):
             return (attachment,)
     return ()
 

@@ -6,6 +6,7 @@ import pytest
 
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.pipeline.test_forwarding import send
 from tests.unit.switches.test_lost_state import GRACE, claim_for, lose
@@ -80,6 +81,10 @@ def test_a_vsi_that_is_staged_only_gets_its_copy_where_it_is(world: World) -> No
 def test_a_vsi_that_has_left_gets_no_copy_after_a_comparison(world: World) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.disconnect(S1)
+    # Until the switch is given up.
+    for _ in range(round(PATIENCE) + 1):
+        world.advance(1.0)
+        world.ask(HV3, FAR, VdpMode.ASSOCIATE)
     world.ask(HV4, VM, VdpMode.PREASSOCIATE)
     world.ask(HV4, VM, VdpMode.ASSOCIATE)
     world.ask(HV4, VM, VdpMode.DEASSOCIATE)

@@ -13,6 +13,7 @@ from ryu_apps.evb.ports.bridge_port import DEASSOCIATE_DELAY
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.record_kinds import DEPARTED
 from ryu_apps.evb.topology.fabric import PortId, Takeover, Timers
+from ryu_apps.evb.vsi import late_switches
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, OPEN_2, S1, S2, Vm, World, two_switches
@@ -437,7 +438,7 @@ def test_owner_whose_switch_is_away_is_lost_after_a_keep_alive_timeout(world: Wo
     world.disconnect(S1)
     world.ask(HV3, VM, A)
     assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
-    world.advance(PATIENCE - WAIT + 0.2)
+    world.advance(max(PATIENCE - WAIT + 0.2, late_switches.PATIENCE))
     world.ask(HV3, VM, A)
     world.advance(WAIT)
     assert world.answer(HV3).success

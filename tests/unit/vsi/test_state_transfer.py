@@ -14,6 +14,7 @@ from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi import state_transfer
+from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.vsi.state_transfer import STAGED_IDLE
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -168,6 +169,7 @@ def test_source_that_cannot_be_asked_keeps_nobody_from_leaving_it(world: World) 
     associated(world, vm)
     learn(world, vm, 1000)
     world.disconnect(S1)
+    world.advance(PATIENCE)
     world.ask(HV3, vm, VdpMode.ASSOCIATE, migrating=True)
     assert world.answer(HV3).success
     assert any(happened.kind == "state.lost" for happened in world.happened)

@@ -9,6 +9,7 @@ from ryu_apps.evb.flow.rule import FIRST_COUNTER
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.idle_meters import LINGER
+from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS_MAC, S1, S2, SELDOM, Vm
@@ -383,6 +384,7 @@ def test_a_switch_that_is_away_is_asked_when_it_is_back(world: CountingWorld) ->
     world.move(VM, HV1)
     world.exchange_traffic(VM, HV1, 2)
     world.disconnect(S1)
+    world.keep_alive(PATIENCE)
     world.move(VM, HV3)
     world.exchange_traffic(VM, HV3, 2)
     world.keep_alive(3.0)
