@@ -216,8 +216,11 @@ class ManagerService:
         return self._tell(number, HaltGoal(undo), now)
 
     def asked(self, room: BridgeRoom, now: float) -> None:
-        """The bridge was asked for the room that it has left; rankings are made with it from now on."""
+        """The bridge was asked for the room that it has left: rankings are made with it, and policies look at it."""
         self.inventory = replace(self.inventory, room=room)
+        known = {name: room.switches[name].left for name in self.inventory.switches if name in room.switches}
+        left = {name: amounts["rules"] for name, amounts in known.items() if "rules" in amounts}
+        self.triggers.observe(Observation(rules_left=left), now)
         if self.is_busy:
             self.pursuits[-1].feed(RoomAsked(room), now)
 

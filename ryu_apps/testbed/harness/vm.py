@@ -73,7 +73,8 @@ class NamespaceVm:
             others: MAC and IPv4 addresses of more interfaces, ``eth1`` and so on.
         """
         self.name = name
-        more = (GuestInterface(f"{name}{n}", f"eth{n}", other, at) for n, (other, at) in enumerate(others, 1))
+        # No name of a VM has a plus: "web1" with a second interface is not taken for "web11".
+        more = (GuestInterface(f"{name}+{n}", f"eth{n}", other, at) for n, (other, at) in enumerate(others, 1))
         self.interfaces = (GuestInterface(name, INTERFACE, mac, ip), *more)
         self.mac = mac
         self.ip = ip

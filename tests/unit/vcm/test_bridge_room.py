@@ -105,6 +105,14 @@ def test_a_type_that_is_there_already_brings_no_rules_of_its_own() -> None:
     assert against(ranked(cluster(replace(room, switches={**room.switches, "s2": there})))) == ()
 
 
+def test_those_that_are_there_already_are_not_counted_twice() -> None:
+    room = room_of(answers(switch("s2", left=10)))
+    there = replace(room.switches["s2"], held={"vsi-vm3": {"rules": 10}}, bodies={(1, 1): {"rules": 30}})
+    crowd = cluster(replace(room, switches={**room.switches, "s2": there}), vms=3)
+    assert against(ranked(crowd, Occupancy(crowd).with_vm("vm3", "hv4"))) == ()
+    assert against(ranked(crowd, Occupancy(crowd).with_vm("vm2", "hv4"))) == ("s2 has 0 rules left, 10 are needed",)
+
+
 def test_a_vsi_that_is_nowhere_is_taken_to_need_what_others_of_its_type_need() -> None:
     crowd = cluster(room_of(answers(switch("s2", left=39))), vms=3)
     assert against(ranked(crowd, vm="vm3")) == ("s2 has 39 rules left, 40 are needed",)

@@ -15,7 +15,9 @@ from ryu_apps import vcm_server
 from ryu_apps.rest.callers import MAX_BODY
 from ryu_apps.vcm.bridge_answers import BridgeAnswers
 from ryu_apps.vcm.move_events import StepFailed
+from ryu_apps.vcm.plans import Goal, GoalKind
 from ryu_apps.vcm.service import ManagerService
+from ryu_apps.vcm.triggers import Condition, OperatorPolicy
 from ryu_apps.vcm_server import JournalError, ManagerApplication, RequestJournal
 from tests.unit.vcm.test_bridge_room import answers, switch
 from tests.worlds.vcm import Hypervisors, a_vm, two_switches
@@ -356,3 +358,12 @@ def test_the_bridge_is_asked_before_a_goal_and_after_a_refusal_and_its_answers_o
     call(last, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv3"})
     assert said == [] and candidates(last) == {"hv2", "hv3", "hv4"}, "one that does not answer limits nothing"
     close(last)
+
+
+def test_a_policy_looks_at_the_rules_that_the_bridge_has_left() -> None:
+    said = [answers(switch("s2", left=10)), answers(switch("s2", left=9))]
+    policy = OperatorPolicy("full", Condition(rules_left_below=10, of="s2"), Goal(GoalKind.EVACUATE, "s2"))
+    served = ManagerApplication(ManagerService(INVENTORY, [policy]), None, Clock(), ask=lambda: said.pop(0))
+    for goals in ([], ["evacuate s2"]):
+        assert call(served, "POST", "/vcm/observations", {})[0] == 200
+        assert [goal["goal"] for goal in call(served, "GET", "/vcm/goals")[1]] == goals
