@@ -87,6 +87,17 @@ def test_traffic_goes_through_each_appliance_and_past_none(played: Played) -> No
     assert played.report.ok
 
 
+def test_nms_on_its_host_knows_totals_and_steps_of_vms_across_their_moves(played: Played) -> None:
+    assert [vm.failures for vm in played.report.gathered] == [()] * len(played.scenario.vsis)
+    gathered = {vm.vm: vm for vm in played.report.gathered}
+    # The only one whose type has statistics.
+    assert gathered["vm2"].places[:1] + gathered["vm2"].places[-1:] == ("hv8", "hv3")
+    assert min(gathered["vm2"].counts.values()) > 100
+    assert [name for name, vm in gathered.items() if vm.counts] == ["vm2"]
+    activated = [step for step in gathered["vm1"].steps if step.startswith("activate")]
+    assert [step.split()[1] for step in activated if step.split()[1] != "hv5"] == ["hv2", "hv3", "hv1", "hv4", "hv6"]
+
+
 def test_each_vswitch_is_shown_as_one(played: Played) -> None:
     where = {name: sorted(vsi["name"] for vsi in shown["vsis"]) for name, shown in played.vswitches.items()}
     # fw at hv4 and vm2 at hv3; vm3 at hv4 and vm4 at hv1.  The VEPA at hv6 has vm1, in no vSwitch.

@@ -29,8 +29,8 @@ from ryu_apps.testbed.conversations import (
     trespasses,
 )
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
-from ryu_apps.testbed.harness.pod_secrets import certify
 from ryu_apps.testbed.harness.pods import SWITCHES, PodsCluster, two_pods
+from ryu_apps.testbed.harness.rest_secrets import certify
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode

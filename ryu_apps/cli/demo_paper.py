@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ryu_apps import testbed
 from ryu_apps.cli import show_tables
-from ryu_apps.cli.replay import load, perform, show_appliances, show_figures
+from ryu_apps.cli.replay import load, perform, show_appliances, show_figures, show_gathered
 from ryu_apps.picture import read_live, render
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _LIVE = ("/evb/status", "/evb/vsis")
 
 def load_paper(which: str, nodes: int | None) -> Scenario:
     """Read the scenario of a picture; ClickException if it cannot have so many nodes."""
-    return load(SCENARIOS[which], nodes)
+    return load(SCENARIOS[which], None if nodes is None else {"n": nodes})
 
 
 def show_paper(console: Console, scenario: Scenario, target: Path) -> bool:
@@ -48,5 +48,6 @@ def show_paper(console: Console, scenario: Scenario, target: Path) -> bool:
         console.rule(f"{number}: {figures.vm} from {figures.source} to {figures.destination}")
         show_figures(console, [migration])
     show_appliances(console, report)
+    show_gathered(console, report)
     console.print(f"picture: {target}/cluster.svg; reports, ladders and logs: {target}", highlight=False)
     return report.ok

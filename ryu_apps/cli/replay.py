@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ OPENFLOW_REST = "ryu.app.ofctl_rest"
 @click.option("--pause", is_flag=True, help="In each migration, wait for Enter when the VM's rules are staged.")
 @click.option("--keep", is_flag=True, help="Keep the cluster up after the last migration, until Enter.")
 @click.option("--pcap", is_flag=True, help="Capture every uplink (pcapng, wall clock); needs dumpcap.")
+@click.option("--nms", is_flag=True, help="Run evbridge nms serve on the host nms, and show what it has gathered.")
 @click.option("--ofctl-rest", is_flag=True, help=f"Load {OPENFLOW_REST} beside evbridge's apps.")
 def replay(
     scenario: Path | None,
@@ -73,6 +75,7 @@ def replay(
     pause: bool,
     keep: bool,
     pcap: bool,
+    nms: bool,
     ofctl_rest: bool,
 ) -> None:
     """Run a migration scenario (.yaml) or a trace (.csv, or --day) and report on it.
@@ -82,8 +85,8 @@ def replay(
     if (scenario is None) == (seed is None):
         raise click.UsageError("a file or --day is needed, and not both")
     if scenario is None or scenario.suffix == ".csv":
-        if pause or keep or pcap:
-            raise click.UsageError("--pause, --keep and --pcap are for scenarios")
+        if pause or keep or pcap or nms:
+            raise click.UsageError("--pause, --keep, --pcap and --nms are for scenarios")
         from ryu_apps.cli.trace import TraceOptions, replay_trace
 
         width = Width(vms, moves, evacuations, failures, room=max(2 * vms // nodes, 2))
@@ -93,7 +96,7 @@ def replay(
         this_namespace()
     else:
         private_namespaces()
-    loaded = load(scenario)
+    loaded = load(scenario, {"nms": True} if nms else None)
     target = output or Path("reports") / f"{loaded.file.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     console = Console()
     report = perform(loaded, target, console, ofctl_rest, _pauses(console, pause, keep), pcap)
@@ -102,6 +105,7 @@ def replay(
         show_figures(console, [migration])
         console.print(f"ladder: {target}/{number}-{migration.figures.vm}.ladder.svg, .mmd, .txt", highlight=False)
     show_appliances(console, report)
+    show_gathered(console, report)
     console.print(f"report: {target}/report.json", highlight=False)
     raise SystemExit(0 if report.ok else 1)
 
@@ -123,12 +127,12 @@ def _pauses(console: Console, pause: bool, keep: bool) -> Pauses:
     return Pauses(**waits)
 
 
-def load(path: Path, nodes: int | None = None) -> Scenario:
-    """Read a scenario, perhaps with another number of nodes; ClickException with every mistake."""
+def load(path: Path, given: Mapping[str, object] | None = None) -> Scenario:
+    """Read a scenario, perhaps with other values of ``cluster``; ClickException with every mistake."""
     from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario
 
     try:
-        return load_scenario(path, nodes)
+        return load_scenario(path, given or {})
     except ScenarioError as error:
         raise click.ClickException(f"mistakes in the scenario\n{error}") from None
 
@@ -167,6 +171,15 @@ def show_appliances(console: Console, report: ReplayReport) -> None:
         verdict = "; ".join(appliance.failures)
         words = f"{appliance.kind} {appliance.name}: {counts}{f': {verdict}' if verdict else ''}"
         console.print(words, style="red" if verdict else "green", highlight=False, soft_wrap=True)
+
+
+def show_gathered(console: Console, report: ReplayReport) -> None:
+    """Print what the NMS knows of each VM, a line each, if there is one."""
+    for vm in report.gathered:
+        counts = ", ".join(f"{number} {name}" for name, number in vm.counts.items())
+        parts = [" -> ".join(vm.places), counts, "steps " + ", ".join(vm.steps) if vm.steps else "", *vm.failures]
+        words = f"NMS, {vm.vm}: {'; '.join(filter(None, parts)) or 'it has not moved, and has no statistics'}"
+        console.print(words, style="red" if vm.failures else "green", highlight=False, soft_wrap=True)
 
 
 def show_figures(console: Console, migrations: list[MigrationReport]) -> None:

@@ -32,7 +32,10 @@ class _Server(NamedTuple):
 
 
 class PushedEvent(NamedTuple):
-    """A message of an event stream; ``name`` is empty for a log event."""
+    """A message of an event stream; ``name`` is empty for a log event.
+
+    The first message of a stream has no data (None): it shows that the bridge is followed.
+    """
 
     name: str
     id: str
@@ -120,8 +123,8 @@ class BridgeClient:
                 if name:
                     fields[name] = value
                 elif fields:
-                    if "data" in fields:
-                        yield PushedEvent(fields.get("event", ""), fields.get("id", ""), json.loads(fields["data"]))
+                    data = json.loads(fields["data"]) if "data" in fields else None
+                    yield PushedEvent(fields.get("event", ""), fields.get("id", ""), data)
                     fields = {}
         except _PROBLEMS as problem:
             raise BridgeError(f"{url}: {words(problem)}") from problem

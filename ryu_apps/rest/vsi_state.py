@@ -144,11 +144,11 @@ def state(bridge: Bridge, now: float, vsi: str) -> Later[StateDocument]:
 def put_state(bridge: Bridge, now: float, vsi: str, body: BroughtState) -> Later[StagedJson]:
     """Stage the state of a VSI behind the gate of its reservation, in the place of what was put before.
 
-    The answer comes when the switches have confirmed.
+    The answer comes when the switches and the store have confirmed.
 
     Raises:
         RestError: 404, it is reserved at no port; 409, it is active here, or there is no room for so much; 422, it is
-            about another VSI, or no switch could have learned it; 503, a switch is not connected.
+            about another VSI, or no switch could have learned it; 503, a switch is not connected, or the store fails.
     """
     imports = bridge.queries.imports
     if not imports.staged(vsi) and (refusal := imports.objection(VsiState(vsi, "", "", False))) is not None:
@@ -166,6 +166,8 @@ def put_state(bridge: Bridge, now: float, vsi: str, body: BroughtState) -> Later
 
 
 def _staged_json(imports: StateImports, vsi: str) -> StagedJson:
+    if (failure := imports.failure(vsi)) is not None:
+        raise RestError(503, f"the store: {failure}")
     staged: list[StagedAtJson] = [
         {"port": found.port, "services": dict(found.services)} for found in imports.staged(vsi)
     ]

@@ -371,6 +371,7 @@ class Engine:
         for failure in self.counters.restore(known[STATISTICS], self.fabric.switches):
             self._effects.put(failure)
         self.lifecycle.resumed(self.registry.attachments())
+        self.imports.resumed()
         self.recovery.restore(records, not self.not_restored)
         self.lifecycle.installer.remember_ended(not self.recovery.over)
         self.lifecycle.installer.shared.others_use = self.recovery.in_grace
@@ -568,6 +569,6 @@ class Engine:
         """Process an open gate, newly or at another port, that every switch has confirmed."""
         vsi = gate_switch.attachment.vsi
         self.associations.opened(gate_switch, now)
-        self.imports.opened(vsi, gate_switch.attachment.text)
+        self.imports.opened(vsi)
         self.snooper.activated(vsi, now)
         self._in_flight.confirmed(vsi, now)

@@ -26,7 +26,7 @@ from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, RecordError
-from ryu_apps.evb.vsi.records.keeper import MULTICAST
+from ryu_apps.evb.vsi.records.keeper import MULTICAST, STATISTICS
 from ryu_apps.evb.vsi.registry import Registry, Vsi
 from ryu_apps.evb.vsi.treatment import treatment_of
 from ryu_apps.evb.wire.filter_info import FilterInfo
@@ -186,6 +186,7 @@ def _restore(
     conversation.stand()
     registry.hold(attachment, placed.bindings, conversation.claimed, placed.priorities, record.vsi_port)
     _restore_groups(record, attachment.vsi, now)
+    _restore_totals(record, attachment.vsi)
     if record.program is not None and vsi_type is not None:
         lifecycle.resume(attachment, record.program, vsi_type, record.owner)
 
@@ -211,6 +212,13 @@ def _restore_groups(record: AttachmentRecord, vsi: Vsi, now: float) -> None:
     except (ValueError, TypeError, msgpack.UnpackException):
         # The VSI is restored all the same; a querier asks for its memberships.
         vsi.listener.memberships.clear()
+
+
+def _restore_totals(record: AttachmentRecord, vsi: Vsi) -> None:
+    """Restore totals that an NMS has brought; behind an open gate those of a reservation are in an account."""
+    octets = record.services.get(STATISTICS, b"")
+    if record.owner or (octets and vsi.owner is None):
+        vsi.brought = octets
 
 
 def _type(record: AttachmentRecord, types: TypeSource) -> VsiType | None:

@@ -7,6 +7,7 @@ the state brings the last of it before the Associate.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import NamedTuple
 
@@ -20,13 +21,12 @@ from ryu_apps.evb.services.body import carried_state, multicast_of, state_capaci
 from ryu_apps.evb.services.learnable import LearnableState
 from ryu_apps.evb.snooping.listener import MembershipTable
 from ryu_apps.evb.snooping.memory import unpack
+from ryu_apps.evb.tokens import TokenOwner
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.records.attachment import RecordError
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
-from ryu_apps.evb.vsi.statistics.totals import CounterValue
-
-#: VSIs whose totals wait for an open gate.
-_MOST = 4096
+from ryu_apps.evb.vsi.statistics.totals import CounterValue, pack_base, unpack_base
 
 _Reservations = Mapping[Attachment, Installation]
 
@@ -65,13 +65,14 @@ class StagedState(NamedTuple):
     services: Mapping[str, int]
 
 
-class StateImports:
+class StateImports(TokenOwner):
     """State that an NMS has brought, until the gate opens."""
 
     def __init__(self, registry: Registry, lifecycle: Lifecycle) -> None:
         self._registry = registry
         self._lifecycle = lifecycle
-        self._totals: dict[str, Totals] = {}
+        self._writing: dict[int, str] = {}
+        self._failures: dict[str, str] = {}
 
     def objection(self, state: VsiState) -> Objection | None:
         """Return why the state of a VSI cannot be staged; None: it can."""
@@ -121,11 +122,12 @@ class StateImports:
             if state_capacity(program.vsi_type):
                 self._lifecycle.refresh.replace(attachment, program, _carried(state, program), now)
         self._take_memberships(vsi, state, now)
-        self._totals.pop(state.vsi, None)
-        if state.totals is not None:
-            self._totals[state.vsi] = state.totals
-        while len(self._totals) > _MOST:
-            del self._totals[next(iter(self._totals))]
+        vsi.brought = b"" if state.totals is None else pack_base(_base(state.totals))
+        # A restart before the Associate must not lose it: the NMS has been answered, and does not bring it again.
+        self._failures = {text: reason for text, reason in self._failures.items() if self._registry.named(text)}
+        self._failures.pop(state.vsi, None)
+        if token := self._lifecycle.grants.record_brought(_reservations(vsi), self):
+            self._writing[token] = state.vsi
 
     def _take_memberships(self, vsi: Vsi, state: VsiState, now: float) -> None:
         brought = MembershipTable()
@@ -139,18 +141,39 @@ class StateImports:
                 vsi.listener.adopt(brought.memberships, bindings, multicast)
         self._lifecycle.groups.refresh(vsi)
 
-    def opened(self, vsi: Vsi, text: str) -> None:
+    def saved(self, token: int, failure: str | None, now: float) -> None:
+        """Process the end of a writing."""
+        vsi = self._writing.pop(token, "")
+        if failure is not None:
+            self._failures[vsi] = failure
+
+    def opened(self, vsi: Vsi) -> None:
         """Populate the totals of a VSI whose gate has opened."""
-        totals = self._totals.pop(text, None)
-        if totals is not None:
-            from_vm, to_vm = (CounterValue(*count) for count in totals)
-            self._lifecycle.counters.populate(vsi, {Direction.FROM_VM: from_vm, Direction.TO_VM: to_vm})
+        if not vsi.brought or vsi.owner is None:
+            return
+        brought, vsi.brought = vsi.brought, b""
+        # A record that is damaged costs the earlier totals, and nothing else.
+        with suppress(RecordError):
+            base = unpack_base(brought)
+            # In one writing: a record with totals tells a restart that no account has them.
+            self._lifecycle.counters.populate(vsi, base, self._lifecycle.grants.opened(vsi.owner))
+
+    def resumed(self) -> None:
+        """Populate the totals of VSIs whose gates were open when the last bridge ended, before it could do so."""
+        for vsi in self._registry:
+            self.opened(vsi)
 
     # --- questions ---
     def is_written(self, vsi: str) -> bool:
-        """True if the switches have confirmed all that was staged for a VSI."""
+        """True if the switches and the store have confirmed all that was staged for a VSI."""
         found = self._registry.named(vsi)
+        if vsi in self._writing.values():
+            return False
         return found is None or not self._lifecycle.refresh.is_writing(set(found.attachments.values()))
+
+    def failure(self, vsi: str) -> str | None:
+        """Return why the store does not hold what was staged last for a VSI; None: it does."""
+        return self._failures.get(vsi)
 
     def staged(self, vsi: str) -> list[StagedState]:
         """Return what is staged for a VSI, by port."""
@@ -165,6 +188,11 @@ def _reservations(vsi: Vsi | None) -> dict[Attachment, Installation]:
         for attachment in (() if vsi is None else vsi.attachments.values())
         if attachment.present and (program := attachment.holding.program) is not None and program.phase is Phase.STAGED
     }
+
+
+def _base(totals: Totals) -> dict[Direction, CounterValue]:
+    from_vm, to_vm = totals
+    return {Direction.FROM_VM: CounterValue(*from_vm), Direction.TO_VM: CounterValue(*to_vm)}
 
 
 def _carried(state: VsiState, program: Installation) -> list[Rule]:

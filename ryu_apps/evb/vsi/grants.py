@@ -5,11 +5,11 @@ After a restart the controller has every VSI of which a station has an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ryu_apps.evb.tokens import TokenOwner
 from ryu_apps.evb.vsi.pending import PendingChanges
-from ryu_apps.evb.vsi.records.keeper import RecordKeeper, record_key
+from ryu_apps.evb.vsi.records.keeper import RecordChanges, RecordKeeper, record_key
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.steps import Forgetting, GateSwitch, Granting
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -45,6 +45,19 @@ class Grants:
         token = self._pending.write(self._records.grant(granted))
         gate_switch.waiting.add(token)
         self._pending.steps[token] = gate_switch
+
+    def record_brought(self, attachments: Iterable[Attachment], owner: TokenOwner) -> int:
+        """Write reservations again with what an NMS has brought for their VSI.
+
+        Returns:
+            The token of the writing; 0: there is nothing to write.
+        """
+        granted = {attachment: mode for attachment in attachments if (mode := _reserved(attachment)) is not None}
+        return self._pending.write(self._records.grant(dict(granted)), owner) if granted else 0
+
+    def opened(self, attachment: Attachment) -> RecordChanges:
+        """Return the changes that write an attachment whose gate is open."""
+        return self._records.grant({attachment: VdpMode.ASSOCIATE})
 
     def record_left(self, attachment: Attachment, owner: TokenOwner) -> int:
         """Write that a VSI has moved away from a port, as for one that is associated at another; returns the token."""
@@ -88,6 +101,14 @@ class Grants:
         """Delete the records again that the store has failed to delete."""
         if keys := self._records.take_undeleted():
             self.forget(None, keys)
+
+
+def _reserved(attachment: Attachment) -> VdpMode | None:
+    """Mode of a reservation, also of one that the store is about to hold; None: it is on its way to an open gate."""
+    machine = attachment.machine
+    if machine.in_force is not None:
+        return machine.in_force
+    return None if machine.wanted is VdpMode.ASSOCIATE else machine.wanted
 
 
 def _void_announcements(owner: Attachment) -> dict[Attachment, VdpMode | None]:

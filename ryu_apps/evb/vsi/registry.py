@@ -122,6 +122,7 @@ class Vsi:
         open_meter: the meter of the gate, as last sent, if it is open; None: it has none, or is shut.
         listener: the groups that it has joined, wherever it is.
         left: what is still to be read where it was, None if nothing is.
+        brought: totals that an NMS has brought, until the gate opens, as ``statistics.totals`` packs them; empty: none.
     """
 
     vsi_id: VsiId
@@ -134,6 +135,7 @@ class Vsi:
     open_meter: OpenMeter | None = None
     listener: MembershipTable = field(default_factory=MembershipTable)
     left: SourceState | None = None
+    brought: bytes = b""
 
 
 class Registry:

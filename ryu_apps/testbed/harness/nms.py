@@ -24,6 +24,8 @@ from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, wait_until
 
 _LOCAL, _PORT = "127.0.0.1", 8082
 _PIECE = 65_536
+#: Seconds for its start, where much else starts.
+_STARTS = 120.0
 
 
 class ManagementRelay:
@@ -78,9 +80,17 @@ class NmsHost:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start it."""
         command = (str(Path(sys.executable).with_name("evbridge")), "nms", "serve", str(self._config))
         self._process = self._namespace.popen(*command, "--port", str(_PORT), log=self._config.with_suffix(".log"))
-        wait_until(self._answers, "an answer of the NMS", PATIENCE, pause=0.05)
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        wait_until(self._answers, "an answer of the NMS", _STARTS, pause=0.05)
 
     def kill(self) -> None:
         """End it at once."""

@@ -15,7 +15,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
-from ryu_apps.testbed.harness.pod_secrets import PodSecrets
+from ryu_apps.testbed.harness.rest_secrets import RestSecrets
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies.mininet_topo import EndSystem
 from ryu_apps.topologies.two_switch import END_SYSTEMS, HOST_PORT, NATIVE_VLAN, TRUNK_PORTS
@@ -71,6 +71,18 @@ def two_pods(timers: Timers) -> Layout:
         switches[dpid] = replace(switches[dpid], interfaces={**switches[dpid].interfaces, POD_PORT: link})
     made = {pod: quick(fabric, timers) for pod, fabric in fabrics.items()}
     return Layout(made, quick(Fabric(switches), timers), END_SYSTEMS)
+
+
+class PodSecrets(RestSecrets):
+    """Certificate and tokens of a pod's bridge.
+
+    Attributes:
+        token_of_peers: file with the token that other pods have here, of the role ``operate``.
+    """
+
+    def __init__(self, folder: Path, pod: str) -> None:
+        super().__init__(folder, pod)
+        self.token_of_peers = self.token_file("peers", "operate", f"token-for-{pod}")
 
 
 class PodsCluster(Cluster):

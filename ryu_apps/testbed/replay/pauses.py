@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import outside_pid
+from ryu_apps.testbed.replay.management import credentials
 
 
 def _nothing(cluster: Cluster) -> None:
@@ -38,4 +39,5 @@ def inspection(cluster: Cluster) -> list[str]:
     into = "" if pid is None else f"nsenter --target {pid} --mount --net "
     dump = f"{into}env OVS_RUNDIR={cluster.folder / 'ovs'} ovs-ofctl -O OpenFlow13 dump-flows"
     dumps = [f"{dump} {switch.name}" for switch in cluster.fabric.switches.values()]
-    return [*dumps, f"{into}curl -s {cluster.controller.url}/evb/status"]
+    access = credentials(cluster.folder) if cluster.controller.access else ""
+    return [*dumps, f"{into}curl -s {access}{cluster.controller.url}/evb/status"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -41,6 +41,7 @@ from ryu_apps.testbed.replay.appliances import Appliances
 from ryu_apps.testbed.replay.edges import edge_maker, station_maker, with_relay
 from ryu_apps.testbed.replay.evaluation import Moved, Observed, evaluate
 from ryu_apps.testbed.replay.filled_types import write_types
+from ryu_apps.testbed.replay.management import Move, managed, secured
 from ryu_apps.testbed.replay.packets import write_packets
 from ryu_apps.testbed.replay.pauses import NO_PAUSES, Pauses
 from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
@@ -131,8 +132,13 @@ def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) ->
         config = replace(config, fabric=replace(config.fabric, balancers=balancers(spec.load_balancers)))
     if spec.appliances:
         config = replace(config, fabric=replace(config.fabric, appliances=appliances(spec.appliances)))
+    secrets = secured(folder) if spec.nms else None
+    if secrets is not None:
+        config = replace(config, rest=secrets.rest)
     station, edge = station_maker(spec), edge_maker(spec.hypervisors)
-    return Cluster(config.fabric, site.hosts, folder, dump_config(config), apps, station=station, edge=edge)
+    cluster = Cluster(config.fabric, site.hosts, folder, dump_config(config), apps, station=station, edge=edge)
+    cluster.controller.access = None if secrets is None else secrets.access
+    return cluster
 
 
 def _policies(scenario: Scenario, folder: Path) -> tuple[str, ...]:
@@ -168,26 +174,30 @@ class Replay:
 
     def run(self, output: Path) -> ReplayReport:
         """Run everything and write the files into an existing folder."""
-        self._admit_vms()
-        equipment = Appliances(self.scenario.file, self._cluster)
-        try:
-            equipment.start()
-            self._start_flows()
-            time.sleep(RUN_UP)
-            moves = [self._migrate(spec) for spec in self.scenario.file.migrations]
-            self._hear_again()
-            settled = time.monotonic()
-            settle(self._probers.values())
-            observed = self._observe()
-            passed = equipment.report()
-            self._finished()
-        finally:
-            equipment.stop()
-            self._dismiss_vms()
+        with managed(self.scenario, self._cluster) as nms:
+            self._admit_vms()
+            equipment = Appliances(self.scenario.file, self._cluster)
+            try:
+                equipment.start()
+                self._start_flows()
+                if nms is not None:
+                    nms.await_followed()
+                time.sleep(RUN_UP)
+                moves = [self._migrate(spec) for spec in self.scenario.file.migrations]
+                self._hear_again()
+                settled = time.monotonic()
+                settle(self._probers.values())
+                observed = self._observe()
+                passed = equipment.report()
+                gathered = () if nms is None else nms.report(_completed(moves))
+                self._finished()
+            finally:
+                equipment.stop()
+                self._dismiss_vms()
         self._progress("evaluating")
         migrations = tuple(self._evaluate(moves, observed, settled, output))
         offset = time.time() - time.monotonic()
-        report = ReplayReport(self.scenario.file.name, migrations, environment(), passed, offset)
+        report = ReplayReport(self.scenario.file.name, migrations, environment(), passed, gathered, offset)
         write_packets(output / "packets.csv", self.scenario.flows, observed.notes)
         (output / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
         return report
@@ -328,6 +338,12 @@ class Replay:
             reports.append(report)
             _draw(ladder, output, f"{number}-{moved.spec.vm}.ladder")
         return reports
+
+
+def _completed(moves: Iterable[Moved]) -> Iterator[Move]:
+    for moved in moves:
+        if moved.evidence.outcome is MoveOutcome.COMPLETED:
+            yield moved.spec.vm, moved.attempt.source.name, moved.spec.to
 
 
 def _draw(ladder: LadderDiagram, output: Path, name: str) -> None:

@@ -28,6 +28,24 @@ class ApplianceReport:
 
 
 @dataclass(frozen=True, slots=True)
+class GatheredVm:
+    """Knowledge of the NMS about a VM.
+
+    Attributes:
+        places: where its samples have seen it, in their order; none: its type has no statistics.
+        counts: totals over all places, by name.
+        steps: that the hook was told, each with its place.
+        failures: what should not have been.
+    """
+
+    vm: str
+    places: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MigrationReport:
     """Figures, verdict and evidence of one migration.
 
@@ -59,6 +77,7 @@ class ReplayReport:
     Attributes:
         environment: of the run: machine, versions.
         appliances: what has gone through each.
+        gathered: what the NMS knows of each VM, if there is an NMS.
         wall_offset: Unix time less the monotonic time, in seconds.
     """
 
@@ -66,12 +85,15 @@ class ReplayReport:
     migrations: tuple[MigrationReport, ...] = field(default=())
     environment: dict[str, Any] = field(default_factory=dict)
     appliances: tuple[ApplianceReport, ...] = ()
+    gathered: tuple[GatheredVm, ...] = ()
     wall_offset: float = 0.0
 
     @property
     def ok(self) -> bool:
-        """All must-be-zero counters are 0, all expectations are met, and each appliance has done its part."""
-        failures = [*(part.failures for part in self.migrations), *(part.failures for part in self.appliances)]
+        """All must-be-zero counters are 0, all expectations are met, and appliances and NMS have done their part."""
+        failures = [part.failures for part in self.migrations]
+        failures += [part.failures for part in self.appliances]
+        failures += [vm.failures for vm in self.gathered]
         return bool(self.migrations) and not any(failures)
 
     def as_json(self) -> dict[str, Any]:
@@ -81,6 +103,7 @@ class ReplayReport:
             "ok": self.ok,
             "environment": self.environment,
             "appliances": [asdict(appliance) for appliance in self.appliances],
+            "gathered": [asdict(vm) for vm in self.gathered],
             "wall_offset": self.wall_offset,
             "migrations": [
                 {**asdict(migration), "figures": migration.figures.as_json()} for migration in self.migrations

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.replay.filled_types import FilledTypes, FillingError, fill
 from ryu_apps.testbed.replay.schema import ClusterSpec, FlowSpec, ScenarioFile, VmSpec
 from ryu_apps.testbed.site import Site, SiteError, misfits, policies_of, site_of
+
+_AS_WRITTEN: Mapping[str, object] = {}
 
 
 class ScenarioError(TestbedError):
@@ -52,24 +54,24 @@ class Scenario:
     vsis: dict[str, VdptoolVsi]
 
 
-def load_scenario(path: Path, nodes: int | None = None) -> Scenario:
+def load_scenario(path: Path, given: Mapping[str, object] = _AS_WRITTEN) -> Scenario:
     """Read and check a scenario.
 
     Args:
-        nodes: in place of ``cluster.n``.
+        given: values in place of attributes of ``cluster``.
 
     Raises:
         ScenarioError: it has mistakes.
         OSError: it cannot be read.
     """
-    return check_scenario(read_document(str(path), path.read_text(encoding="utf-8")), path, nodes)
+    return check_scenario(read_document(str(path), path.read_text(encoding="utf-8")), path, given)
 
 
-def check_scenario(document: Document, path: Path, nodes: int | None = None) -> Scenario:
+def check_scenario(document: Document, path: Path, given: Mapping[str, object] = _AS_WRITTEN) -> Scenario:
     """Check a scenario that has been read from a file, to whose folder its paths are relative.
 
     Args:
-        nodes: in place of ``cluster.n``.
+        given: values in place of attributes of ``cluster``.
 
     Raises:
         ScenarioError: it has mistakes.
@@ -78,8 +80,8 @@ def check_scenario(document: Document, path: Path, nodes: int | None = None) -> 
         raise ScenarioError(document.diagnostics)
     parsed, found = validate(ScenarioFile, document)
     found += document.diagnostics
-    if parsed is not None and nodes is not None:
-        parsed = parsed.model_copy(update={"cluster": parsed.cluster.model_copy(update={"n": nodes})})
+    if parsed is not None and given:
+        parsed = parsed.model_copy(update={"cluster": parsed.cluster.model_copy(update=given)})
     site = None
     if parsed is not None:
         strays = list(_strays(parsed))
@@ -191,6 +193,8 @@ def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
             if peer not in parsed.vms and not hosts.get(peer):
                 place = ("vms", name, "firewall", "between", other)
                 yield place, f"there is no VM {peer!r}, and no end system of that name with an address"
+    if parsed.cluster.nms and "nms" not in hosts:
+        yield ("cluster", "nms"), "there is no end system 'nms'"
     for name in parsed.cluster.hosts6:
         if name not in hosts:
             yield ("cluster", "hosts6", name), f"there is no end system {name!r}"

@@ -127,6 +127,7 @@ class ClusterSpec(Strict):
         hypervisors: those that differ from a VEPA by agreement.
         balancers: end systems that are load balancers in hardware.
         appliances: as in evbridge.yaml, of VMs that are firewalls.
+        nms: ``evbridge nms serve`` runs on the host ``nms``, and REST has TLS and tokens.
         rules: ACL rules towards the VM of each VSI type in use, see ``filled_types``; None: as the types have them.
     """
 
@@ -143,6 +144,7 @@ class ClusterSpec(Strict):
     balancers: dict[str, BalancerSpec] = Field(default_factory=dict)
     appliances: dict[str, ApplianceSection] = Field(default_factory=dict)
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    nms: bool = False
     policies: list[str] | None = None
     rules: Annotated[int, Field(ge=1, le=MAX_ACL_RULES)] | None = None
 

@@ -27,13 +27,20 @@ PORT = "0000000000000001:1"
 
 
 class Bridge:
-    """A server with statistics and events; ``asked`` are the places from which the stream was asked for."""
+    """A server with statistics and events.
+
+    Attributes:
+        asked: places from which the stream was asked for.
+        held: not set: a stream goes on without an event.
+    """
 
     def __init__(self) -> None:
         self.statistics: list[dict[str, Any]] = []
         self.events: list[tuple[str, str, Any]] = []
         self.asked: list[str | None] = []
         self.silent = False
+        self.held = threading.Event()
+        self.held.set()
 
     def shows(self, total: int, base: int = 0, port: str | None = PORT) -> None:
         way = {"packets": total, "octets": total, "base": {"packets": base, "octets": base}}
@@ -52,9 +59,12 @@ def serving(bridge: Bridge) -> Iterator[str]:
             self.end_headers()
             if self.path.startswith("/evb/events/stream"):
                 bridge.asked.append(self.headers["Last-Event-ID"])
+                self.wfile.write(b"retry: 1000\n\n")
                 for name, event, data in bridge.events:
                     self.wfile.write(f"event: {name}\n".encode() if name else b"")
                     self.wfile.write(f"id: {event}\ndata: {json.dumps(data)}\n\n".encode())
+                self.wfile.flush()
+                bridge.held.wait(10)
             else:
                 shown = bridge.statistics if "statistics" in self.path else [{"id": "1.0"}]
                 self.wfile.write(json.dumps(shown).encode())
@@ -229,6 +239,16 @@ def test_each_event_leads_to_its_calls_once_and_the_stream_is_resumed(
         calls.append(json.loads(call.body)["id"])
         database.ended(call, None)
     assert calls[:3] == ["a/1.1", "a/1.3", "a/1.4"]
+
+
+def test_bridge_without_a_new_event_is_followed_all_the_same(
+    pair: tuple[Bridge, Bridge, tuple[str, str]], database: Database, tmp_path: Path
+) -> None:
+    a, _, urls = pair
+    a.held.clear()
+    with following(database, urls[0], tmp_path) as follower:
+        wait(lambda: follower.error is None)
+        a.held.set()
 
 
 def test_gap_is_counted(pair: tuple[Bridge, Bridge, tuple[str, str]], database: Database, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -10,14 +11,18 @@ from typing import Any
 
 import pytest
 
+from ryu_apps.evb.events.effect import Save
+from ryu_apps.evb.events.other import NotSaved, Saved
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Binding, SourceFilter
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
+from ryu_apps.evb.record_kinds import STATISTICS
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.snooping.listener import Generation, Membership
 from ryu_apps.evb.wire.vdp import VdpMode
+from tests.property.test_followed_engine import LIFE, attachments, engine
 from tests.worlds.bridge import HV1, HV3, S1, Vm
 from tests.worlds.counting import BY_NMS, POLICIES, CountingWorld
 from tests.worlds.learnt import learn
@@ -34,9 +39,25 @@ PATH = f"/evb/vsis/{VM.text}/state"
 
 @dataclass
 class Bridge(CountingWorld, RestWorld):
-    """A bridge with switches of its own."""
+    """A bridge with switches of its own.
+
+    Attributes:
+        no_accounts: its store takes no totals, as if the bridge had ended before they were written.
+    """
 
     policies: PolicySet = PolicySet({TYPE.key: TYPE})
+    no_accounts: bool = False
+
+    def _write(self, save: Save) -> Saved | NotSaved:
+        if self.no_accounts and any(key.startswith(STATISTICS.prefix) for key in save.changes):
+            return NotSaved(save.token, "ended")
+        return super()._write(save)
+
+    def _pause(self, seconds: float) -> None:
+        """Answer for the store, if it waits for that, while a request waits."""
+        super()._pause(seconds)
+        if self.store_delays:
+            self.store_answers()
 
 
 def bridge(vsi_type: VsiType = TYPE) -> Bridge:
@@ -218,6 +239,85 @@ def test_memberships_come_along_as_far_as_the_type_permits() -> None:
     vsi.listener.packed = None
     put(here, there.get(PATH))
     assert here.engine.registry.vsi(VM.vsi_id).listener.memberships == {}  # type: ignore[union-attr]
+
+
+def bases(world: Bridge) -> list[tuple[int, int]]:
+    """Frames and octets that the account of the VSI begins with, from the VM and to it."""
+    found: Any = world.get(f"/evb/statistics/{VM.text}")
+    return [(found[way]["base"]["packets"], found[way]["base"]["octets"]) for way in ("from_vm", "to_vm")]
+
+
+def with_totals(world: Bridge) -> Any:
+    state: Any = world.get(PATH)
+    return {**state, "totals": {"from_vm": [7, 700], "to_vm": [5, 500]}}
+
+
+def taken_over(world: Bridge) -> None:
+    """Let a standby lead that has followed the records of attachments."""
+    standby = engine(world, {}, follows=True)
+    standby.follow(attachments(world.store))
+    standby.lead(dict(world.store), LIFE, world.now)
+    world.engine = standby
+    world.connect()
+    world.advance(0.001)
+
+
+@pytest.mark.parametrize("successor", [Bridge.restart_controller, taken_over], ids=["restart", "standby"])
+def test_all_that_was_put_is_there_for_the_next_bridge(
+    successor: Callable[[Bridge], None],
+) -> None:
+    there, here = active(1001), reserved()
+    vsi = there.engine.registry.vsi(VM.vsi_id)
+    assert vsi is not None and vsi.gate_program is not None
+    (binding,) = vsi.gate_program.binding.bindings
+    held = Membership(SourceFilter(True, frozenset()), Generation.THIRD, 0.0)
+    vsi.listener.memberships[binding, ip_address("239.1.1.1")] = held
+    vsi.listener.packed = None
+    put(here, with_totals(there))
+    successor(here)
+    here.ask(HV1, VM, ASSOCIATE)
+    assert bases(here) == [(7, 700), (5, 500)]
+    assert set(connections(here)) == {1001}
+    restored = here.engine.registry.vsi(VM.vsi_id)
+    assert restored is not None and [str(group) for _, group in restored.listener.memberships] == ["239.1.1.1"]
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["before the account is written", "afterwards"])
+def test_totals_are_there_after_a_restart_behind_the_associate(answered: bool) -> None:
+    there, here = active(), reserved()
+    put(here, with_totals(there))
+    here.no_accounts = not answered
+    here.ask(HV1, VM, ASSOCIATE)
+    here.no_accounts = False
+    here.restart_controller()
+    assert bases(here) == [(7, 700), (5, 500)]
+    here.restart_controller()
+    assert bases(here) == [(7, 700), (5, 500)]
+
+
+def test_totals_that_are_in_an_account_are_not_populated_again() -> None:
+    there, here = active(), reserved()
+    put(here, with_totals(there))
+    here.ask(HV1, VM, ASSOCIATE)
+    later = {way: {"packets": 9, "octets": 900} for way in ("from_vm", "to_vm")}
+    assert here.request(f"/evb/statistics/{VM.text}", "PUT", json.dumps(later).encode()).status_code == 200
+    here.restart_controller()
+    assert bases(here) == [(9, 900), (9, 900)]
+
+
+def test_state_that_the_store_does_not_take_is_not_promised() -> None:
+    there, here = active(1001), reserved()
+    here.store_failure = "disk full"
+    assert refusal(here, with_totals(there)) == (503, "the store: disk full")
+    here.store_failure = None
+    put(here, with_totals(there))
+
+
+def test_answer_waits_for_the_store() -> None:
+    there, here = active(1001), reserved()
+    here.store_delays = True
+    put(here, with_totals(there))
+    assert not here.store_delays
 
 
 def test_document_longer_than_other_bodies_is_read() -> None:

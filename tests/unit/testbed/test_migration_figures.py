@@ -21,7 +21,7 @@ from ryu_apps.testbed.measurement.figures import Figures
 from ryu_apps.testbed.measurement.measure import FlowEnds, Seen, figures, leaked_announcements
 from ryu_apps.testbed.measurement.verdict import MUST_BE_ZERO, Expectation, failures
 from ryu_apps.testbed.moves.evidence import Evidence, Marks, MoveOutcome
-from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
+from ryu_apps.testbed.replay.report import GatheredVm, MigrationReport, ReplayReport
 
 UUID = "11223344-5566-7788-99aa-bbccddeeff00"
 OPEN = Flow("open", "udp", "client", "vm1", 443, 0.001, True)
@@ -191,6 +191,8 @@ def test_a_report_is_good_only_if_every_migration_is() -> None:
     assert ReplayReport("x", (good, good)).ok
     assert not ReplayReport("x", (good, bad)).ok
     assert not ReplayReport("x", ()).ok
+    assert ReplayReport("x", (good,), gathered=(GatheredVm("vm1"),)).ok
+    assert not ReplayReport("x", (good,), gathered=(GatheredVm("vm1", failures=("totals",)),)).ok
 
 
 def test_what_is_lost_while_the_vm_is_not_under_way_was_wrongly_blocked() -> None:

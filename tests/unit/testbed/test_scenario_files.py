@@ -132,7 +132,14 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, lin
     )
 
 
+def test_an_nms_needs_its_host(tmp_path: Path) -> None:
+    assert load_scenario(write(tmp_path, GOOD), {"nms": True}).file.cluster.nms
+    fabric = SHIPPED[0].parents[1] / "inventories" / "fabrics" / "tenants.yaml"
+    with pytest.raises(ScenarioError, match="there is no end system 'nms'"):
+        load_scenario(write(tmp_path, GOOD.replace("vms:", f"cluster: {{topology: {fabric}, nms: true}}\nvms:")))
+
+
 def test_the_number_of_nodes_may_be_another_one(tmp_path: Path) -> None:
-    assert len(load_scenario(write(tmp_path, GOOD), 12).site.hypervisors) == 12
+    assert len(load_scenario(write(tmp_path, GOOD), {"n": 12}).site.hypervisors) == 12
     with pytest.raises(ScenarioError, match="2 to 128 hypervisors"):
-        load_scenario(write(tmp_path, GOOD), 129)
+        load_scenario(write(tmp_path, GOOD), {"n": 129})

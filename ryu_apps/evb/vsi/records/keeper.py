@@ -14,6 +14,8 @@ from ryu_apps.evb.wire.vdp import VdpMode
 
 #: The service whose state is the group memberships of a VSI.
 MULTICAST = "multicast"
+#: The service whose state is the totals that an NMS has brought, and no account has yet.
+STATISTICS = "statistics"
 
 Pages = Callable[[Vsi], tuple[int | None, ...]]
 RecordChanges = dict[str, bytes | None]
@@ -78,7 +80,7 @@ class RecordKeeper:
             left=mode is VdpMode.ASSOCIATE and vsi.owner is not attachment,
             program=None if program is None else self._program(vsi, program),
             operational=_numbers(attachment.machine.operational),
-            services={MULTICAST: pack(vsi.listener)} if vsi.listener.memberships else {},
+            services=_services(vsi),
             announced=mode is not VdpMode.ASSOCIATE and conversation.announced,
             filled=conversation.filled,
             silent=attachment.silent,
@@ -89,6 +91,11 @@ class RecordKeeper:
     def _program(self, vsi: Vsi, program: Installation) -> ProgramRecord:
         pages = self._pages(vsi) if vsi.gate_program is program else ()
         return ProgramRecord(program.vsi_type.key, program.vsi_type.digest, program.epoch, program.binding, pages)
+
+
+def _services(vsi: Vsi) -> dict[str, bytes]:
+    found = {MULTICAST: pack(vsi.listener)} if vsi.listener.memberships else {}
+    return {**found, STATISTICS: vsi.brought} if vsi.brought else found
 
 
 def _numbers(timers: Operational) -> tuple[int, int, int, int]:

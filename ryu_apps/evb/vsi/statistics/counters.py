@@ -36,6 +36,7 @@ _FEW = 16
 #: Seconds after which changed totals are written.  A controller that restarts continues from the counters of the
 #: switches, so a crash loses only the counters of a switch that ends at the same time.
 SAVE_INTERVAL = 10.0
+_NOTHING: Mapping[str, bytes | None] = {}
 
 
 class CounterQuery(NamedTuple):
@@ -186,12 +187,22 @@ class CounterReader(TokenOwner):
         found = self._at.get((vsi.owner.port.dpid, vsi.gate_program.binding.vsi_index))
         return None if found is None else found[0]
 
-    def populate(self, vsi: Vsi | None, base: Mapping[Direction, CounterValue]) -> None:
-        """Set the counts from before the VSI came to its port, as given by the NMS."""
+    def populate(
+        self,
+        vsi: Vsi | None,
+        base: Mapping[Direction, CounterValue],
+        together: Mapping[str, bytes | None] = _NOTHING,
+    ) -> None:
+        """Set the counts from before the VSI came to its port, as given by the NMS, and write them at once.
+
+        Args:
+            together: further changes of the store, in the same writing.
+        """
         account = self.account_in_force(vsi) if vsi is not None else None
         if account is not None:
             account.base = dict(base)
-            account.changed = True
+        # At once: after a crash nothing else has them.
+        self._save([], [] if account is None else [account], together)
 
     def meters_read(self, dpid: int, token: int, counts: tuple[MeterCount, ...], now: float) -> None:
         """Process the answer to a read of counters."""
@@ -284,8 +295,10 @@ class CounterReader(TokenOwner):
         if not account.tallies:
             self.accounts.left(account)
 
-    def _save(self, gone: list[Tally], accounts: list[Account]) -> None:
-        if changes := self.accounts.write(accounts):
+    def _save(
+        self, gone: list[Tally], accounts: list[Account], together: Mapping[str, bytes | None] = _NOTHING
+    ) -> None:
+        if changes := {**self.accounts.write(accounts), **together}:
             token = self._tokens.take(self)
             self._effects.put(Save(token, changes))
             self._settling[token] = gone, accounts

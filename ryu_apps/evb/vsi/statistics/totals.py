@@ -7,7 +7,7 @@ is added twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -181,7 +181,7 @@ def encode(account: Account) -> bytes:
             None if account.port is None else list(account.port),
             list(account.type),
             [[_pack(key), *count] for key, count in account.counts.items()],
-            [[int(direction), *count] for direction, count in account.base.items()],
+            _packed_base(account.base),
             [_pack_tally(tally) for tally in account.tallies],
         ]
     )
@@ -204,6 +204,33 @@ def decode(data: bytes) -> Account:
         raise RecordError(str(error)) from error
 
 
+def pack_base(base: Mapping[Direction, CounterValue]) -> bytes:
+    """Encode counts that were brought for a VSI as msgpack."""
+    packed = msgpack.packb(_packed_base(base))
+    assert isinstance(packed, bytes)
+    return packed
+
+
+def unpack_base(octets: bytes) -> dict[Direction, CounterValue]:
+    """Decode counts that were brought for a VSI.
+
+    Raises:
+        RecordError: damaged.
+    """
+    try:
+        return _base(msgpack.unpackb(octets))
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise RecordError(str(error)) from error
+
+
+def _packed_base(base: Mapping[Direction, CounterValue]) -> list[list[int]]:
+    return [[int(direction), *count] for direction, count in base.items()]
+
+
+def _base(packed: list[Any]) -> dict[Direction, CounterValue]:
+    return {Direction(direction): CounterValue(packets, octets) for direction, packets, octets in packed}
+
+
 def _account(
     vsi: str, port: list[int] | None, key: list[int], counts: list[Any], base: list[Any], tallies: list[Any]
 ) -> Account:
@@ -212,7 +239,7 @@ def _account(
         None if port is None else PortId(*port),
         VsiTypeKey(*key),
         {_unpack(packed): CounterValue(packets, octets) for packed, packets, octets in counts},
-        {Direction(direction): CounterValue(packets, octets) for direction, packets, octets in base},
+        _base(base),
         [_unpack_tally(*tally) for tally in tallies],
     )
 

@@ -1,4 +1,4 @@
-"""Certificate and tokens of a pod's bridge, as an operator makes them."""
+"""Certificate and tokens of a bridge's REST, as an operator makes them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ from ryu_apps.testbed.harness.shell import run
 _EVBRIDGE = str(Path(sys.executable).parent / "evbridge")
 
 
-class PodSecrets:
+class RestSecrets:
     """Files in a folder.
 
     Attributes:
         certificate: which vouches for itself.
-        token_of_peers: file with the token that other pods have here, of the role ``operate``.
         rest: as the configuration of the bridge has it.
     """
 
-    def __init__(self, folder: Path, pod: str) -> None:
-        self.certificate, key = folder / f"rest-{pod}.pem", folder / f"rest-{pod}.key"
-        self.token_of_peers, self._tokens = folder / f"token-for-{pod}", folder / f"tokens-{pod}"
+    def __init__(self, folder: Path, bridge: str) -> None:
+        self._folder = folder
+        self.certificate, key = folder / f"rest-{bridge}.pem", folder / f"rest-{bridge}.key"
+        self._tokens = folder / f"tokens-{bridge}"
         certify(self.certificate, key)
-        self.token_of_peers.write_text(self.token("peers", "operate"), encoding="ascii")
         self.rest = RestAccess(tokens=str(self._tokens), certificate=str(self.certificate), private_key=str(key))
 
     def token(self, name: str, role: str) -> str:
         """Make a token."""
         return run([_EVBRIDGE, "token", "create", name, "--role", role, "--file", str(self._tokens)]).strip()
+
+    def token_file(self, name: str, role: str, file: str) -> Path:
+        """Make a token, and a file of the folder that has it."""
+        path = self._folder / file
+        path.touch(0o600)
+        path.write_text(self.token(name, role), encoding="ascii")
+        return path
 
     @property
     def access(self) -> tuple[ssl.SSLContext, str]:
