@@ -48,6 +48,9 @@ DEPARTED = RecordKind(
     "departed/", "VSIID", 1, "vsi.departures", "deleted; a stale station is refused, not answered De-Associate"
 )
 STATISTICS = RecordKind("statistics/", "VSIID or VSIID@port", 1, "vsi.statistics.totals", "deleted; totals begin anew")
+SUMS = RecordKind(
+    "sums/", "vSwitch", 1, "vsi.statistics.sums", "deleted; the sums of a vSwitch go on without VSIs that have left"
+)
 BALANCER = RecordKind("balancer/", "load balancer", 0, "vsi.pools", "deleted; the back ends are as configured")
 VSI_TYPE = RecordKind("type/", "URL", 1, "vsi_types.cache", "deleted; the type is fetched again")
 RELAY = RecordKind("relay/", "port", 0, "bridge.engine", "its presence counts: reflective relay is on")
@@ -66,7 +69,7 @@ PROBE = RecordKind("probe", "", 0, "bridge.engine", "never read; written to see 
 
 RECORD_KINDS = (
     *(ATTACHMENT, DEPARTED, STATISTICS, BALANCER, VSI_TYPE, RELAY, STATION, LINKS_DOWN, RECOVERING, GENERATION),
-    *(PROBE, LEASE, BEAT, MEMBER),
+    *(SUMS, PROBE, LEASE, BEAT, MEMBER),
 )
 
 

@@ -85,13 +85,13 @@ class EngineMetrics(Collector):
         yield from (up, miswired)
 
     def _of_vswitches(self) -> Iterator[Metric]:
-        """Gauges, since a VSI takes its totals along when it leaves."""
+        """VSIs and traffic of each vSwitch; none that might be less than before a restart."""
         vsis = GaugeMetricFamily(
             "evb_vswitch_vsis", "Attachments of VSIs to a vSwitch by phase", labels=("vswitch", "state")
         )
         packets, octets = (
-            GaugeMetricFamily(
-                f"evb_vswitch_{what}", f"{words} of the VSIs active at a vSwitch", labels=("vswitch", "direction")
+            CounterMetricFamily(
+                f"evb_vswitch_{what}", f"{words}, of VSIs while at a vSwitch", labels=("vswitch", "direction")
             )
             for what, words in (("packets", "Packets that passed"), ("bytes", "Bytes that passed"))
         )
@@ -99,7 +99,7 @@ class EngineMetrics(Collector):
             name = status.vswitch.name
             for phase in Phase:
                 vsis.add_metric((name, phase.value), status.phases.get(phase, 0))
-            for direction, frames in status.totals.items():
+            for direction, frames in status.totals.items() if status.complete else ():
                 packets.add_metric((name, direction.name.lower()), frames.passed[0])
                 octets.add_metric((name, direction.name.lower()), frames.passed[1])
         yield from (vsis, packets, octets)

@@ -87,6 +87,7 @@ from ryu_apps.evb.record_kinds import (
     RELAY,
     STATION,
     STATISTICS,
+    SUMS,
     VSI_TYPE,
     by_kind,
 )
@@ -100,6 +101,7 @@ from ryu_apps.evb.switches.rerouting import Rerouting
 from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.vswitches import VswitchIndex
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bandwidth import BandwidthReservations
 from ryu_apps.evb.vsi.bodies import CompiledTypes, Epochs
@@ -108,7 +110,7 @@ from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place
-from ryu_apps.evb.vsi.registry import Registry
+from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.vsi.reservation import Reservations
 from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
@@ -200,6 +202,8 @@ class Engine:
             statistics_retention,
         )
         up, self.counters = self.lifecycle.up, self.lifecycle.counters
+        self.vswitches = VswitchIndex(fabric.vswitches)
+        self.counters.group_of = self._vswitch_of
         pending, ended = self.lifecycle.pending, self.lifecycle.installer.ended
         self._floods = UnclaimedFloods(gatekeeper, self.registry, pending, ended)
         self.types = TypeDatabase(policies, managers, self.registry, tokens, effects)
@@ -322,6 +326,11 @@ class Engine:
         self.lifecycle.refused = self.lifecycle.groups.refused = self.comparisons.refused
         self.lifecycle.opened = self._opened
 
+    def _vswitch_of(self, attachment: Attachment) -> str:
+        """Return the name of the vSwitch of a VSI at a port; empty: it is in none."""
+        found = self.vswitches.of(attachment.port.dpid, (binding.vid for binding in attachment.bindings))
+        return next((vswitch.name for vswitch in found), "")
+
     def _rewire(self) -> dict[int, RuleChange]:
         """Return the changes of each switch that follow from new routes because of VSIs."""
         self._copies.end_all()
@@ -368,7 +377,7 @@ class Engine:
                 self._effects.put(Save(self._tokens.take(), {RELAY.key(port): None}))
             if mac := known[STATION].get(STATION.key(port)):
                 station.remember(int.from_bytes(mac))
-        for failure in self.counters.restore(known[STATISTICS], self.fabric.switches):
+        for failure in self.counters.restore(known[STATISTICS], known[SUMS], self.fabric.switches):
             self._effects.put(failure)
         self.lifecycle.resumed(self.registry.attachments())
         self.imports.resumed()

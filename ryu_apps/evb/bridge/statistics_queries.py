@@ -10,7 +10,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS, StatisticsEntry, entries, statistics_of
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.statistics.totals import Account, AccountKey, CounterValue
+from ryu_apps.evb.vsi.statistics.totals import Account, AccountKey, CounterValue, GroupCount, Verdict
 
 #: Packets, and their octets from the destination address on.
 Count = tuple[int, int]
@@ -95,6 +95,19 @@ class StatisticsQueries:
         """Yield the counted frames of each VSI with complete totals: those of its gate, or else the newest."""
         for account in self._engine.counters.shown(self._engine.registry.named):
             yield account.vsi, {direction: _frames(account, direction) for direction in DIRECTIONS}
+
+    def sums(self) -> tuple[dict[str, dict[Direction, CountedFrames]], frozenset[str]]:
+        """Return the frames of all VSIs that have been in each group, and the groups whose sums are not complete."""
+        found: dict[str, dict[Direction, CountedFrames]] = {}
+        counts, incomplete = self._engine.counters.accounts.sums()
+        for group in dict.fromkeys(key.group for key in counts):
+            found[group] = {
+                direction: CountedFrames(
+                    *(counts.get(GroupCount(group, direction, verdict), CounterValue()) for verdict in Verdict)
+                )
+                for direction in DIRECTIONS
+            }
+        return found, incomplete
 
     def reads_under_way(self) -> frozenset[int]:
         """Return the tokens of reads of counters that switches have not answered."""

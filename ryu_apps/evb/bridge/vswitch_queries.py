@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ryu_apps.evb.bridge.engine import Engine
-from ryu_apps.evb.bridge.statistics_queries import Count, CountedFrames, StatisticsQueries
+from ryu_apps.evb.bridge.statistics_queries import CountedFrames, StatisticsQueries
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS
 from ryu_apps.evb.topology.fabric import PortId, Role, Switch
 from ryu_apps.evb.topology.vsi_ports import UNNAMED
-from ryu_apps.evb.topology.vswitches import Vswitch, VswitchIndex
+from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.evb.vsi.registry import Attachment
 
 _NONE = CountedFrames((0, 0), (0, 0), (0, 0))
@@ -58,7 +58,8 @@ class VswitchStatus(NamedTuple):
     Attributes:
         phases: VSIs at all members; one that moves from member to member is counted at both.
         counted: active VSIs with statistics.
-        totals: sums of the totals of these.
+        totals: sums of all VSIs with statistics for the times in which they were there.
+        complete: no sum from before a restart can exceed these.
     """
 
     vswitch: Vswitch
@@ -66,6 +67,7 @@ class VswitchStatus(NamedTuple):
     phases: Mapping[Phase, int]
     counted: int
     totals: Mapping[Direction, CountedFrames]
+    complete: bool
 
 
 class VswitchQueries:
@@ -73,7 +75,6 @@ class VswitchQueries:
 
     def __init__(self, engine: Engine, statistics: StatisticsQueries) -> None:
         self._engine, self._statistics = engine, statistics
-        self._index = VswitchIndex(engine.fabric.vswitches)
 
     def all(self) -> list[VswitchStatus]:
         """Return all vSwitches, in the order of their names."""
@@ -87,11 +88,20 @@ class VswitchQueries:
                 phases.setdefault((vswitch.name, attachment.port.dpid), Counter())[attachment.phase] += 1
                 if attachment.vsi.owner is attachment:
                     active[attachment.text] = vswitch.name
-        counted: dict[str, list[Mapping[Direction, CountedFrames]]] = {}
-        for text, totals in self._statistics.counted():
-            if text in active:
-                counted.setdefault(active[text], []).append(totals)
-        return [self._status(vswitch, phases, counted.get(vswitch.name, [])) for vswitch in found]
+        counted = Counter(active[text] for text, _ in self._statistics.counted() if text in active)
+        sums, incomplete = self._statistics.sums()
+        nothing = dict.fromkeys(DIRECTIONS, _NONE)
+        return [
+            VswitchStatus(
+                vswitch,
+                members := self._members(vswitch, phases),
+                sum((Counter(member.phases) for member in members), Counter()),
+                counted[vswitch.name],
+                sums.get(vswitch.name, nothing),
+                vswitch.name not in incomplete,
+            )
+            for vswitch in found
+        ]
 
     def named(self, name: str) -> VswitchStatus | None:
         """Return the vSwitch of a name; None: there is none."""
@@ -103,20 +113,12 @@ class VswitchQueries:
         return sorted(found, key=lambda vsi: (vsi.vsi, vsi.port))
 
     def _of(self, attachment: Attachment) -> tuple[Vswitch, ...]:
-        return self._index.of(attachment.port.dpid, (binding.vid for binding in attachment.bindings))
+        return self._engine.vswitches.of(attachment.port.dpid, (binding.vid for binding in attachment.bindings))
 
-    def _status(
-        self,
-        vswitch: Vswitch,
-        phases: Mapping[tuple[str, int], Counter[Phase]],
-        counted: list[Mapping[Direction, CountedFrames]],
-    ) -> VswitchStatus:
-        members = tuple(
+    def _members(self, vswitch: Vswitch, phases: Mapping[tuple[str, int], Counter[Phase]]) -> tuple[MemberStatus, ...]:
+        return tuple(
             self._member(vswitch, dpid, phases.get((vswitch.name, dpid), Counter())) for dpid in vswitch.members
         )
-        total = sum((Counter(member.phases) for member in members), Counter())
-        sums = {direction: _sum(totals[direction] for totals in counted) for direction in DIRECTIONS}
-        return VswitchStatus(vswitch, members, total, len(counted), sums)
 
     def _member(self, vswitch: Vswitch, dpid: int, phases: Mapping[Phase, int]) -> MemberStatus:
         engine = self._engine
@@ -139,14 +141,3 @@ def _vsi(attachment: Attachment) -> VswitchVsi:
         attachment.phase,
         attachment.vsi.owner is attachment,
     )
-
-
-def _sum(totals: Iterable[CountedFrames]) -> CountedFrames:
-    found = _NONE
-    for counts in totals:
-        found = CountedFrames(*(_plus(former, more) for former, more in zip(found, counts, strict=True)))
-    return found
-
-
-def _plus(former: Count, more: Count) -> Count:
-    return former[0] + more[0], former[1] + more[1]

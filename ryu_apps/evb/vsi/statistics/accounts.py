@@ -13,6 +13,7 @@ from ryu_apps.evb.services.statistics.entries import statistics_of
 from ryu_apps.evb.services.statistics.schema import ExtractionText
 from ryu_apps.evb.vsi.records.attachment import RecordError
 from ryu_apps.evb.vsi.registry import Attachment
+from ryu_apps.evb.vsi.statistics.sums import DepartedSums, GroupSums
 from ryu_apps.evb.vsi.statistics.totals import Account, decode, encode
 
 
@@ -22,6 +23,7 @@ class Accounts:
     def __init__(self, retention: Retention = AN_HOUR) -> None:
         self._by_key: dict[str, Account] = {}
         self._retention = retention
+        self._departed = DepartedSums()
         #: Accounts without counters, in the order in which they lost them, and the time at which that was seen.
         self._left: dict[str, float | None] = {}
 
@@ -65,7 +67,7 @@ class Accounts:
         return None if first is None else first + self._retention.secs
 
     def expire(self, now: float) -> dict[str, bytes | None]:
-        """Remove accounts whose retention has ended, and the oldest beyond the limit; returns the deletions of records.
+        """Remove accounts whose retention has ended, and the oldest beyond the limit; returns the changes of records.
 
         Accounts of ports go at once: what is counted there later would be added twice, since the NMS has the old total.
         """
@@ -73,9 +75,10 @@ class Accounts:
         self._left = {key: now if when is None else when for key, when in idle.items()}
         surplus = len(self._left) - self._retention.vsis
         over = [key for turn, key in enumerate(self._left) if turn < surplus or self._is_over(key, now)]
+        sums = self._departed.add(self._by_key[key] for key in over)
         for key in over:
             del self._left[key], self._by_key[key]
-        return dict.fromkeys(over)
+        return {**dict.fromkeys(over), **sums}
 
     def changed(self) -> list[Account]:
         """Return the accounts that differ from their records."""
@@ -93,9 +96,14 @@ class Accounts:
             account.changed = False
         return changes
 
-    def restore(self, records: Mapping[str, bytes]) -> list[LogEvent]:
-        """Restore the accounts from their records; returns an event for each record that cannot be read."""
-        failures: list[LogEvent] = []
+    def sums(self) -> GroupSums:
+        """Return the sums of all groups, of all VSIs that have ever been there."""
+        return self._departed.all(self)
+
+    def restore(self, records: Mapping[str, bytes], sums: Mapping[str, bytes]) -> list[LogEvent]:
+        """Restore the accounts and the sums from their records; returns an event for each that cannot be read."""
+        unread = self._departed.restore(sums)
+        failures: list[LogEvent] = [CountersNotRestored(key, reason) for key, reason in unread.items()]
         for key, data in records.items():
             try:
                 self._by_key[key] = decode(data)

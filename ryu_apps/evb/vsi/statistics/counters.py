@@ -57,6 +57,7 @@ class CounterReader(TokenOwner):
     Attributes:
         accounts: counts of each VSI.
         open: pending reads, by their tokens.
+        group_of: group of ports, such as a vSwitch, in which a VSI is counted at a port; empty: none.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class CounterReader(TokenOwner):
         """
         self.accounts = Accounts(retention)
         self.open: dict[int, CounterQuery] = {}
+        self.group_of: Callable[[Attachment], str] = lambda attachment: ""
         self._tokens = tokens
         self._effects = effects
         self._up = up
@@ -94,7 +96,7 @@ class CounterReader(TokenOwner):
             tally = Tally(*place, binding.generation, keys, read=not program.opened)
             account.tallies.append(tally)
             self._at[place] = account, tally
-        tally.retired = None
+        tally.retired, tally.group = None, self.group_of(attachment)
         account.become(vsi_type.key)
 
     def retired(self, attachment: Attachment, program: Installation) -> tuple[int, ...]:
@@ -241,12 +243,14 @@ class CounterReader(TokenOwner):
                 change = RuleChange(delete_meters=_ids(tally))
                 self._effects.put(Apply(tally.dpid, 0, change, Mode.BULK, tally.vsi_index))
 
-    def restore(self, records: Mapping[str, bytes], switches: Container[int]) -> list[LogEvent]:
-        """Restore the accounts and their counters in these switches.
+    def restore(
+        self, records: Mapping[str, bytes], sums: Mapping[str, bytes], switches: Container[int]
+    ) -> list[LogEvent]:
+        """Restore the accounts, the sums of groups, and the counters in these switches.
 
         Counters whose program is not restored are read once more and removed.
         """
-        failures = self.accounts.restore(records)
+        failures = self.accounts.restore(records, sums)
         for account in self.accounts:
             account.tallies = [tally for tally in account.tallies if tally.dpid in switches]
             self._left(account)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, NamedTuple
 
 import msgpack
@@ -59,6 +60,29 @@ class AccountKey(NamedTuple):
     number: int
     passed: bool
 
+    @property
+    def verdict(self) -> Verdict:
+        """Fate of its frames."""
+        if self.number == GUARDED:
+            return Verdict.GUARDED
+        return Verdict.PASSED if self.passed else Verdict.REFUSED
+
+
+class Verdict(Enum):
+    """Fate of counted frames; the value is that of records."""
+
+    PASSED = 0
+    REFUSED = 1
+    GUARDED = 2
+
+
+class GroupCount(NamedTuple):
+    """Key of what a VSI has sent or received in a group of ports, such as a vSwitch."""
+
+    group: str
+    direction: Direction
+    verdict: Verdict
+
 
 @dataclass(eq=False, slots=True)
 class Tally:
@@ -70,6 +94,7 @@ class Tally:
         rules: number of rules that refer to its counters, as reported by the switch.
         retired: number of readings since its body was removed (None: it stays).
         read: it was read since the controller started, or did not exist before.
+        group: of the port, in whose sum its frames are; empty: none.
     """
 
     dpid: int
@@ -80,6 +105,7 @@ class Tally:
     rules: int = 0
     retired: int | None = None
     read: bool = True
+    group: str = ""
 
 
 @dataclass(eq=False, slots=True)
@@ -95,6 +121,7 @@ class Account:
         tallies: the programs that count for it.
         read: time of the newest reading, monotonic seconds.
         changed: it differs from its record.
+        groups: the parts of the counts that were counted in each group, without ``base``.
     """
 
     vsi: str
@@ -105,6 +132,7 @@ class Account:
     tallies: list[Tally] = field(default_factory=list)
     read: float | None = None
     changed: bool = False
+    groups: dict[GroupCount, CounterValue] = field(default_factory=dict)
 
     def take(self, tally: Tally, slot: int, reading: CounterReading) -> None:
         """Add a reading of one of its counters."""
@@ -117,6 +145,9 @@ class Account:
         if fresh != CounterValue():
             self.counts[key] = self.counts.get(key, CounterValue()).plus(fresh)
             self.changed = True
+            if tally.group:
+                counted = GroupCount(tally.group, key.direction, key.verdict)
+                self.groups[counted] = self.groups.get(counted, CounterValue()).plus(fresh)
 
     @property
     def complete(self) -> bool:
@@ -161,7 +192,7 @@ def _is(key: AccountKey, direction: Direction, passed: bool) -> bool:
 
 
 def _is_guarded(key: AccountKey) -> bool:
-    return key.number == GUARDED
+    return key.verdict is Verdict.GUARDED
 
 
 def _sum(counts: Iterable[CounterValue]) -> CounterValue:
@@ -174,6 +205,7 @@ def _sum(counts: Iterable[CounterValue]) -> CounterValue:
 # --- the record -----------------------------------------------------------------------------------
 def encode(account: Account) -> bytes:
     """Encode an account as msgpack: totals together with the readings they come from."""
+    groups = [[key.group, int(key.direction), key.verdict.value, *count] for key, count in account.groups.items()]
     encoded = msgpack.packb(
         [
             STATISTICS.schema,
@@ -183,6 +215,8 @@ def encode(account: Account) -> bytes:
             [[_pack(key), *count] for key, count in account.counts.items()],
             _packed_base(account.base),
             [_pack_tally(tally) for tally in account.tallies],
+            # Earlier versions read records without groups.
+            *([groups] if groups else []),
         ]
     )
     assert isinstance(encoded, bytes)
@@ -232,7 +266,13 @@ def _base(packed: list[Any]) -> dict[Direction, CounterValue]:
 
 
 def _account(
-    vsi: str, port: list[int] | None, key: list[int], counts: list[Any], base: list[Any], tallies: list[Any]
+    vsi: str,
+    port: list[int] | None,
+    key: list[int],
+    counts: list[Any],
+    base: list[Any],
+    tallies: list[Any],
+    groups: Iterable[Any] = (),
 ) -> Account:
     return Account(
         vsi,
@@ -241,6 +281,10 @@ def _account(
         {_unpack(packed): CounterValue(packets, octets) for packed, packets, octets in counts},
         _base(base),
         [_unpack_tally(*tally) for tally in tallies],
+        groups={
+            GroupCount(group, Direction(direction), Verdict(verdict)): CounterValue(packets, octets)
+            for group, direction, verdict, packets, octets in groups
+        },
     )
 
 
@@ -256,10 +300,13 @@ def _unpack(fields: list[Any]) -> AccountKey:
 def _pack_tally(tally: Tally) -> list[object]:
     keys = [[slot, _pack(key)] for slot, key in tally.keys.items()]
     last = [[slot, *reading.shown, reading.age] for slot, reading in tally.last.items()]
-    return [tally.dpid, tally.vsi_index, tally.generation, keys, last]
+    group = [tally.group] if tally.group else []
+    return [tally.dpid, tally.vsi_index, tally.generation, keys, last, *group]
 
 
-def _unpack_tally(dpid: int, vsi_index: int, generation: int, keys: list[Any], last: list[Any]) -> Tally:
+def _unpack_tally(
+    dpid: int, vsi_index: int, generation: int, keys: list[Any], last: list[Any], group: str = ""
+) -> Tally:
     return Tally(
         dpid,
         vsi_index,
@@ -268,4 +315,5 @@ def _unpack_tally(dpid: int, vsi_index: int, generation: int, keys: list[Any], l
         {slot: CounterReading(CounterValue(packets, octets), age) for slot, packets, octets, age in last},
         retired=0,
         read=False,
+        group=group,
     )
