@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any
@@ -20,12 +20,18 @@ class _Silent(WSGIRequestHandler):
 
 
 @contextmanager
-def served(world: RestWorld) -> Iterator[str]:
-    """Serve a bridge on the loopback; yields its URL."""
+def served(world: RestWorld, asked: Callable[[Request], None] = lambda request: None) -> Iterator[str]:
+    """Serve a bridge on the loopback; yields its URL.
+
+    Args:
+        asked: called with each request before it is answered.
+    """
 
     def answer(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        request = Request(environ)
+        asked(request)
         response = respond(
-            Request(environ),
+            request,
             bridge=lambda: world,
             clock=lambda: world.now,
             pause=lambda seconds: None,
