@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 from rich.console import Console
@@ -68,6 +69,44 @@ def show(vsi: str | None, url: str, since: float, token_file: Path | None, ca_fi
             when = time.strftime("%H:%M:%S", time.localtime(found["t"]))
             table.add_row(when, found["bridge"] or "-", found["port"] or "-", *_counts(found))
     console.print(table)
+
+
+@nms.command("await")
+@click.argument("vsi")
+@click.argument("step", type=click.Choice(("stage", "activate", "fix-up", "release")))
+@click.option("--bridge", required=True, help="Name of the bridge at the NMS.")
+@click.option("--port", required=True, help="Port of the VSI, as 0000000000000001:1.")
+@click.option("--patience", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds.")
+@click.option("--rest", "url", default="http://127.0.0.1:8082", show_default=True, help="REST of the NMS.")
+@credentials
+def await_step(
+    vsi: str,
+    step: str,
+    bridge: str,
+    port: str,
+    patience: float,
+    url: str,
+    token_file: Path | None,
+    ca_file: Path | None,
+) -> None:
+    """Wait until all hooks have done a step of a VSI at a port.
+
+    For a cluster manager that goes on only when all components are ready.  The status is 1 if a hook has given up, or
+    one is not ready in time.
+    """
+    server = rest_client(url, token_file, ca_file)
+    path = f"/nms/vsis/{vsi}/steps?{urlencode({'bridge': bridge, 'port': port})}"
+    deadline = time.monotonic() + patience
+    while True:
+        found = [each for each in server.get(path) if each["step"] == step]
+        left = [each for each in found if each["state"] != "done"]
+        failed = any(each["state"] == "failed" for each in left)
+        if not left or failed or time.monotonic() > deadline:
+            break
+        time.sleep(_NAP)
+    for each in found:
+        click.echo(f"{each['hook']}: {each['state']}{': ' if each['error'] else ''}{each['error'] or ''}")
+    raise SystemExit(1 if left else 0)
 
 
 @nms.command("roll-out")

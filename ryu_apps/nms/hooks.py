@@ -47,8 +47,9 @@ def told(hooks: Mapping[str, HookSection], bridge: str, event: Mapping[str, Any]
         "bridge": bridge,
         **{name: event.get(name) for name in ("vsi", "port", "dpid", "wall", "detail")},
     }
-    return {
-        name: {**call, "hook": name}
-        for name, hook in hooks.items()
-        if step.value in hook.steps and (hook.bridges is None or bridge in hook.bridges)
-    }
+    return {name: {**call, "hook": name} for name, hook in hooks.items() if wants(hook, bridge, step.value)}
+
+
+def wants(hook: HookSection, bridge: str, step: str) -> bool:
+    """True if a hook is told of a step at a bridge."""
+    return step in hook.steps and (hook.bridges is None or bridge in hook.bridges)

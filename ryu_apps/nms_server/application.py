@@ -22,6 +22,7 @@ from ryu_apps.nms.schema import HookSection
 from ryu_apps.nms.totals import Numbers
 from ryu_apps.nms_server.bridge import BridgeClient
 from ryu_apps.nms_server.collector import Collector
+from ryu_apps.nms_server.coordination import alarms, steps_of
 from ryu_apps.nms_server.database import Database, Seen
 from ryu_apps.nms_server.following import Follower
 from ryu_apps.nms_server.rollouts import RollOutError, RollOuts, roll_out_json
@@ -63,6 +64,7 @@ class NmsApplication:
     Args:
         names: host names that a request may address, besides the addresses of the server.
         limit: bounds the time in which a body has to arrive.
+        clock: Unix time in seconds.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class NmsApplication:
         roll_outs: RollOuts,
         names: tuple[str, ...] = (),
         limit: Limit = lambda seconds: nullcontext(),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._bridges = tuple(bridges)
         self._collector = collector
@@ -84,6 +87,7 @@ class NmsApplication:
         self._roll_outs = roll_outs
         self._names = names
         self._limit = limit
+        self._clock = clock
 
     @wsgify
     def __call__(self, request: Request) -> Response:
@@ -118,10 +122,14 @@ class NmsApplication:
                 return self._shown(method, lambda asked: self._policy(type_id, file), query, ())
             case ["nms", "hooks"]:
                 view = self._all_hooks
+            case ["nms", "alarms"]:
+                view = self._all_alarms
             case ["nms", "vsis"]:
                 view = self._all_vsis
             case ["nms", "vsis", vsi]:
                 return self._shown(method, lambda asked: _vsi_json(self._known(vsi)), query, ())
+            case ["nms", "vsis", vsi, "steps"]:
+                return self._shown(method, lambda asked: self._steps(vsi, asked), query, ("bridge", "port"))
             case ["nms", "vsis", vsi, "series"]:
                 return self._shown(method, lambda asked: self._series(vsi, asked), query, ("since", "until", "limit"))
         if view is None:
@@ -143,7 +151,7 @@ class NmsApplication:
     def _begin(self, octets: bytes) -> Response:
         try:
             body = read_json(RollOutBody, octets)
-            number = self._roll_outs.begin({policy.name: policy.text for policy in body.policies}, time.time())
+            number = self._roll_outs.begin({policy.name: policy.text for policy in body.policies}, self._clock())
         except BodyError as error:
             raise NmsRefusal(error.status, str(error)) from None
         except RollOutError as error:
@@ -195,6 +203,17 @@ class NmsApplication:
             {"name": name, "steps": list(hook.steps), **self._database.hook(name)._asdict()}
             for name, hook in self._hooks.items()
         ]
+
+    def _all_alarms(self, query: dict[str, str]) -> object:
+        errors = ((bridge.name, self._collector.errors.get(bridge.name)) for bridge in self._bridges)
+        return alarms(self._database, self._hooks, errors, self._clock())
+
+    def _steps(self, vsi: str, query: dict[str, str]) -> object:
+        if not query.get("bridge") or not query.get("port"):
+            raise NmsRefusal(400, "bridge and port are needed")
+        if query["bridge"] not in {bridge.name for bridge in self._bridges}:
+            raise NmsRefusal(404, f"there is no bridge {query['bridge']}")
+        return steps_of(self._database, self._hooks, vsi, query["bridge"], query["port"])
 
     def _all_vsis(self, query: dict[str, str]) -> object:
         return [_vsi_json(seen) for seen in self._database.vsis(query.get("after", ""), _limit_of(query))]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ryu_apps.nms.totals import Numbers, Reading, VsiTotals
+from ryu_apps.nms_server import step_rows
+from ryu_apps.nms_server.step_rows import COLUMNS, DONE, TABLE, StepRow
 
 #: Version of the tables.
-_SCHEMA = 1
+_SCHEMA = 2
 _TABLES = """
 CREATE TABLE vsi (vsi TEXT PRIMARY KEY, seen REAL NOT NULL, bridge TEXT, port TEXT, totals TEXT NOT NULL) STRICT;
 CREATE INDEX vsi_seen ON vsi (seen);
@@ -71,6 +74,11 @@ class Call(NamedTuple):
     attempts: int
     due: float
 
+    @property
+    def id(self) -> str:
+        """Id of the call, which is the same in each attempt."""
+        return str(json.loads(self.body).get("id"))
+
 
 class RollOutRow(NamedTuple):
     """A roll-out of policies.
@@ -103,19 +111,23 @@ class Database:
 
     Args:
         path: of the file, which is made if it is missing.
+        clock: Unix time in seconds.
 
     Raises:
         sqlite3.Error: it cannot be used, or is of another version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._lock = threading.RLock()
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            self._database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_SCHEMA}; COMMIT;")
+            self._database.executescript(f"BEGIN; {_TABLES} {TABLE} PRAGMA user_version = {_SCHEMA}; COMMIT;")
+        elif version == 1:
+            self._database.executescript(f"BEGIN; {TABLE} PRAGMA user_version = {_SCHEMA}; COMMIT;")
         elif version != _SCHEMA:
             raise sqlite3.DatabaseError(f"tables of version {version}, not {_SCHEMA}")
 
@@ -176,6 +188,7 @@ class Database:
             database.execute("DELETE FROM vsi WHERE seen < ?", (before,))
             newest = "DELETE FROM vsi WHERE vsi NOT IN (SELECT vsi FROM vsi ORDER BY seen DESC LIMIT ?)"
             database.execute(newest, (max_vsis,))
+            step_rows.prune(database, before, max_samples)
 
     def series(self, vsi: str, since: float, until: float, limit: int) -> list[Sample]:
         """Return samples of a VSI within a time, oldest first."""
@@ -200,6 +213,7 @@ class Database:
             database.execute(added, (bridge, event, int(gap), event, int(gap)))
             for hook, body in calls.items():
                 database.execute("INSERT INTO call (hook, body) VALUES (?, ?)", (hook, json.dumps(body)))
+                step_rows.begin(database, hook, body, self._clock())
 
     def waiting(self, hook: str) -> int:
         """Return the number of calls of a hook that have not been made."""
@@ -222,6 +236,7 @@ class Database:
             database.execute(counted, (call.hook, done, failed, error, done, failed))
             if error is not None:
                 database.execute("UPDATE hook SET error = ? WHERE hook = ?", (error, call.hook))
+            step_rows.end(database, call.hook, call.id, error, self._clock())
 
     def postpone(self, call: Call, due: float, error: str) -> None:
         """Note that a call has failed, and when it is made again, Unix time in seconds."""
@@ -229,11 +244,22 @@ class Database:
             database.execute("UPDATE call SET attempts = attempts + 1, due = ? WHERE number = ?", (due, call.number))
             noted = "INSERT INTO hook VALUES (?, 0, 0, ?) ON CONFLICT DO UPDATE SET error = ?"
             database.execute(noted, (call.hook, error, error))
+            step_rows.fail(database, call.hook, call.id, error)
 
     def hook(self, hook: str) -> HookStatus:
         """Return the counts of a hook."""
         rows = self._rows("SELECT done, failed, error FROM hook WHERE hook = ?", hook)
         return HookStatus(self.waiting(hook), *(rows[0] if rows else (0, 0, None)))
+
+    def steps(self, vsi: str, bridge: str, port: str) -> list[StepRow]:
+        """Return the newest call of each hook for each step of a VSI at a port."""
+        question = f"SELECT {COLUMNS} FROM step WHERE vsi = ? AND bridge = ? AND port = ? ORDER BY told"
+        return [StepRow(*row) for row in self._rows(question, vsi, bridge, port)]
+
+    def not_done(self, limit: int) -> list[StepRow]:
+        """Return calls that wait or were given up, oldest first."""
+        question = f"SELECT {COLUMNS} FROM step WHERE state != '{DONE}' ORDER BY told LIMIT ?"
+        return [StepRow(*row) for row in self._rows(question, limit)]
 
     # --- roll-outs ---
     def begin_roll_out(self, policies: str, state: str, begun: float, kept: int) -> int | None:
