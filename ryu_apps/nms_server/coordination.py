@@ -40,7 +40,7 @@ def alarms(
         errors: bridge and why it has not answered last; None: it has.
         now: Unix time in seconds.
     """
-    found = [_alarm("bridge.silent", bridge, None, error) for bridge, error in errors if error is not None]
+    found = [_alarm("silent.bridge", bridge, None, error) for bridge, error in errors if error is not None]
     by_hook: dict[str, list[StepRow]] = {}
     for row in database.not_done(_MOST):
         if row.hook in hooks:

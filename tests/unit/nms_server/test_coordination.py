@@ -127,7 +127,7 @@ def test_hook_past_its_deadline_and_one_that_gives_up_are_alarms(site: Nms) -> N
 def test_bridge_that_does_not_answer_is_an_alarm(site: Nms) -> None:
     site.collector.errors.update(a=None, b="refused")
     (alarm,) = site.get("/nms/alarms")
-    assert (alarm["alarm"], alarm["subject"], alarm["words"]) == ("bridge.silent", "b", "refused")
+    assert (alarm["alarm"], alarm["subject"], alarm["words"]) == ("silent.bridge", "b", "refused")
 
 
 def test_rows_are_pruned_with_all_else(site: Nms) -> None:
