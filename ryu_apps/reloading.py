@@ -29,7 +29,7 @@ from ryu_apps.evb.store import Store, StoreError
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.evb.vsi.records.keeper import record_key
-from ryu_apps.process.heap import uncollected
+from ryu_apps.process.heap import collect, uncollected
 from ryu_apps.settings import BridgeSettings, ReadConfig, SettingsError, load_policy_set, read_config
 from ryu_apps.starting import build_engine
 
@@ -83,6 +83,7 @@ class Reloader:
         self._bridge = bridge
         self._clock = clock
         self._lock = Semaphore()
+        self._has_left = False
 
     def policies(self) -> Mistakes:
         """Read the policies again.
@@ -192,6 +193,11 @@ class Reloader:
         if not before.fencing.standby:
             # The generation that switches know, which may be newer than that of the beginning.
             life = Life(before.fencing.generation, True, {})
+        if self._has_left:
+            # Before another engine is set aside: an engine that is left consists of cycles, 10 KB for each VSI.
+            collect()
+        # Either this engine is in vain, or the one before it is left.
+        self._has_left = True
         with uncollected():
             return tpool.execute(
                 build_engine,

@@ -9,7 +9,8 @@ from ryu_apps.evb.config.service_sections import ApplianceSection, InstanceSecti
 from ryu_apps.evb.config.switch_sections import HostSection, PodPortSection
 from ryu_apps.evb.config.text import flow_map, quoted
 from ryu_apps.evb.policy.document import Finding, Path
-from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance, numbers_of
+from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance
+from ryu_apps.evb.topology.numbering import numbers_of
 from ryu_apps.evb.wire.mac import mac_to_text
 
 
@@ -83,7 +84,7 @@ def _used_elsewhere(parsed: ConfigFile, place: Path, vid: int) -> Iterator[Findi
 # --- conversion and writing ---------------------------------------------------------------------
 def appliances(written: dict[str, ApplianceSection]) -> tuple[Appliance, ...]:
     """The appliances, in the order of their names."""
-    numbers = numbers_of(written)
+    numbers = numbers_of(written, MOST_APPLIANCES)
     return tuple(
         Appliance(
             numbers[name],

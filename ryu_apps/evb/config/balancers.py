@@ -12,7 +12,8 @@ from ryu_apps.evb.config.service_sections import LoadBalancerSection as Written
 from ryu_apps.evb.config.switch_sections import HostSection
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.policy.document import Finding, Path
-from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
+from ryu_apps.evb.topology.balancer import MOST_BALANCERS, Backend, LoadBalancer, TransportProtocol
+from ryu_apps.evb.topology.numbering import numbers_of
 from ryu_apps.evb.wire.mac import mac_to_text
 
 #: Default seconds without a frame until an established connection expires.
@@ -72,8 +73,9 @@ def _odd_backends(here: Path, balancer: Written) -> Iterator[Finding]:
 
 # --- conversion and writing ---------------------------------------------------------------------
 def balancers(written: dict[str, Written]) -> tuple[LoadBalancer, ...]:
-    """The load balancers, numbered in the order of their names."""
-    return tuple(_balancer(number, name, section) for number, (name, section) in enumerate(sorted(written.items()), 1))
+    """The load balancers, in the order of their names."""
+    numbers = numbers_of(written, MOST_BALANCERS)
+    return tuple(_balancer(numbers[name], name, section) for name, section in sorted(written.items()))
 
 
 def _balancer(number: int, name: str, section: Written) -> LoadBalancer:

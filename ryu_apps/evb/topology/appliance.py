@@ -5,9 +5,7 @@ Plain data, standard library only, as :mod:`ryu_apps.evb.topology.fabric`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import NamedTuple
 
 #: The highest number of an appliance: each number has 16 groups in a switch.
@@ -39,7 +37,7 @@ class Appliance:
     """One appliance, of one VM or of several that share the traffic.
 
     Attributes:
-        number: 1 to :data:`MOST_APPLIANCES`, unique in the fabric (:func:`numbers_of`).
+        number: 1 to :data:`MOST_APPLIANCES`, unique in the fabric (:func:`.numbers_of`).
         name: operator's name.
         vid: VLAN of the clients.
         instances: all of them bumps in the wire, or all of them routers.
@@ -57,18 +55,3 @@ class Appliance:
         """The VIDs that nothing else may use."""
         legs = {vid for instance in self.instances for vid in instance.legs}
         return frozenset(legs | ({self.passed} if self.passed else set()))
-
-
-def numbers_of(names: Iterable[str]) -> dict[str, int]:
-    """Return a number for each name, made of it.
-
-    Others that come or go change it only if two names meet: a switch has groups of that number while it is given new
-    rules, and frames must not be led by those of another appliance meanwhile.
-    """
-    numbers: dict[str, int] = {}
-    for name in sorted(names):
-        number = int.from_bytes(sha256(name.encode()).digest()[:4]) % MOST_APPLIANCES
-        while number + 1 in numbers.values():
-            number = (number + 1) % MOST_APPLIANCES
-        numbers[name] = number + 1
-    return numbers

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 
+#: The highest number of a load balancer: each number has 64 groups of back ends in a switch.
+MOST_BALANCERS = 0x1FFF
+
 
 class TransportProtocol(Enum):
     """Transport protocol of a load balancer (value: as in configurations)."""
@@ -45,7 +48,7 @@ class LoadBalancer:
     """One virtual service.
 
     Attributes:
-        number: 1 or more, unique in the fabric; may differ after a change of the configuration.
+        number: 1 to :data:`MOST_BALANCERS`, unique in the fabric (:func:`.numbers_of`).
         name: operator's name.
         vid, mac, addresses, protocol, port: VLAN, and the virtual address to which clients connect.
         backends: the servers behind it.

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 import networkx as nx
 
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.numbering import numbers_of_switches
+
+#: The highest number of a switch: each number has a group in the others.
+MOST_SWITCHES = 0xFFFFF
 
 
 def graph_of(fabric: Fabric) -> nx.MultiGraph:
@@ -94,7 +98,7 @@ class TrunkGraph:
     Attributes:
         alternatives: True if the trunks form a cycle, so that some switches are connected by more than one path.
         routes: in force; ``switches.rerouting`` replaces them once the switches have the new rules.
-        numbers: switch -> 1 or more, in the order of the datapath ids.
+        numbers: switch -> 1 to :data:`MOST_SWITCHES`; others that come or go do not change it (:mod:`.numbering`).
     """
 
     def __init__(self, fabric: Fabric) -> None:
@@ -104,7 +108,7 @@ class TrunkGraph:
             if interface is not None and interface.peer is not None:
                 link = min(port, interface.peer), max(port, interface.peer)
                 self._links[port.dpid].setdefault(interface.peer.dpid, []).append(link)
-        self.numbers = {dpid: number for number, dpid in enumerate(sorted(fabric.switches), start=1)}
+        self.numbers = numbers_of_switches(fabric.switches, MOST_SWITCHES)
         whole = self._backbone(frozenset())
         self.alternatives = bool(self.numbers) and not nx.is_forest(whole)
         self._others = {dpid: tuple(sorted(nx.node_connected_component(whole, dpid) - {dpid})) for dpid in whole}

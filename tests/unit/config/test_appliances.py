@@ -6,7 +6,8 @@ import pytest
 
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.config.writing import dump_config
-from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance, numbers_of
+from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance
+from ryu_apps.evb.topology.numbering import numbers_of
 
 GOOD = """\
 version: 1
@@ -28,7 +29,7 @@ dps:
       1: {name: hv1, role: station, native_vlan: 100}
       2: {name: nms, role: host, native_vlan: 7, tagged_vlans: [8], macs: ["52:54:00:00:64:01"]}
 """
-FW, GATEWAY = numbers_of(("fw", "gateway")).values()
+FW, GATEWAY = numbers_of(("fw", "gateway"), MOST_APPLIANCES).values()
 BALANCER = """\
 load_balancers:
   web:
@@ -54,9 +55,9 @@ def test_appliances_are_read_and_written() -> None:
 
 def test_an_appliance_keeps_its_number_when_others_come() -> None:
     """Else a switch would lead its traffic by the groups of another one while it is given new rules."""
-    many = numbers_of(f"name {number}" for number in range(500))
+    many = numbers_of((f"name {number}" for number in range(500)), MOST_APPLIANCES)
     assert len(set(many.values())) == 500 and min(many.values()) >= 1 and max(many.values()) <= MOST_APPLIANCES
-    kept = numbers_of(("fw", "a", "gateway", "z"))
+    kept = numbers_of(("fw", "a", "gateway", "z"), MOST_APPLIANCES)
     assert (kept["fw"], kept["gateway"]) == (FW, GATEWAY)
 
 

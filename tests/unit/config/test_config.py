@@ -14,7 +14,7 @@ from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.snooping.timers import MembershipTimers as Timers3
-from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
+from ryu_apps.evb.topology.balancer import MOST_BALANCERS, Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import (
     NEVER,
     OF_LIBVIRT,
@@ -32,6 +32,7 @@ from ryu_apps.evb.topology.fabric import (
     TimerLimits,
     Timers,
 )
+from ryu_apps.evb.topology.numbering import numbers_of
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.vsi_types.managers import Here
 from ryu_apps.evb.wire.vdp import ManagerId
@@ -503,6 +504,19 @@ load_balancers:
 """
 
 
+DNS, WEB = numbers_of(("dns", "web"), MOST_BALANCERS).values()
+
+
+def test_a_load_balancer_keeps_its_number_when_others_come_or_go() -> None:
+    """Else connections would go to back ends of another one while switches are given new rules."""
+    section = BALANCED.split("load_balancers:\n")[1].split("  dns:")[1]
+    more = BALANCED.replace("  dns:", "  a:" + section.replace("10.0.200.200", "10.0.200.201") + "  dns:")
+    config, found = load_config("e.yaml", more)
+    assert config is not None, found
+    numbers = {balancer.name: balancer.number for balancer in config.fabric.balancers}
+    assert list(numbers) == ["a", "dns", "web"] and (numbers["dns"], numbers["web"]) == (DNS, WEB)
+
+
 def test_load_balancers_are_numbered_by_name_and_written_back() -> None:
     config, found = load_config("e.yaml", BALANCED)
     assert config is not None, found
@@ -511,8 +525,8 @@ def test_load_balancers_are_numbered_by_name_and_written_back() -> None:
     two = Backend("two", 0x525400000002, (ip_address("10.0.100.2"),), 8080)
     three = Backend("one", 0x525400000003, (ip_address("10.0.200.3"),), 53)
     assert config.fabric.balancers == (
-        LoadBalancer(1, "dns", 200, 0x0200000064C8, (dns_4,), TransportProtocol.UDP, 53, (three,), 7, 1, 60, 2),
-        LoadBalancer(2, "web", 100, 0x0200000064C8, (web_4, web_6), TransportProtocol.TCP, 80, (one, two)),
+        LoadBalancer(DNS, "dns", 200, 0x0200000064C8, (dns_4,), TransportProtocol.UDP, 53, (three,), 7, 1, 60, 2),
+        LoadBalancer(WEB, "web", 100, 0x0200000064C8, (web_4, web_6), TransportProtocol.TCP, 80, (one, two)),
     )
     assert load_config("e.yaml", dump_config(config)) == (config, [])
 
