@@ -32,6 +32,9 @@ def _inconsistencies(parsed: NmsFile) -> Iterator[Finding]:
     for name, bridge in parsed.bridges.items():
         if bridge.token_file is not None and any(url.startswith("http:") for url in bridge.urls if not _is_local(url)):
             yield ("bridges", name), "a token is sent over https only"
+    for name, source in parsed.acquisition.items():
+        if source.token_file is not None and any(url.startswith("http:") for url in source.urls if not _is_local(url)):
+            yield ("acquisition", name), "a token is sent over https only"
     for name, hook in parsed.hooks.items():
         if (hook.command is None) == (hook.url is None):
             yield ("hooks", name), "a hook has either a command or a url"

@@ -56,6 +56,16 @@ class HookSection(Strict):
     queue: Annotated[int, Field(ge=1, le=100_000)] = 1000
 
 
+class SourceSection(Strict):
+    """A VSI manager whose policy files are acquired: their URLs, seconds between two questions, and our credentials."""
+
+    urls: Annotated[list[Url], Field(min_length=1, max_length=1000)]
+    interval: Annotated[float, Field(ge=1, le=86400, strict=False)] = 60.0
+    timeout: Seconds = 10.0
+    token_file: _Path | None = None
+    ca_file: _Path | None = None
+
+
 class NmsFile(Strict):
     """The whole file."""
 
@@ -63,4 +73,5 @@ class NmsFile(Strict):
     bridges: Annotated[dict[Name, BridgeSection], Field(min_length=1, max_length=256)]
     statistics: StatisticsSection = StatisticsSection()
     hooks: Annotated[dict[Name, HookSection], Field(max_length=64, default_factory=dict)]
+    acquisition: Annotated[dict[Name, SourceSection], Field(max_length=64, default_factory=dict)]
     state_dir: _Path

@@ -20,6 +20,7 @@ from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.evb.policy.validate import read_body as read_json
 from ryu_apps.nms.schema import HookSection
 from ryu_apps.nms.totals import Numbers
+from ryu_apps.nms_server.acquisition import Acquisition
 from ryu_apps.nms_server.bridge import BridgeClient
 from ryu_apps.nms_server.collector import Collector
 from ryu_apps.nms_server.coordination import alarms, steps_of
@@ -78,6 +79,7 @@ class NmsApplication:
         names: tuple[str, ...] = (),
         limit: Limit = lambda seconds: nullcontext(),
         clock: Callable[[], float] = time.time,
+        acquisition: Acquisition | None = None,
     ) -> None:
         self._bridges = tuple(bridges)
         self._collector = collector
@@ -88,6 +90,7 @@ class NmsApplication:
         self._names = names
         self._limit = limit
         self._clock = clock
+        self._acquisition = acquisition
 
     @wsgify
     def __call__(self, request: Request) -> Response:
@@ -122,6 +125,8 @@ class NmsApplication:
                 return self._shown(method, lambda asked: self._policy(type_id, file), query, ())
             case ["nms", "hooks"]:
                 view = self._all_hooks
+            case ["nms", "sources"]:
+                view = self._all_sources
             case ["nms", "alarms"]:
                 view = self._all_alarms
             case ["nms", "vsis"]:
@@ -205,8 +210,20 @@ class NmsApplication:
         ]
 
     def _all_alarms(self, query: dict[str, str]) -> object:
-        errors = ((bridge.name, self._collector.errors.get(bridge.name)) for bridge in self._bridges)
-        return alarms(self._database, self._hooks, errors, self._clock())
+        bridges = {bridge.name: self._collector.errors.get(bridge.name) for bridge in self._bridges}
+        sources = {} if self._acquisition is None else self._acquisition.errors
+        refusal = None if self._acquisition is None else self._acquisition.refusal
+        troubles = (("silent.bridge", bridges), ("silent.source", sources), ("sources.refused", {"": refusal}))
+        return alarms(self._database, self._hooks, troubles, self._clock())
+
+    def _all_sources(self, query: dict[str, str]) -> object:
+        acquired = self._acquisition
+        if acquired is None:
+            return []
+        return [
+            {"name": name, "answered": acquired.answered.get(name), "error": error}
+            for name, error in acquired.errors.items()
+        ]
 
     def _steps(self, vsi: str, query: dict[str, str]) -> object:
         if not query.get("bridge") or not query.get("port"):

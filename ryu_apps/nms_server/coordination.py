@@ -32,15 +32,23 @@ def steps_of(
 
 
 def alarms(
-    database: Database, hooks: Mapping[str, HookSection], errors: Iterable[tuple[str, str | None]], now: float
+    database: Database,
+    hooks: Mapping[str, HookSection],
+    troubles: Iterable[tuple[str, Mapping[str, str | None]]],
+    now: float,
 ) -> list[dict[str, Any]]:
     """Return what an operator has to look at.
 
     Args:
-        errors: bridge and why it has not answered last; None: it has.
+        troubles: kind of alarm, and subject -> why there is one; None: there is none.
         now: Unix time in seconds.
     """
-    found = [_alarm("silent.bridge", bridge, None, error) for bridge, error in errors if error is not None]
+    found = [
+        _alarm(kind, subject, None, reason)
+        for kind, reasons in troubles
+        for subject, reason in reasons.items()
+        if reason is not None
+    ]
     by_hook: dict[str, list[StepRow]] = {}
     for row in database.not_done(_MOST):
         if row.hook in hooks:

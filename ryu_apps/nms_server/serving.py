@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ryu_apps.nms.schema import NmsFile
+from ryu_apps.nms_server.acquisition import Acquisition
 from ryu_apps.nms_server.application import NmsApplication
 from ryu_apps.nms_server.bridge import BridgeClient
 from ryu_apps.nms_server.collector import Collector
@@ -55,8 +56,12 @@ def _made(
     ]
     runners = [HookRunner(name, hook, database, base) for name, hook in config.hooks.items()]
     roll_outs = RollOuts(bridges, database)
-    application = NmsApplication(bridges, collector, followers, config.hooks, database, roll_outs, access.names, limit)
+    acquisition = Acquisition(config.acquisition, database, roll_outs, base)
+    application = NmsApplication(
+        bridges, collector, followers, config.hooks, database, roll_outs, access.names, limit, acquisition=acquisition
+    )
     works: list[Callable[[threading.Event], None]] = [collector.run, roll_outs.run]
+    works += [acquisition.run] if config.acquisition else []
     works += [follower.run for _, follower in followers]
     works += [runner.run for runner in runners]
     for work in works:
