@@ -11,7 +11,7 @@ author = "the evbridge authors"
 copyright = author
 version = release = installed_version("evbridge")
 
-extensions = ["contents", "events", "machines", "matrix", "records", "rooms", "worksheets"]
+extensions = ["contents", "events", "machines", "matrix", "records", "resources", "rooms", "worksheets"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_theme_options = {"description": "Network policies, installed before the VM arrives", "page_width": "64em"}
