@@ -57,7 +57,7 @@ def remove_body_before_gate(patch: pytest.MonkeyPatch) -> None:
 
     def swapped(self: Withdrawal, attachment: Attachment) -> None:
         for program in attachment.holding.programs:
-            program.closing.clear()
+            program.closing = ()
         sweep(self, attachment)
 
     patch.setattr(Withdrawal, "_sweep_unreachable", swapped)

@@ -167,7 +167,7 @@ class GateSwitches:
         tokens = {dpid: send(dpid, changes[dpid], Mode.ATOMIC, GATE_LANE) for dpid in order if dpid in up}
         # Whatever moves the gate: the program that it led to stays in the switch until all switches have confirmed.
         if before is not None and before[1] is not program:
-            before[1].closing.update(tokens.values())
+            before[1].closing += tuple(tokens.values())
         for dpid, token in tokens.items():
             waits = None if dpid in followers else opening
             self._pending.steps[token] = GateChange(dpid, on_behalf, before, waits)

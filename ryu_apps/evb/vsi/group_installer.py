@@ -75,7 +75,7 @@ class GroupInstaller(TokenOwner):
         changes = self._groups.place(attachment.vsi, attachment.port.dpid, program)
         token = self._begin(changes, attachment.port.dpid, Staging([(attachment, program)]))
         if token is not None:
-            program.waiting.add(token)
+            program.waiting += (token,)
 
     def withdraw(self, attachment: Attachment, program: Installation) -> None:
         """Remove the groups of a program, whose gate is shut."""
@@ -83,9 +83,9 @@ class GroupInstaller(TokenOwner):
         if self._groups.count(program) > _AT_ONCE:
             # Not at once: the answer to the station where the VSI is now goes first.
             token = self._leaving[program] = self._open(dpid, step)
-            attachment.holding.sweeping.add(token)
+            attachment.holding.sweeping += (token,)
         elif (begun := self._begin(self._groups.withdraw(program), dpid, step)) is not None:
-            attachment.holding.sweeping.add(begun)
+            attachment.holding.sweeping += (begun,)
 
     def count(self, program: Installation) -> int:
         """Return the number of groups that a program receives, or would if its gate were open."""

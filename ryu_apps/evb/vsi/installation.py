@@ -9,6 +9,14 @@ from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.model import Phase, VsiBinding, VsiClaims
 from ryu_apps.evb.policy.model import VsiType
 
+#: Tokens of changes under way: mostly none, and an empty set for each of them would take 216 octets.
+Tokens = tuple[int, ...]
+
+
+def without(tokens: Tokens, token: int) -> Tokens:
+    """Return all tokens but one, which need not be among them."""
+    return tuple([other for other in tokens if other != token])
+
 
 @dataclass(eq=False, slots=True)
 class Installation:
@@ -34,11 +42,11 @@ class Installation:
     epoch: int
     binding: VsiBinding
     phase: Phase = Phase.NONE
-    waiting: set[int] = field(default_factory=set)
+    waiting: Tokens = ()
     own: int = 0
     rules: int = 0
     opened: bool = False
-    closing: set[int] = field(default_factory=set)
+    closing: Tokens = ()
     leaving: bool = False
     awaiting: RuleSet = field(default_factory=dict)
     refreshed: float | None = None
@@ -82,7 +90,7 @@ class Holding:
     turn: int = 0
     decided: int | None = None
     granted: int | None = None
-    sweeping: set[int] = field(default_factory=set)
+    sweeping: Tokens = ()
     releasing: bool = False
     forgetting: bool = False
 

@@ -219,7 +219,7 @@ class Installer:
         body.users[program] = None
         # A body that is still being staged for another VSI of the type is not sent again; both wait for it.
         if body.token is not None:
-            program.waiting.add(body.token)
+            program.waiting += (body.token,)
             step = self._pending.steps[body.token]
             assert isinstance(step, Staging)
             step.waiting.append((attachment, program))
@@ -234,7 +234,7 @@ class Installer:
         # A lane for each VSI: its own changes keep their order, and those of other VSIs may overtake a large body.
         token = self._pending.send(dpid, change, Mode.STAGE, program.binding.vsi_index)
         self._counters.staged(attachment, program)
-        program.waiting.add(token)
+        program.waiting += (token,)
         self._pending.steps[token] = Staging([(attachment, program)])
         self._groups.stage(attachment, program)
         self._bring_members(attachment, program)
@@ -258,7 +258,7 @@ class Installer:
             step = self._pending.steps[token]
             assert isinstance(step, Staging)
             step.waiting.append((attachment, program))
-            program.waiting.add(token)
+            program.waiting += (token,)
         self._bringing[dpid] = under_way
 
     def _install_type(self, dpid: int, program: Installation) -> TypeBody:

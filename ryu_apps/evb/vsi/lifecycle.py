@@ -36,7 +36,7 @@ from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.gates import GateSwitches
 from ryu_apps.evb.vsi.grants import Grants
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
-from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.installation import Installation, without
 from ryu_apps.evb.vsi.installer import Installer
 from ryu_apps.evb.vsi.late_switches import LateSwitches
 from ryu_apps.evb.vsi.pending import PendingChanges
@@ -305,12 +305,12 @@ class Lifecycle(TokenOwner):
         if step.shared is not None:
             step.shared.token = None
         for attachment, program in step.waiting:
-            program.waiting.discard(token)
+            program.waiting = without(program.waiting, token)
             # A newer request may have replaced the program while its body was on its way.
             current = attachment.holding.program is program and not attachment.holding.releasing
             # One refusal ends the attempt, so that no later confirmation grants it.
             if failure is not None and current:
-                program.waiting.clear()
+                program.waiting = ()
                 self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
             elif current and not program.waiting and program.phase is Phase.STAGING:
                 self._staged(attachment, program)
@@ -373,9 +373,9 @@ class Lifecycle(TokenOwner):
 
     def _extracted(self, token: int, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:
         attachment, program = step.attachment, step.program
-        program.waiting.discard(token)
+        program.waiting = without(program.waiting, token)
         if (reason := self.state.end(step, learnt)) is not None:
-            program.waiting.clear()
+            program.waiting = ()
             self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
         elif self.state.is_wanted(step) and not program.waiting and program.phase is Phase.STAGING:
             self._staged(attachment, program)

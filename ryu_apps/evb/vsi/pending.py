@@ -108,7 +108,7 @@ class PendingChanges:
         token = self.send(dpid, change, mode, lane)
         self.steps[token] = DeleteByCookie(attachment, index)
         if attachment is not None:
-            attachment.holding.sweeping.add(token)
+            attachment.holding.sweeping += (token,)
         return True
 
     def defer(self, step: PendingStep) -> int:

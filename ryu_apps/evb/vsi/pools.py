@@ -78,11 +78,12 @@ class Pools:
 
     def place(self, vsi: str, program: Installation | None) -> tuple[Group, ...]:
         """Record that a VSI is active by a program, None: at no port; returns the groups that this changes."""
-        moves = self._moves(vsi, program)
+        if not (moves := self._moves(vsi, program)):
+            return ()
         groups = self._changed(moves)
         for (balancer, backend), taker in moves.items():
             self.members[balancer][backend].vsi = taker
-        self.version += bool(moves)
+        self.version += 1
         return groups
 
     def preview(self, vsi: str, program: Installation | None) -> tuple[Group, ...]:

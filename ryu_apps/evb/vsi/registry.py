@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Concatenate, NamedTuple, ParamSpec
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.flow.plan import RuleSet
@@ -26,6 +26,7 @@ from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.evb.wire.vsi_id import VsiId
 
 P = ParamSpec("P")
+K = TypeVar("K")
 
 
 @dataclass(eq=False, slots=True)
@@ -144,11 +145,12 @@ class Registry:
     def __init__(self) -> None:
         self._vsis: dict[VsiId, Vsi] = {}
         self._by_text: dict[str, Vsi] = {}
-        self._holders: dict[Binding, dict[Attachment, None]] = {}
-        self._addressed: dict[IpAddress, dict[Attachment, None]] = {}
+        # Mostly of one each: a dictionary in place of a tuple would take four times as much.
+        self._holders: dict[Binding, tuple[Attachment, ...]] = {}
+        self._addressed: dict[IpAddress, tuple[Attachment, ...]] = {}
         self._macs: Counter[int] = Counter()
         self._at_port: dict[PortId, dict[VsiId, Attachment]] = {}
-        self._at_vsi_port: dict[tuple[int, str], dict[Attachment, None]] = {}
+        self._at_vsi_port: dict[tuple[int, str], tuple[Attachment, ...]] = {}
 
     def __iter__(self) -> Iterator[Vsi]:
         return iter(self._vsis.values())
@@ -215,42 +217,33 @@ class Registry:
         if claimed == (addresses, bindings, priorities, vsi_port):
             return
         for address in attachment.addresses:
-            claims = self._addressed.get(address, {})
-            claims.pop(attachment, None)
-            if not claims:
-                self._addressed.pop(address, None)
+            _leave(self._addressed, address, attachment)
         attachment.addresses = addresses
         for address in addresses:
-            self._addressed.setdefault(address, {})[attachment] = None
+            _join(self._addressed, address, attachment)
         for binding in attachment.bindings:
-            holders = self._holders.get(binding, {})
-            holders.pop(attachment, None)
-            if not holders:
-                self._holders.pop(binding, None)
+            _leave(self._holders, binding, attachment)
         for mac in _macs(attachment.bindings):
             self._macs[mac] -= 1
             if not self._macs[mac]:
                 del self._macs[mac]
         attachment.bindings, attachment.priorities = bindings, priorities
         for binding in bindings:
-            self._holders.setdefault(binding, {})[attachment] = None
+            _join(self._holders, binding, attachment)
         self._macs.update(_macs(bindings))
         self._move(attachment, vsi_port)
 
     def _move(self, attachment: Attachment, vsi_port: str) -> None:
         dpid = attachment.port.dpid
         if attachment.vsi_port:
-            here = self._at_vsi_port[dpid, attachment.vsi_port]
-            del here[attachment]
-            if not here:
-                del self._at_vsi_port[dpid, attachment.vsi_port]
+            _leave(self._at_vsi_port, (dpid, attachment.vsi_port), attachment)
         attachment.vsi_port = vsi_port
         if vsi_port:
-            self._at_vsi_port.setdefault((dpid, vsi_port), {})[attachment] = None
+            _join(self._at_vsi_port, (dpid, vsi_port), attachment)
 
     def attachments_behind(self, dpid: int, vsi_port: str) -> tuple[Attachment, ...]:
         """Return the attachments that claim a VSI port."""
-        return tuple(self._at_vsi_port.get((dpid, vsi_port), ()))
+        return self._at_vsi_port.get((dpid, vsi_port), ())
 
     def addressed(self, attachment: Attachment, vid: int, address: IpAddress) -> Vsi | None:
         """Return another VSI that has this IP address in this VLAN already; None: there is none."""
@@ -285,3 +278,17 @@ class Registry:
 
 def _macs(bindings: tuple[Binding, ...]) -> Iterator[int]:
     return (binding.mac for binding in bindings if binding.mac is not None)
+
+
+def _join(table: dict[K, tuple[Attachment, ...]], key: K, attachment: Attachment) -> None:
+    """Add an attachment to those of a key, if it is not there."""
+    there = table.setdefault(key, (attachment,))
+    if attachment not in there:
+        table[key] = (*there, attachment)
+
+
+def _leave(table: dict[K, tuple[Attachment, ...]], key: K, attachment: Attachment) -> None:
+    """Remove an attachment from those of a key; without effect if it is not there."""
+    left = tuple([other for other in table.pop(key, ()) if other is not attachment])
+    if left:
+        table[key] = left

@@ -72,7 +72,7 @@ class StateTransfer:
         else:
             token = self._fetch(attachment, program, ReadOut.STAGING)
         if token is not None:
-            program.waiting.add(token)
+            program.waiting += (token,)
 
     def trigger(self, vsi: Vsi, source: SourceState, leaves: bool = False) -> None:
         """Read the state that may go ahead of the Associate, for each staged successor.
@@ -198,7 +198,7 @@ class StateTransfer:
         if found:
             block = RuleChange(blocks=(RuleBlock(tuple(step.staged)),))
             token = self._pending.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
-            program.waiting.add(token)
+            program.waiting += (token,)
             self._pending.steps[token] = Staging([(attachment, program)])
         return None
 

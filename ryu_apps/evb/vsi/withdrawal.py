@@ -12,7 +12,7 @@ from ryu_apps.evb.event_catalogue.vsis import RulesSwept
 from ryu_apps.evb.protocol.vdp_bridge import Released
 from ryu_apps.evb.vsi.gates import GateSwitches
 from ryu_apps.evb.vsi.grants import Grants
-from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.installation import Installation, without
 from ryu_apps.evb.vsi.installer import Installer
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
@@ -61,7 +61,7 @@ class Withdrawal:
 
     def closed(self, attachment: Attachment, program: Installation, token: int) -> None:
         """Process the confirmation of one switch that no gate leads to a program any more."""
-        program.closing.discard(token)
+        program.closing = without(program.closing, token)
         self._sweep_unreachable(attachment)
 
     def not_closed(self, dpid: int, attachment: Attachment, program: Installation, token: int) -> None:
@@ -81,7 +81,8 @@ class Withdrawal:
         if step.index is not None:
             self._installer.indices.give_back(step.index)
         if step.attachment is not None:
-            step.attachment.holding.sweeping.discard(token)
+            holding = step.attachment.holding
+            holding.sweeping = without(holding.sweeping, token)
             self._forget_when_swept(step.attachment)
 
     def forgotten(self, step: Forgetting, failure: str | None) -> None:

@@ -13,7 +13,7 @@ from tests.worlds.bridge import HV1, POLICIES, VLAN, Vm, World
 from tests.worlds.effort import calls
 
 #: Calls for a VSI on two switches.
-MEASURED = 525
+MEASURED = 559
 #: What a small change may add.  A change that spares calls lowers the number above.
 ROOM = 1.05
 
