@@ -305,3 +305,18 @@ def test_channel_that_is_gone_before_the_next_engine_is_there_takes_its_requests
     start.bridge.send(HV3, OTHER.tlv(VdpMode.ASSOCIATE), OTHER.address)
     gone(start.bridge)
     assert start.engine.frames == {} and start.engine.fencing.switches == {}
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_repetition_is_recognised_across_a_time_in_which_nothing_was_heard(
+    start: StartingBridge, stopped: bool
+) -> None:
+    start.bridge.connect()
+    for _ in range(2):
+        start.bridge._sequence[HV1] = 76
+        start.bridge.send(HV1, VM.tlv(VdpMode.PREASSOCIATE), VM.address)
+        start.bridge.advance(60.0)
+        if stopped:
+            start.bridge.feed(Missed(60.0))
+    # Else it is a new request, which has come late.
+    assert len(start.engine.frames[S1]) == (1 if stopped else 2)
