@@ -67,7 +67,7 @@ def end_before_removal(patch: pytest.MonkeyPatch) -> None:
     forget = Withdrawal._forget_when_swept
 
     def swapped(self: Withdrawal, attachment: Attachment) -> None:
-        attachment.holding.sweeping.clear()
+        attachment.holding.sweeping = ()
         forget(self, attachment)
 
     patch.setattr(Withdrawal, "_forget_when_swept", swapped)
