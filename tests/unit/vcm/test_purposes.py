@@ -115,6 +115,17 @@ def test_places_that_are_kept_are_used_in_this_order() -> None:
     assert boots(played) == ["dns", "fw", "web"]
 
 
+def test_a_node_that_dies_during_another_goal_has_its_infrastructure_started_first() -> None:
+    last = a_vm("zone", "hv1", 100, purpose=INFRASTRUCTURE)
+    made = cluster(DB, last, a_vm("other", "hv2"))
+    played = start_plan(made, make_plan(made, Goal(GoalKind.EVACUATE, "hv2"), parallel=1))
+    played.run()
+    played.hypervisors.die("hv1")
+    played.feed(NodeLost("hv1"))
+    played.run()
+    assert boots(played) == ["zone", "db"]
+
+
 def test_infrastructure_that_has_no_place_is_not_waited_for() -> None:
     large = a_vm("dns", "hv1", 8001, purpose=INFRASTRUCTURE)
     played = dead(large, DB)
