@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from ryu_apps.version import VERSION
 _METHODS = ("get", "put", "post", "delete")
 _PARAMETERS, _MEMBERS = ("parameter", "in", "values", "meaning"), ("member", "values", "always there")
 Json = dict[str, Any]
+_DOCUMENT: Json = openapi_document(RESOURCES, VERSION, tokens=True)
+_MODELS: Json = _DOCUMENT["components"]["schemas"]
 
 
 class Resources(Directive):
@@ -23,10 +26,8 @@ class Resources(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Return the sections; docutils' entry point."""
-        document = openapi_document(RESOURCES, VERSION, tokens=True)
-        paths = [_section(path, _operations(found)) for path, found in document["paths"].items()]
-        models = sorted(document["components"]["schemas"].items())
-        schemas = [_section(name, [_schema(found)]) for name, found in models]
+        paths = [_section(path, _operations(found)) for path, found in _DOCUMENT["paths"].items()]
+        schemas = [_section(name, [_schema(found)]) for name, found in sorted(_MODELS.items())]
         return [_section("Paths", paths), _section("Schemas", schemas)]
 
 
@@ -58,7 +59,12 @@ def _operation(method: str, operation: Json) -> Iterator[nodes.Node]:
 
 
 def _words(label: str, text: str) -> nodes.paragraph:
-    return nodes.paragraph("", "", nodes.emphasis("", label), nodes.Text(text))
+    """A label and a text, in which names of schemas lead to their sections."""
+    return nodes.paragraph("", "", nodes.emphasis("", label), *map(_linked, re.split(r"\b", text)))
+
+
+def _linked(word: str) -> nodes.Node:
+    return nodes.reference("", word, internal=True, refid=_identifier(word)) if word in _MODELS else nodes.Text(word)
 
 
 def _content(found: Json) -> str:

@@ -32,6 +32,8 @@ def test_every_resource_and_every_schema_has_its_section(reference: Any) -> None
     document: Any = openapi_document(RESOURCES, "1", tokens=True)
     models = {section.children[0].astext() for section in schemas.findall(nodes.section)} - {"Schemas"}
     assert models == set(document["components"]["schemas"])
+    (vsi,) = [node for node in shown["/evb/vsis/{vsi}"].findall(nodes.reference) if node.astext() == "VsiJson"]
+    assert vsi["refid"] in [name for section in schemas.findall(nodes.section) for name in section["ids"]]
     identifiers = [
         name for section in (paths, schemas) for found in section.findall(nodes.section) for name in found["ids"]
     ]

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from webob import Request
 
+from ryu_apps.cli import show
 from ryu_apps.cli.main import main
 from ryu_apps.cli.show_tables import printable
 from ryu_apps.evb.cluster.status import ClusterStatus
@@ -144,6 +145,18 @@ def test_a_vsi_that_moves_has_lines_for_the_ports_that_are_wanted(
         site.world.ask(HV3, Vm(3), VdpMode.DEASSOCIATE)
 
 
+@pytest.mark.parametrize(("query", "ports"), [({"vlan": "7"}, [1]), ({"type": "1/2"}, [1]), ({"vlan": "100"}, [0])])
+def test_a_port_at_which_the_vsi_has_another_vlan_or_type_is_told_apart(
+    site: Site, query: dict[str, str], ports: list[int]
+) -> None:
+    whole = site.world.get(f"/evb/vsis/{Vm(2).text}")
+    here = whole["attachments"][0]
+    there = {**here, "port": f"{DPID_2}:9", "dpid": DPID_2, "port_no": 9, "type": "1/2"}
+    there["bindings"] = [{**here["bindings"][0], "vid": 7}]
+    (section,) = show._at_wanted_ports(query, [{**whole, "attachments": [here, there]}])
+    assert [row[2] for row in section.rows] == [[here, there][port]["port"] for port in ports]
+
+
 def test_one_vsi_is_shown_in_full(site: Site) -> None:
     shown = lines(site, "vsi", Vm(2).text)
     assert ["owner", f"{DPID_1}:1"] in shown and ["phase", "active"] in shown
@@ -196,7 +209,7 @@ def test_events_are_lines_or_objects(site: Site) -> None:
 
 def test_events_go_on_where_the_list_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream is left when all has been told; what is told twice or left out would show."""
-    from ryu_apps.cli import rest_client, show
+    from ryu_apps.cli import rest_client
 
     original = rest_client.RestClient.follow
 
