@@ -82,6 +82,27 @@ def test_migration_goes_on_when_the_channel_is_back(rig: Rig) -> None:
         wait_until(lambda: rig.places(VM) == [AWAY], "the VM at its destination")
 
 
+def test_vm_does_not_move_away_from_a_switch_whose_gate_cannot_be_shut_now(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    rig.granted(AWAY, VdptoolMode.PREASSOCIATE_RR, VM)
+    with rig.unharmed("OpenFlow channel of the source cut, then an Associate at the destination") as times:
+        rig.proxy.cut(S1, bar=True)
+        wait_until(lambda: readiness(rig, S1) == "disconnected", "the cut to be noticed")
+        since = time.monotonic()
+        rig.ask(AWAY, VdptoolMode.ASSOCIATE, VM)
+        wait_until(lambda: rig.events(since, "vsi.waits", VM), "the Associate to wait")
+        assert rig.places(VM) == [HOME]
+        assert not any(message.answer and message.answer.success for message in rig.answers(AWAY, VM, since))
+        rig.proxy.admit()
+        times["switch ready again"] = wait_ready(rig, S1)
+        answers = wait_until(lambda: [said.answer for said in rig.answers(AWAY, VM, since) if said.answer], "an answer")
+        if not answers[-1].success:
+            # The timers of this rig are short: the time to decide was over before the switch was back.
+            rig.admit(VM, AWAY)
+        wait_until(lambda: rig.places(VM) == [AWAY], "the VM at its destination")
+        assert not rig.events(since, "vsi.gate_left", VM)
+
+
 def test_silent_channel_is_given_up_and_replaced(rig: Rig) -> None:
     rig.admit(VM, HOME)
     with rig.unharmed("OpenFlow channel half open until the echo timeout") as times:
