@@ -186,7 +186,8 @@ def _restore(
     conversation.stand()
     registry.hold(attachment, placed.bindings, conversation.claimed, placed.priorities, record.vsi_port)
     _restore_groups(record, attachment.vsi, now)
-    _restore_totals(record, attachment.vsi)
+    if record.services or attachment.vsi.brought:
+        _restore_totals(record, attachment.vsi)
     if record.program is not None and vsi_type is not None:
         lifecycle.resume(attachment, record.program, vsi_type, record.owner)
 

@@ -161,7 +161,8 @@ class StateImports(TokenOwner):
     def resumed(self) -> None:
         """Populate the totals of VSIs whose gates were open when the last bridge ended, before it could do so."""
         for vsi in self._registry:
-            self.opened(vsi)
+            if vsi.brought:
+                self.opened(vsi)
 
     # --- questions ---
     def is_written(self, vsi: str) -> bool:
