@@ -203,7 +203,8 @@ class Engine:
         )
         up, self.counters = self.lifecycle.up, self.lifecycle.counters
         self.vswitches = VswitchIndex(fabric.vswitches)
-        self.counters.group_of = self._vswitch_of
+        if fabric.vswitches:
+            self.counters.group_of = self._vswitch_of
         pending, ended = self.lifecycle.pending, self.lifecycle.installer.ended
         self._floods = UnclaimedFloods(gatekeeper, self.registry, pending, ended)
         self.types = TypeDatabase(policies, managers, self.registry, tokens, effects)
