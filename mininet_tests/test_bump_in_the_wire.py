@@ -11,12 +11,13 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT, SHORT
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
+from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance, Probing
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped
 from ryu_apps.testbed.harness.bump_firewall import BumpFirewall, BumpSide
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.vm import NamespaceVm
@@ -32,7 +33,8 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 OUTER, INNER = 100, 200
 #: Traffic of two VMs goes through two instances: of one it is blocked without them, of the other it passes.
 FIREWALLS = Appliance(
-    1, "firewall", OUTER, (ApplianceInstance("a", 3001, 3002), ApplianceInstance("b", 3003, 3004)), passed=3000
+    *(1, "firewall", OUTER, (ApplianceInstance("a", 3001, 3002), ApplianceInstance("b", 3003, 3004)), 3000),
+    probing=Probing(interval=0.5, missed=4),
 )
 INSPECTED, LENIENT = (
     VdptoolVsi(
@@ -132,6 +134,13 @@ def through(firewalls: list[BumpFirewall], conversation: Conversation) -> list[i
     return [number for number, (outwards, _) in enumerate(grown) if outwards]
 
 
+def silent(cluster: Cluster) -> bool:
+    """True if one of the firewalls does not answer probes."""
+    (shown,) = cluster.controller.get("/evb/appliances")
+    assert all(each["in_use"] is not each["silent"] for each in shown["instances"])
+    return any(each["silent"] for each in shown["instances"])
+
+
 def test_traffic_of_a_type_goes_through_one_of_two_firewalls_and_connections_outlive_moves(cluster: Cluster) -> None:
     vm, lenient = (
         NamespaceVm(f"t{at}", f"52:54:00:bb:00:{at}", f"10.0.100.1{at}", f"fd00:10::{at}") for at in (10, 11)
@@ -169,6 +178,11 @@ def test_traffic_of_a_type_goes_through_one_of_two_firewalls_and_connections_out
         attempt = SingleMove(cluster, INSPECTED, vm.name, "hv2", "hv1", Ladder.MINIMIZE_LATENCY).run()
         assert attempt.evidence.outcome is MoveOutcome.COMPLETED
         assert through(firewalls, conversation) == [used]
+        # It hangs with its ports up: the other one takes its share, and gives it back.
+        for hangs, taken in ((True, 1 - used), (False, used)):
+            firewalls[used].hang(hangs)
+            wait_until(lambda wanted=hangs: silent(cluster) is wanted, "probes")
+            assert through(firewalls, conversation) == [taken]
         firewalls.pop(used).stop()
         assert through(firewalls, conversation) == [0], "the other one"
         firewalls.pop().stop()

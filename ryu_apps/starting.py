@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Mapping
 
@@ -82,6 +83,7 @@ def build_engine(
         ready=ready,
         alone=config.pod is None,
         follows=follows,
+        secret=secrets.token_bytes(16),
     )
 
 

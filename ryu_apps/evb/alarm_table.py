@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import (
+    ApplianceAnswers,
+    ApplianceSilent,
     ConfigurationInForce,
     ConfigurationRefused,
     DescriptorsShort,
@@ -130,6 +132,13 @@ TABLE = (
         "a VSI was taken from a pod that is not reached: that one may forward for it, too",
         about=("vsi",),
         cleared_by=(VsiGone,),
+    ),
+    Row(
+        ApplianceSilent,
+        "an instance of an appliance does not answer probes",
+        AlarmSeverity.CRITICAL,
+        ("appliance", "instance"),
+        (ApplianceAnswers,),
     ),
     Row(
         SwitchAwaited,

@@ -24,6 +24,7 @@ class InstanceJson(TypedDict):
     name: str
     mac: str | None
     in_use: bool
+    silent: bool
     parts: list[PartJson]
 
 
@@ -55,6 +56,7 @@ def _instance_json(status: ApplianceStatus, instance: ApplianceInstance) -> Inst
         "name": instance.name,
         "mac": mac_to_text(instance.mac) if instance.mac else None,
         "in_use": instance.name in status.in_use,
+        "silent": instance.name in status.silent,
         "parts": [_part_json(status, instance.name, vid) for vid in instance.legs or (status.appliance.vid,)],
     }
 

@@ -132,6 +132,7 @@ def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
         *(ports.VswitchSection, services.LoadBalancerSection, services.BackendSection, services.ManagersSection),
         *(services.HttpManagerSection, services.RestSection, services.StoreSection, services.ClusterSection),
         *(services.PodSection, services.PeerSection, services.ApplianceSection, services.InstanceSection),
+        services.ProbingSection,
     )
     shown = {key for key in table_keys(text("docs/configuration.rst")) if re.fullmatch("[a-z_]+", key)}
     assert shown == model_keys(*models)

@@ -16,11 +16,13 @@ class ApplianceStatus(NamedTuple):
     Attributes:
         in_use: names of the instances that get traffic.
         places: instance and VID -> where this part of it is active.
+        silent: names of the instances that do not answer probes.
     """
 
     appliance: Appliance
     in_use: frozenset[str]
     places: Mapping[tuple[str, int], PartPlace]
+    silent: frozenset[str]
 
 
 class ApplianceQueries:
@@ -34,4 +36,6 @@ class ApplianceQueries:
         steering = self._engine.steering
         for appliance in sorted(self._engine.fabric.appliances, key=lambda found: found.name):
             used = frozenset(steering.in_use(appliance))
-            yield ApplianceStatus(appliance, used, steering.places[appliance.name])
+            names = (instance.name for instance in appliance.instances)
+            silent = frozenset(name for name in names if steering.is_silent(appliance.name, name))
+            yield ApplianceStatus(appliance, used, steering.places[appliance.name], silent)

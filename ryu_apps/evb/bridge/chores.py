@@ -9,7 +9,8 @@ from ryu_apps.evb.topology.fabric import PortId
 
 
 class Chore(Enum):
-    """Kinds of chores besides those of ports; a chore of one switch goes with its datapath id, any other with 0."""
+    """Kinds of chores besides those of ports; a chore of one switch goes with its datapath id, one of an
+    appliance with its number, any other with 0."""
 
     AUDIT = "read a switch to compare it with what it should hold"
     COMPARE = "go on comparing what an audit has read"
@@ -21,6 +22,7 @@ class Chore(Enum):
     FORGET = "forget the counts of VSIs that are gone"
     ROLE = "ask a switch for its role again"
     HELLO = "send LLDPDUs to the neighbours of a switch"
+    PROBE = "probe the instances of an appliance"
 
 
 #: A port stands for the timers of its protocols.

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
 
+from ryu_apps.evb.bridge.appliance_probes import ApplianceProbes
 from ryu_apps.evb.bridge.balancer_events import BalancerEvents
 from ryu_apps.evb.bridge.bond_links import BondLinks
 from ryu_apps.evb.bridge.chores import Agenda
@@ -85,6 +86,7 @@ from ryu_apps.evb.record_kinds import (
     DEPARTED,
     LINKS_DOWN,
     RELAY,
+    SILENT,
     STATION,
     STATISTICS,
     SUMS,
@@ -122,7 +124,7 @@ from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 
 #: Kinds of records on which the restoration of attachments depends.
-FOUNDATIONS = (LINKS_DOWN, BALANCER, VSI_TYPE)
+FOUNDATIONS = (LINKS_DOWN, BALANCER, SILENT, VSI_TYPE)
 _UNASKED = "sent ahead of a request that has not led to it"
 #: A life that no other one is compared with.
 _ONLY = Life(1, True, {})
@@ -158,6 +160,7 @@ class Engine:
         ready: CompiledTypes | None = None,
         alone: bool = True,
         follows: bool = False,
+        secret: bytes = b"",
     ) -> None:
         """
         Args:
@@ -177,6 +180,7 @@ class Engine:
             ready: VSI types that were compiled before.
             alone: there are no other pods.
             follows: another bridge serves the switches; :meth:`follow` and :meth:`lead` bring the attachments.
+            secret: 16 random octets, of which the numbers of probes of appliances are made.
         """
         tokens = self._tokens = TokenTable()
         effects = self._effects = EffectSink(self._passing)
@@ -238,6 +242,9 @@ class Engine:
             for event in self.restorer.follow(by_kind(records or {})[ATTACHMENT], now):
                 self._effects.put(event)
             self._end_restoration(records, now)
+        self._probes = ApplianceProbes(
+            fabric, self.steering, up, self.bringup.ready, secret, tokens, effects, self._agenda
+        )
         self._build_handlers(snooping, statistics_interval, life)
         self._timers.plan_statistics(now)
         self._followers = self._in_flight, self.lifecycle.installer.idle_meters, self.lifecycle.refresh
@@ -268,6 +275,7 @@ class Engine:
             BondLinks(fabric),
             vsi_ports,
             self.steering,
+            self._probes,
             tokens,
             effects,
             agenda,
@@ -316,6 +324,7 @@ class Engine:
             self.lifecycle.preparation,
             self.lifecycle,
             self.bringup,
+            self._probes,
             effects,
             statistics_interval,
         )
@@ -366,7 +375,8 @@ class Engine:
         """Restore what attachments depend on (:data:`FOUNDATIONS`)."""
         known = by_kind(records)
         self.rewiring.restore(known[LINKS_DOWN].get(LINKS_DOWN.key()))
-        if gone := dict.fromkeys(self.pools.restore(known[BALANCER])):
+        unusable = *self.pools.restore(known[BALANCER]), *self.steering.restore(known[SILENT])
+        if gone := dict.fromkeys(unusable):
             self._effects.put(Save(self._tokens.take(), gone))
         self.types.restore(known[VSI_TYPE], now)
 

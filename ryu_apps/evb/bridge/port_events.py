@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ryu_apps.evb.bridge.appliance_probes import ApplianceProbes
 from ryu_apps.evb.bridge.bond_links import BondLinks
 from ryu_apps.evb.bridge.chores import Agenda
 from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
@@ -62,6 +63,7 @@ class PortEvents:
         bonds: BondLinks,
         vsi_ports: VsiPortEvents,
         steering: Steering,
+        probes: ApplianceProbes,
         tokens: TokenTable,
         effects: EffectSink,
         agenda: Agenda,
@@ -77,6 +79,7 @@ class PortEvents:
         self._bonds = bonds
         self.vsi_ports = vsi_ports
         self._steering = steering
+        self._probes = probes
         self._tokens = tokens
         self._effects = effects
         self._agenda = agenda
@@ -101,7 +104,9 @@ class PortEvents:
             return
         if station is not None and station.interface.is_up(state.ports) is False:
             self._prove(port, now)
-        if data[_ETHERTYPE] == _TAGGED and self._translator.wants(data):
+        if data[_ETHERTYPE] == _TAGGED and self._probes.wants(data):
+            self._probes.frame(data)
+        elif data[_ETHERTYPE] == _TAGGED and self._translator.wants(data):
             # From any port: errors about a back end at another switch come in by a trunk.
             self._translator.frame(port, data)
         elif self._links.neighbours.is_trunk(port):
@@ -204,6 +209,7 @@ class PortEvents:
 
     def bring_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
         """Begin with the stations of a switch that has become ready."""
+        self._probes.begin(now)
         self._report_bonds(dpid, ports)
         for port, station in self._stations.items():
             if port.dpid == dpid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ryu_apps.evb.bridge.appliance_probes import ApplianceProbes
 from ryu_apps.evb.bridge.chores import Agenda, Chore
 from ryu_apps.evb.bridge.comparisons import Comparisons
 from ryu_apps.evb.bridge.fencing import Fencing
@@ -56,6 +57,7 @@ class Timers:
         preparation: FlipPreparation,
         lifecycle: Lifecycle,
         bringup: Bringup,
+        probes: ApplianceProbes,
         effects: EffectSink,
         statistics_interval: float,
     ) -> None:
@@ -78,6 +80,7 @@ class Timers:
         self._preparation = preparation
         self._lifecycle = lifecycle
         self._bringup = bringup
+        self._probes = probes
         self._effects = effects
         self._interval = statistics_interval
         self._counting = False
@@ -119,6 +122,7 @@ class Timers:
         self._requests.keep_alives.postpone(seconds)
         self._links.neighbours.postpone(seconds)
         self._ports.postpone(seconds)
+        self._probes.missed()
         self._switches.missed(seconds, now)
         for dpid in self._bringup.switches:
             if self._bringup.ready(dpid) and seconds >= _ASK_AGAIN:
@@ -155,6 +159,8 @@ class Timers:
                 self._fencing.tick(dpid, now)
             case Chore.HELLO:
                 self._links.hello(dpid, now)
+            case Chore.PROBE:
+                self._probes.tick(dpid, now)
             case Chore.COUNT:
                 self._counting = False
                 self._counters.poll(now)

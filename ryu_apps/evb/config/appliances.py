@@ -9,7 +9,7 @@ from ryu_apps.evb.config.service_sections import ApplianceSection, InstanceSecti
 from ryu_apps.evb.config.switch_sections import HostSection, PodPortSection
 from ryu_apps.evb.config.text import flow_map, quoted
 from ryu_apps.evb.policy.document import Finding, Path
-from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance
+from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance, Probing
 from ryu_apps.evb.topology.numbering import numbers_of
 from ryu_apps.evb.wire.mac import mac_to_text
 
@@ -53,6 +53,9 @@ def _odd_kinds(here: Path, appliance: ApplianceSection) -> Iterator[Finding]:
         yield (*here, "passed"), "routers need no VLAN for what has passed"
     elif not routers and appliance.passed is None:
         yield here, "passed was expected: the VLAN of frames that have passed"
+    for name in routers if appliance.probe is not None else ():
+        if appliance.instances[name].address is None:
+            yield (*here, "instances", name), "address was expected: a router that is probed is asked for it"
 
 
 def _vids(here: Path, appliance: ApplianceSection) -> Iterator[tuple[Path, int]]:
@@ -92,13 +95,14 @@ def appliances(written: dict[str, ApplianceSection]) -> tuple[Appliance, ...]:
             section.vlan,
             tuple(_instance(*named) for named in section.instances.items()),
             section.passed or 0,
+            None if section.probe is None else Probing(section.probe.interval, section.probe.missed),
         )
         for name, section in sorted(written.items())
     )
 
 
 def _instance(name: str, section: InstanceSection) -> ApplianceInstance:
-    return ApplianceInstance(name, section.inside or 0, section.outside or 0, section.mac or 0)
+    return ApplianceInstance(name, section.inside or 0, section.outside or 0, section.mac or 0, section.address)
 
 
 def appliance_lines(found: tuple[Appliance, ...]) -> Iterator[str]:
@@ -110,6 +114,8 @@ def appliance_lines(found: tuple[Appliance, ...]) -> Iterator[str]:
         yield f"    vlan: {appliance.vid}"
         if appliance.passed:
             yield f"    passed: {appliance.passed}"
+        if appliance.probing is not None:
+            yield f"    probe: {flow_map(appliance.probing._asdict())}"
         yield "    instances:"
         for instance in appliance.instances:
             yield f"      {quoted(instance.name)}: {flow_map(_written(instance))}"
@@ -117,5 +123,6 @@ def appliance_lines(found: tuple[Appliance, ...]) -> Iterator[str]:
 
 def _written(instance: ApplianceInstance) -> dict[str, object]:
     if instance.mac:
-        return {"mac": quoted(mac_to_text(instance.mac))}
+        address = {} if instance.address is None else {"address": instance.address}
+        return {"mac": quoted(mac_to_text(instance.mac)), **address}
     return {"inside": instance.inside, "outside": instance.outside}

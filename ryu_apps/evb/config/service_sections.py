@@ -64,13 +64,25 @@ class InstanceSection(Strict):
     inside: VlanId | None = None
     outside: VlanId | None = None
     mac: MacText | None = None
+    address: IpAddressText | None = None
 
     @model_validator(mode="after")
     def _bump_or_router(self) -> InstanceSection:
         legs = self.inside is not None, self.outside is not None
         if legs[0] is not legs[1] or legs[0] is (self.mac is not None):
             raise ValueError("either inside and outside were expected, or mac")
+        if self.address is not None and self.mac is None:
+            raise ValueError("address belongs to mac")
+        if self.address is not None and self.address.version != 4:
+            raise ValueError("an IPv4 address was expected: routers are asked by ARP")
         return self
+
+
+class ProbingSection(Strict):
+    """Test of the instances of an appliance."""
+
+    interval: Annotated[float, Field(ge=0.2, le=60)] = 1.0
+    missed: Annotated[int, Field(ge=1, le=100)] = 3
 
 
 class ApplianceSection(Strict):
@@ -78,6 +90,7 @@ class ApplianceSection(Strict):
 
     vlan: VlanId
     passed: VlanId | None = None
+    probe: ProbingSection | None = None
     instances: Annotated[dict[PlainName, InstanceSection], Field(min_length=1, max_length=8)]
 
 

@@ -241,6 +241,24 @@ class ApplianceInstanceChanged(LogEvent):
     left: int
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeEvent(LogEvent):
+    """An event about probes of an instance of an appliance."""
+
+    appliance: str
+    instance: str
+
+
+@event("appliance.silent")
+class ApplianceSilent(ProbeEvent):
+    """An instance has not answered a number of probes one after the other, and gets no traffic."""
+
+
+@event("appliance.answers")
+class ApplianceAnswers(ProbeEvent):
+    """A silent instance answers again, or is gone."""
+
+
 # --- alarms ---------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class AlarmEvent(LogEvent):

@@ -424,6 +424,9 @@ BALANCER_METER = 0x20000
 #: The meter of copies to second places of VMs that move; above those of ports.
 COPY_METER = 0x40000
 
+#: Meters of answers to probes of appliances: from here on, eight for each number of an appliance.
+PROBE_METERS = 0x50000
+
 #: Ethernet destination of IGMP reports between switches: that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
 #: match IGMP types, and a report of version 2 has the address of its group as destination, like data.
 REPORTS_MAC = 0x01005E000016

@@ -16,6 +16,7 @@ from ryu_apps.evb.flow.rule import (
     Meter,
     Rule,
 )
+from ryu_apps.evb.pipeline.appliance_probes import probe_meters, probe_rules
 from ryu_apps.evb.pipeline.appliances import appliance_rules
 from ryu_apps.evb.pipeline.bonds import follows, learnt_cookie
 from ryu_apps.evb.pipeline.copies import limit_of_copies
@@ -85,7 +86,10 @@ class DesiredRules:
         self._of_balancers = RuleChange(
             add=tuple(balancer_rules(fabric.balancers)), meters=balancer_meters(fabric.balancers)
         )
-        self._of_appliances = RuleChange(add=tuple(appliance_rules(fabric.appliances)))
+        self._of_appliances = RuleChange(
+            add=(*appliance_rules(fabric.appliances), *probe_rules(fabric.appliances)),
+            meters=probe_meters(fabric.appliances),
+        )
         self._bases: dict[int, _Base] = {}
 
     def base(self, dpid: int) -> RuleChange:

@@ -1,12 +1,15 @@
 """Instances of appliances: which of them are in use, and where; the gates and detours that lead frames to them.
 
-An instance is in use while its VSI is active, is of a type that may be one, and the link of its port is up.
+An instance is in use while its VSI is active, is of a type that may be one, the link of its port is up, and it is not
+silent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+
+import msgpack
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import ApplianceInstanceChanged
@@ -23,9 +26,10 @@ from ryu_apps.evb.pipeline.appliances import (
 )
 from ryu_apps.evb.pipeline.gate import detour, to_vm_metadata
 from ryu_apps.evb.pipeline.tables import ALL_METADATA, CookieKind, Direction, Priority, Table, cookie
+from ryu_apps.evb.record_kinds import SILENT
 from ryu_apps.evb.services.appliance.claims import appliance_of
 from ryu_apps.evb.services.body import entry_of
-from ryu_apps.evb.topology.appliance import Appliance
+from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.installation import Installation
@@ -59,6 +63,7 @@ class Steering:
         self._wiring = wiring
         self.places: dict[str, dict[tuple[str, int], PartPlace]] = {found.name: {} for found in fabric.appliances}
         self._down: set[PortId] = set()
+        self._silent: dict[str, set[str]] = {found.name: set() for found in fabric.appliances}
         self.noticed: Callable[[LogEvent], None] = lambda event: None
 
     def place(self, vsi: str, port: PortId | None, program: Installation | None) -> dict[int, tuple[Group, ...]]:
@@ -77,6 +82,35 @@ class Steering:
         changed = [found for found in self._fabric.appliances if self._changed(found, port, up)]
         return self._groups_of(changed)
 
+    # --- instances that do not answer ---
+    def is_silent(self, appliance: str, instance: str) -> bool:
+        """True if an instance has been judged not to answer."""
+        return instance in self._silent[appliance]
+
+    def judge(self, appliance: str, instance: str, silent: bool) -> dict[int, tuple[Group, ...]]:
+        """Take an instance that does not answer out of use, or put it back; returns the changed groups by switch."""
+        found = next(each for each in self._fabric.appliances if each.name == appliance)
+        used, parts = self.in_use(found), self.places[appliance]
+        (self._silent[appliance].add if silent else self._silent[appliance].discard)(instance)
+        self._notice(found, used, {part: place for part, place in parts.items() if part[0] == instance})
+        return self._groups_of([found])
+
+    def record(self, appliance: str) -> tuple[str, bytes | None]:
+        """Key and record of the silent instances of an appliance; None: there are none."""
+        silent = sorted(self._silent[appliance])
+        return SILENT.key(appliance), msgpack.packb(silent) if silent else None
+
+    def restore(self, records: Mapping[str, bytes]) -> Iterator[str]:
+        """Restore silent instances from their records; yields the keys of records that cannot be used."""
+        probed = {found.name: found for found in self._fabric.appliances if found.probing is not None}
+        for key, data in records.items():
+            try:
+                appliance, silent = probed[SILENT.subject_of(key)], set(msgpack.unpackb(data))
+                self._silent[appliance.name] = silent & {instance.name for instance in appliance.instances}
+            except (KeyError, ValueError, TypeError, msgpack.UnpackException):
+                yield key
+
+    # --- instances in use ---
     def groups(self, dpid: int) -> Iterator[Group]:
         """Yield all groups of a switch in their desired state."""
         if self._fabric.appliances:
@@ -86,13 +120,20 @@ class Steering:
 
     def in_use(self, appliance: Appliance) -> dict[str, dict[Direction, int]]:
         """Return the instances that get traffic: name -> the switch where frames of each direction come to it."""
-        places, found = self.places[appliance.name], {}
+        found = {}
         for instance in appliance.instances:
-            parts = [places.get((instance.name, vid)) for vid in instance.legs or (appliance.vid,)]
-            homes = [part.port.dpid for part in parts if part is not None and part.up]
-            if len(homes) == len(parts):
+            parts = self.parts(appliance, instance)
+            if parts and all(part.up for part in parts) and not self.is_silent(appliance.name, instance.name):
+                homes = [part.port.dpid for part in parts]
                 found[instance.name] = {Direction.FROM_VM: homes[0], Direction.TO_VM: homes[-1]}
         return found
+
+    def parts(self, appliance: Appliance, instance: ApplianceInstance) -> tuple[PartPlace, ...]:
+        """Return the places of all parts of an instance, of a bump in the wire the inner one first; none: one lacks."""
+        places = self.places[appliance.name]
+        found = [places.get((instance.name, vid)) for vid in instance.legs or (appliance.vid,)]
+        parts = tuple(part for part in found if part is not None)
+        return parts if len(parts) == len(found) else ()
 
     def _record(self, appliance: Appliance, vsi: str, port: PortId | None, program: Installation | None) -> bool:
         places, used = self.places[appliance.name], self.in_use(appliance)

@@ -22,7 +22,7 @@ _REQUEST, _REQUEST_REVERSE = 1, 3
 _ICMPV6, _ADVERTISEMENT, _OVERRIDE, _TARGET_LINK_LAYER = 58, 136, 1 << 29, 2
 
 #: RFC 826: Ethernet, IPv4, lengths, operation; hardware and protocol address of sender and target.
-_ARP = Struct("!HHBBH6s4s6s4s")
+ARP = Struct("!HHBBH6s4s6s4s")
 #: RFC 8200 3: version, class and flow label; payload length, next header, hop limit.
 _IPV6 = Struct("!IHBB16s16s")
 #: RFC 8200 8.1: what the checksum covers before the payload.
@@ -56,7 +56,7 @@ def neighbour_advertisement(mac: int, address: IPv6Address) -> Frame:
 
 
 def _arp(operation: int, own: bytes, address: bytes, target: bytes) -> bytes:
-    return _ARP.pack(1, 0x0800, 6, 4, operation, own, address, target, address)
+    return ARP.pack(1, 0x0800, 6, 4, operation, own, address, target, address)
 
 
 def _checksum(data: bytes) -> int:

@@ -18,6 +18,7 @@ table bridge evbridge {{
   chain forward {{
     type filter hook forward priority filter; policy accept;
     udp dport {refused} drop
+    ether type arp accept
     iifname "{inner}" counter name outwards
     iifname "{outer}" counter name inwards
   }}
@@ -86,6 +87,10 @@ class BumpFirewall:
         self._call(there, "associate")
         self._call(source, "release")
         self._home = there
+
+    def hang(self, hangs: bool) -> None:
+        """Let nothing through any more, with both ports up; or go on."""
+        self._vm.namespace.ip(f"link set br0 {'down' if hangs else 'up'}")
 
     def passed(self) -> BumpCounts:
         """Return what it has let through so far."""

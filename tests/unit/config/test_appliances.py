@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.config.writing import dump_config
-from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance
+from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance, Probing
 from ryu_apps.evb.topology.numbering import numbers_of
 
 GOOD = """\
@@ -21,7 +23,8 @@ appliances:
   gateway:
     vlan: 200
     instances:
-      one: {mac: "52:54:00:aa:00:51"}
+      one: {mac: "52:54:00:aa:00:51", address: 10.0.200.1}
+    probe: {interval: 0.5, missed: 4}
 dps:
   s1:
     dp_id: 0x1
@@ -29,6 +32,7 @@ dps:
       1: {name: hv1, role: station, native_vlan: 100}
       2: {name: nms, role: host, native_vlan: 7, tagged_vlans: [8], macs: ["52:54:00:00:64:01"]}
 """
+GATE = ApplianceInstance("one", mac=0x525400AA0051, address=IPv4Address("10.0.200.1"))
 FW, GATEWAY = numbers_of(("fw", "gateway"), MOST_APPLIANCES).values()
 BALANCER = """\
 load_balancers:
@@ -46,7 +50,7 @@ def test_appliances_are_read_and_written() -> None:
     assert config is not None and found == []
     assert config.fabric.appliances == (
         Appliance(FW, "fw", 100, (ApplianceInstance("a", 3001, 3002), ApplianceInstance("b", 3003, 3004)), 3000),
-        Appliance(GATEWAY, "gateway", 200, (ApplianceInstance("one", mac=0x525400AA0051),)),
+        Appliance(GATEWAY, "gateway", 200, (GATE,), probing=Probing(0.5, 4)),
     )
     assert config.fabric.appliance("fw", 100) is config.fabric.appliances[0]
     assert config.fabric.appliance("fw", 200) is None
@@ -71,6 +75,9 @@ def test_an_appliance_keeps_its_number_when_others_come() -> None:
         ("inside: 3003", "inside: 3002", 8, "VLAN 3002 is given twice"),
         ("{inside: 3003, outside: 3004}", '{mac: "52:54:00:aa:00:52"}', 7, "instances are all routers, or none is"),
         ("vlan: 200\n", "vlan: 200\n    passed: 3005\n", 11, "routers need no VLAN for what has passed"),
+        (", address: 10.0.200.1", "", 12, "address was expected: a router that is probed is asked for it"),
+        ("10.0.200.1", "'fd00::1'", 12, "an IPv4 address was expected: routers are asked by ARP"),
+        ("outside: 3004", "outside: 3004, address: 10.0.0.1", 8, "address belongs to mac"),
         (", outside: 3004", "", 8, "either inside and outside were expected, or mac"),
         (
             "outside: 3004",
@@ -79,8 +86,8 @@ def test_an_appliance_keeps_its_number_when_others_come() -> None:
             "either inside and outside were expected, or mac",
         ),
         (
-            '      one: {mac: "52:54:00:aa:00:51"}\n',
-            '      one: {mac: "52:54:00:aa:00:51"}\n      two: {mac: "52:54:00:aa:00:51"}\n',
+            "address: 10.0.200.1}\n",
+            'address: 10.0.200.1}\n      two: {mac: "52:54:00:aa:00:51", address: 10.0.200.2}\n',
             13,
             "52:54:00:aa:00:51 is that of one",
         ),
@@ -90,7 +97,7 @@ def test_an_appliance_keeps_its_number_when_others_come() -> None:
             4,
             "VLAN 100 has a load balancer, so no traffic in it can be led",
         ),
-        ("dp_id: 0x1\n", "dp_id: 0x1\n    profile: openflow13\n", 16, "appliances need the extensions of Open vSwitch"),
+        ("dp_id: 0x1\n", "dp_id: 0x1\n    profile: openflow13\n", 17, "appliances need the extensions of Open vSwitch"),
     ],
 )
 def test_a_mistake_is_shown_at_its_place(before: str, after: str, line: int, reason: str) -> None:
