@@ -66,35 +66,33 @@ class Flood(Protocol):
 class _Page:
     """Some VSIs of a VID and their rule, which is cached until a member changes."""
 
-    __slots__ = ("_kept", "_number", "_vid", "members")
+    __slots__ = ("_kept", "_vid", "members", "number", "open")
 
     def __init__(self, vid: int, number: int) -> None:
         self.members: set[FloodMember] = set()
+        self.number = number
+        #: Its members receive every group.
+        self.open = False
         self._vid = vid
-        self._number = number
         self._kept: Rule | None = None
 
     def change(self, member: FloodMember, present: bool) -> None:
         (self.members.add if present else self.members.discard)(member)
+        self.open = any(not member.snooped for member in self.members)
         self._kept = None
 
     def copy(self) -> _Page:
-        copy = _Page(self._vid, self._number)
-        copy.members, copy._kept = set(self.members), self._kept
+        copy = _Page(self._vid, self.number)
+        copy.members, copy.open, copy._kept = set(self.members), self.open, self._kept
         return copy
 
     @property
     def metadata(self) -> int:
-        return metadata(port=self._number)
+        return metadata(port=self.number)
 
     def takes(self, member: FloodMember) -> bool:
         """True if there is room; snooped members and others do not share a page."""
         return len(self.members) < PAGE_SIZE and all(other.snooped == member.snooped for other in self.members)
-
-    @property
-    def open(self) -> bool:
-        """True if its members receive every group."""
-        return any(not member.snooped for member in self.members)
 
     def rule(self) -> Rule:
         if self._kept is None:
@@ -160,6 +158,11 @@ class FloodVid:
     def open(self) -> bool:
         """True if a host port or a member receives every group of IP multicast."""
         return bool(self._host_ports or self._whole) or any(page.open for page in self._pages)
+
+    @property
+    def receivers(self) -> tuple[list[FloodMember], list[int]]:
+        """The members of the whole VID, and the numbers of open pages: on these :meth:`open_copies` depends."""
+        return list(self._whole), [page.number for page in self._pages if page.open]
 
     def open_copies(self) -> Iterator[Action]:
         """Copies to host ports and members that receive every group."""

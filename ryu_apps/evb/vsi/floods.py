@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.actions import Action
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import Group
@@ -130,7 +129,7 @@ class Floods:
             for member in _members(after, dpid, vid):
                 changed.add(member)
             changes[dpid] = merge(changes.get(dpid, RuleChange()), difference(flood.rules(), changed.rules()))
-            same_receivers = same_receivers and _receivers(flood) == _receivers(changed)
+            same_receivers = same_receivers and flood.receivers == changed.receivers
         return FloodPreview(changes, same_receivers)
 
     def versions(self, memberships: Iterable[Membership]) -> tuple[int, ...]:
@@ -215,11 +214,6 @@ class Floods:
     def _of(self, dpid: int, vid: int) -> tuple[RuleSet, tuple[Group, ...]]:
         flood = self._floods.get((dpid, vid))
         return (flood.rules(), flood.groups()) if flood else ({}, ())
-
-
-def _receivers(flood: Flood) -> tuple[bool, tuple[Action, ...]]:
-    """Return on what the common multicast rules depend: whether every group is received, and the copies."""
-    return flood.open, tuple(flood.open_copies())
 
 
 def _members(memberships: Iterable[Membership], dpid: int, vid: int) -> Iterator[FloodMember]:

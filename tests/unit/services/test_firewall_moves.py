@@ -13,6 +13,7 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
 from ryu_apps.evb.services.fragments import MAX_NOTED
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.vsi.needs import GATE_TABLES
 from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -95,6 +96,9 @@ def test_what_ends_at_the_source_ends_at_the_destination(site: Site, safest: boo
 def test_nothing_ends_because_the_source_cannot_be_asked(site: Site) -> None:
     site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
     site.world.disconnect(S1)
+    for _ in range(int(PATIENCE)):
+        site.world.advance(1.0)
+        site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
     site.admit(VM, HV3)
     assert sorted(rule.idle_timeout for rule in site.state(S2)) == [10, 60, 3600]
 

@@ -8,6 +8,7 @@ from ryu_apps.evb.bridge.migrations import MigrationState
 from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, S1, S2, SELDOM, Vm, World
 
@@ -165,7 +166,7 @@ def test_source_switch_that_is_away_does_not_stop_a_fail_over() -> None:
     world.advance(60.0)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.disconnect(S1)
-    world.advance(3.0)
+    world.advance(PATIENCE)
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
     assert world.answer(HV3).success
     world.connect(S1)
