@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.worlds.bridge import Vm, World
+from tests.worlds.bridge import HV1, Vm, World, two_switches
 from tests.worlds.counting import PLAIN
 from tests.worlds.vswitch import STATION1, STATION2
 from tests.worlds.vswitches import VswitchWorld, vswitch_fabric
@@ -39,3 +44,20 @@ def test_a_vswitch_that_has_become_smaller_refuses_what_was_staged_before() -> N
     world.ask(STATION2, vms[STATION2], VdpMode.ASSOCIATE)
     assert not world.answer(STATION2).success
     assert world.foreseen == 0 and owner_of(world, vms[STATION2]) is None
+
+
+@pytest.mark.parametrize("limits", [StationLimits(vsis=("mac:*",)), StationLimits(types=("9/*",)), StationLimits()])
+def test_a_port_that_has_been_limited_refuses_what_was_staged_before(limits: StationLimits) -> None:
+    world, vm = World(), Vm(1)
+    world.connect()
+    staged(world, HV1, vm)
+    world.fabric = two_switches()
+    interfaces = world.fabric.switches[HV1.dpid].interfaces
+    interfaces[HV1.port_no] = replace(interfaces[HV1.port_no], limits=limits)
+    world.restart_controller()
+    # A keep-alive of what is in force is not decided about; it says what the station repeats.
+    staged(world, HV1, vm)
+    world.ask(HV1, vm, VdpMode.ASSOCIATE)
+    admitted = limits == StationLimits()
+    assert world.answer(HV1).success is admitted
+    assert world.foreseen == admitted and (owner_of(world, vm) is not None) is admitted

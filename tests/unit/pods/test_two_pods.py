@@ -15,9 +15,10 @@ from ryu_apps.evb.pipeline.tables import CookieKind, owned_by
 from ryu_apps.evb.pods.owner import Owner
 from ryu_apps.evb.policy.model import Acl, PolicySet
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
+from ryu_apps.evb.topology.fabric import Takeover
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.pod_link.holdings import ABANDONED, UNUSED
-from tests.worlds.bridge import HV1, HV3, Vm, open_type
+from tests.worlds.bridge import HV1, HV3, Vm, open_type, two_switches
 from tests.worlds.learnt import learn
 from tests.worlds.pods import PodWorld, several_pods, two_pods
 
@@ -108,6 +109,21 @@ def test_unannounced_associate_gets_no_vsi_of_another_pod() -> None:
     assert a.has_gate(VM) and not b.has_gate(VM) and model.owners[VM.text].pod == "a"
     b.ask(HV1, VM, ASSOCIATE, migrating=True)
     assert b.has_gate(VM) and not a.has_gate(VM)
+
+
+@pytest.mark.parametrize("condition", [Takeover.RESERVED, Takeover.ANY])
+def test_condition_of_a_port_holds_for_vsis_of_other_pods(condition: Takeover) -> None:
+    fabric = two_switches()
+    ports = fabric.switches[HV1.dpid].interfaces
+    ports[HV1.port_no] = replace(ports[HV1.port_no], takeover=condition)
+    _, a, b = two_pods(fabric=fabric)
+    admitted(a)
+    takes_any = condition is Takeover.ANY
+    b.ask(HV1, VM, ASSOCIATE)
+    assert b.has_gate(VM) is takes_any and a.has_gate(VM) is not takes_any
+    b.ask(HV1, VM, ASSOCIATE, migrating=True)
+    assert b.has_gate(VM) is takes_any and a.has_gate(VM) is not takes_any
+    assert admitted(b) and not a.has_gate(VM)
 
 
 def test_announcement_counts_for_the_owner_that_it_was_made_to() -> None:
