@@ -185,6 +185,16 @@ def test_in_fragments_it_is_the_same(role: str, name: str) -> None:
     assert not passes(world, **icmpv6(135), ip_frag=1) and not passes(world, **icmpv6(136), ip_frag=1)
 
 
+@pytest.mark.parametrize("key", [PLAIN, *OF_ROLE.values()])
+@pytest.mark.parametrize("vlan_vid", [0, PRIORITY_TAGGED])
+@pytest.mark.parametrize("eth_dst", [0x0180C2000000, 0x0180C2000008, 0x01000CCCCCCD])
+def test_no_type_has_a_vm_take_part_in_a_spanning_tree(key: VsiTypeKey, vlan_vid: int, eth_dst: int) -> None:
+    """RSTP of bridges and of provider bridges, and PVST+; a switch shows LLC as type 0x05ff."""
+    assert not ready(key).carry(
+        HV1, {"eth_src": Vm(1).mac, "eth_dst": eth_dst, "eth_type": 0x05FF, "vlan_vid": vlan_vid}
+    )
+
+
 def test_roles_share_no_frame() -> None:
     """A role that a type has must not open what another one guards."""
     for role, other in combinations(NetworkRole, 2):
