@@ -66,4 +66,4 @@ def test_the_lines_of_a_pause_show_the_switches_and_the_bridge(tmp_path: Path) -
 def test_a_trace_has_no_pauses() -> None:
     command = [sys.executable, "-c", "from ryu_apps.cli.main import main; main()", "replay", "--day", "1", "--keep"]
     refused = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
-    assert refused.returncode == 2 and "--pause, --keep and --pcap are for scenarios" in refused.stderr
+    assert refused.returncode == 2 and "--pause, --keep, --pcap and --nms are for scenarios" in refused.stderr
