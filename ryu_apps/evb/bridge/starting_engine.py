@@ -105,7 +105,11 @@ class StartingEngine:
 
     # --- switches ---
     def _up(self, event: SwitchUp, now: float) -> None:
-        """Begin with the stations of a switch; which rules it holds is not looked at."""
+        """Begin with the stations of a switch; which rules it holds is not looked at.
+
+        A station is served from its first frame on, which proves that the switch passes such frames on.  One without
+        rules does not: a station that had heard LLDP sent its request in vain, and ECP gives up after few repetitions.
+        """
         dpid = event.dpid
         self._away(dpid, now)
         self._links[dpid] = {
@@ -115,8 +119,7 @@ class StartingEngine:
         self.frames[dpid] = []
         for port in self._fabric.ports(Role.STATION):
             if port.dpid == dpid:
-                station = self._stations[port] = self._station(port, port.port_no in event.relaying)
-                self._follow_link(station, now)
+                self._stations[port] = self._station(port, port.port_no in event.relaying)
 
     def _away(self, dpid: int, now: float) -> None:
         """A switch is gone, or belongs to another bridge: so do the requests that have come by it."""
@@ -136,6 +139,7 @@ class StartingEngine:
         if not station.up:
             # A proof that the link is up: Open vSwitch reports a port in another network namespace as down.
             self._changed(PortChanged(event.port, True), now)
+            self._begin(station, now)
         before = station.received
         self._process(station, station.frame(event.data, now))
         if station.received > before:
@@ -143,15 +147,19 @@ class StartingEngine:
 
     def _changed(self, event: PortChanged, now: float) -> None:
         link = event.port
-        if link.dpid in self._links:
-            self._links[link.dpid][link.port_no] = self._bonds.is_up(link, event.up, event.live)
-            if (station := self._stations.get(self._bonds.port_of(link))) is not None:
-                self._follow_link(station, now)
+        if link.dpid not in self._links:
+            return
+        self._links[link.dpid][link.port_no] = self._bonds.is_up(link, event.up, event.live)
+        station = self._stations.get(self._bonds.port_of(link))
+        if station is not None and station.up and not self._is_up(station):
+            self._process(station, station.link(False, now))
 
-    def _follow_link(self, station: HoldingPort, now: float) -> None:
-        up = bool(station.interface.is_up(self._links[station.port.dpid]))
-        if up != station.up:
-            self._process(station, station.link(up, now))
+    def _begin(self, station: HoldingPort, now: float) -> None:
+        if self._is_up(station):
+            self._process(station, station.link(True, now))
+
+    def _is_up(self, station: HoldingPort) -> bool:
+        return bool(station.interface.is_up(self._links[station.port.dpid]))
 
     def _process(self, station: HoldingPort, outputs: list[PortOutput]) -> None:
         """Carry out what the protocols of a port lead to; the next engine learns the rest by itself, and writes it."""
