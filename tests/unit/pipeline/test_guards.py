@@ -195,6 +195,14 @@ def test_no_type_has_a_vm_take_part_in_a_spanning_tree(key: VsiTypeKey, vlan_vid
     )
 
 
+@pytest.mark.parametrize("eth_dst", [0x0180C2000000, 0x0180C2000003, 0x0180C200000E])
+def test_what_no_bridge_forwards_stays_at_its_port_whatever_is_in_it(eth_dst: int) -> None:
+    frame = {"eth_src": Vm(1).mac, "eth_dst": eth_dst, "vlan_vid": 0} | udp(4, 5000, 5001)
+    world = ready(PLAIN)
+    assert world.carry(HV1, frame | {"eth_dst": 0x0180C2000010})
+    assert not world.carry(HV1, frame)
+
+
 def test_roles_share_no_frame() -> None:
     """A role that a type has must not open what another one guards."""
     for role, other in combinations(NetworkRole, 2):
