@@ -86,6 +86,27 @@ def test_each_rule_is_quiet_before_its_cause_has_lasted_and_fires_then() -> None
     assert sorted(expected) == sorted((rule["alert"], fires) for rule in RULES for fires in (False, True))
 
 
+def test_a_rule_that_waits_is_tested_while_it_waits(tmp_path: Path) -> None:
+    """Without its ``for`` each of them fires at the time at which its test has it quiet."""
+    rules = (FILES / "evbridge.rules.yml").read_text()
+    (tmp_path / "evbridge.rules.yml").write_text(re.sub(r"^ +for: .*\n", "", rules, flags=re.MULTILINE))
+    shutil.copy(FILES / "evbridge.test.yml", tmp_path)
+    command = ["promtool", "test", "rules", "evbridge.test.yml"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    fired = set(re.findall(r"alertname: (\w+), .*\n +exp:\[\]", told.stdout + told.stderr))
+    assert fired == {rule["alert"] for rule in RULES if "for" in rule}
+
+
+def test_the_thread_of_deadlines_and_the_store_are_measured(bridge: Start) -> None:
+    def counted(name: str) -> float:
+        scraped = fetch(bridge.rest, "/metrics")
+        samples = (sample for family in text_string_to_metric_families(scraped) for sample in family.samples)
+        return sum(sample.value for sample in samples if sample.name == name)
+
+    wait_for(lambda: counted("evb_event_loop_lag_seconds_count") > 1, "a wake-up")
+    wait_for(lambda: counted("evb_store_seconds_count") > 0, "a record")
+
+
 def test_every_metric_of_rules_and_dashboard_is_in_a_scrape(families: dict[str, str]) -> None:
     named = {name for query in [*TARGETS, *(rule["expr"] for rule in RULES)] for name in NAME.findall(query)}
     assert len(named) > 30

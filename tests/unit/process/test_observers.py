@@ -72,6 +72,14 @@ def test_who_reads_misses_nothing(observers: Observers) -> None:
     assert 'evb_keepalive_expired_total{dp_id="0x1",dp_name="s1"} 1.0' in text
 
 
+def test_times_of_the_store_and_records_not_saved_are_in_a_scrape(observers: Observers) -> None:
+    for seconds, failed in ((0.004, False), (0.75, True), (2.0, False)):
+        observers.note_store(seconds, failed)
+    text = b"".join(observers.metrics.exposition().parts).decode()
+    assert 'evb_store_seconds_bucket{le="0.005"} 1.0' in text and 'evb_store_seconds_bucket{le="1.0"} 2.0' in text
+    assert "evb_store_seconds_sum 2.754" in text and "evb_store_errors_total 1.0" in text
+
+
 def test_events_are_told_in_order_with_their_times(observers: Observers) -> None:
     for number in range(3):
         observers.note([active(2 * number), active(2 * number + 1)], 10.0 + number)

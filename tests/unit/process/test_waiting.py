@@ -16,7 +16,8 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.late, self.ring_after = 100.0, 0.0, None
         self.during: Callable[[], None] = lambda: None
-        self.watch = Watch(self)
+        self.noticed: list[float] = []
+        self.watch = Watch(self, notice=self.noticed.append)
         self.ring = self.watch.ring
         monkeypatch.setattr(self.watch._bell, "wait", self._wait)
 
@@ -56,6 +57,16 @@ def test_a_little_late_is_usual(clock: Clock) -> None:
 def test_a_stop_is_missed_whole(clock: Clock) -> None:
     clock.late = 10.0
     assert clock.watch.wait(None) == pytest.approx(10.0)
+
+
+def test_of_each_wait_is_noticed_by_how_much_it_ended_late(clock: Clock) -> None:
+    clock.watch.wait(None)
+    clock.late = TOLERANCE / 2
+    clock.watch.wait(clock.now + 0.05)
+    # Work between two waits is not a late end of one.
+    clock.now, clock.late = clock.now + 2.0, 3.0
+    clock.watch.wait(None)
+    assert clock.noticed == pytest.approx([0.0, TOLERANCE / 2, 3.0])
 
 
 def test_a_bell_that_is_heard_late_counts_from_the_ring(clock: Clock) -> None:
