@@ -55,9 +55,14 @@ class EventLog:
     def _keep(self, happened: LogEvent, now: float) -> None:
         self.entries.append((now, happened))
         self.kept += 1
-        level = LEVELS[happened.level]
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", line(happened), extra={"event": partial(_fields, happened)})
+        log_event(self._logger, happened)
+
+
+def log_event(logger: logging.Logger, happened: LogEvent) -> None:
+    """Log an event as a line, with its fields for logs of JSON."""
+    level = LEVELS[happened.level]
+    if logger.isEnabledFor(level):
+        logger.log(level, "%s", line(happened), extra={"event": partial(_fields, happened)})
 
 
 def _fields(happened: LogEvent) -> dict[str, object]:

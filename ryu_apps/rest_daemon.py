@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from ryu_apps.evb.event_catalogue.base import LogEvent, line
+from ryu_apps.event_log import log_event
+from ryu_apps.process.logs import FormatError, log_to_stderr
 from ryu_apps.rest.callers import Limit, is_loopback
 from ryu_apps.rest.guard import Guard
 from ryu_apps.rest.tokens import Role, TokenFile, TokensError
+
+LOG = logging.getLogger(__name__)
 
 
 class DaemonAccess(NamedTuple):
@@ -51,7 +56,8 @@ def serve_daemon(made: Callable[[Limit], ServedApplication], host: str, port: in
             is had.
 
     Raises:
-        ClickException: a file cannot be used, the address is not available, or strangers would be let in.
+        ClickException: a file cannot be used, the address is not available, strangers would be let in, or the
+            environment names no format of logs.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # eventlet warns of its deprecation at every import
@@ -59,11 +65,12 @@ def serve_daemon(made: Callable[[Limit], ServedApplication], host: str, port: in
         from eventlet.green import ssl
 
     try:
+        log_to_stderr()
         tokens = None if access.tokens is None else TokenFile(access.tokens)
         context = _tls(ssl, access)
         sock = listen((host, port), reuse_port=False)
         served = made(lambda seconds: Timeout(seconds, False))
-    except TokensError as error:
+    except (FormatError, TokensError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or f'{host}:{port}'}: {error.strerror}") from None
@@ -77,7 +84,7 @@ def serve_daemon(made: Callable[[Limit], ServedApplication], host: str, port: in
         # The handshake is made with the first octets, in the green thread of the connection.
         sock, scheme = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), "https"
     click.echo(f"{scheme}://{at[0]}:{at[1]}{served.words}")
-    guarded = Guard(served.application, tokens, required_role, time.time, _log)
+    guarded = Guard(served.application, tokens, required_role, time.time, partial(log_event, LOG))
 
     class Protocol(wsgi.HttpProtocol):
         def _read_request_line(self) -> bytes:
@@ -107,8 +114,3 @@ def _tls(ssl: Any, access: DaemonAccess) -> Any:
     except OSError as error:
         raise click.ClickException(f"{access.certificate}: {error.strerror or error}") from None
     return context
-
-
-def _log(happened: LogEvent) -> None:
-    """Print a change with its author, or a refusal."""
-    click.echo(line(happened), err=True)

@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from ryu_apps.cli.station_hypervisors import COMMANDS
-from ryu_apps.cli.station_options import CONTROL, DEADLINE, FILE
+from ryu_apps.cli.station_options import CONTROL, DEADLINE, FILE, begin_logging
 from ryu_apps.station_daemon.client import DEFAULT_CONTROL, call
-from ryu_apps.station_daemon.logs import log_to_stderr
 
 _STATE = DEFAULT_CONTROL.with_name("state.json")
 
@@ -63,7 +62,7 @@ def run_daemon(
     if len(set(uplinks)) < len(uplinks):
         raise click.UsageError("an uplink is named twice")
     control.parent.mkdir(parents=True, exist_ok=True)
-    log_to_stderr()
+    begin_logging()
     settings = DaemonSettings(uplinks, control, state, Timers(rwd=rwd, rka=rka), metrics=_address(metrics), ovsdb=ovsdb)
     try:
         asyncio.run(StationDaemon(settings).run())

@@ -12,9 +12,8 @@ from typing import Any
 
 import click
 
-from ryu_apps.cli.station_options import CONTROL, DEADLINE, FILE
+from ryu_apps.cli.station_options import CONTROL, DEADLINE, FILE, begin_logging
 from ryu_apps.station_daemon.client import DEFAULT_CONTROL
-from ryu_apps.station_daemon.logs import log_to_stderr
 
 
 @click.command()
@@ -103,7 +102,7 @@ def libvirt_events(uri: str, mapping: Path | None, control: Path) -> None:
         from ryu_apps.station_daemon.libvirt_events import LibvirtEvents
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error}; install libvirt-python, or Debian's python3-libvirt") from None
-    log_to_stderr()
+    begin_logging()
     LibvirtEvents(uri, control, mapping).run()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -35,7 +34,6 @@ def serve_nms(config: NmsFile, base: Path, host: str, port: int, access: DaemonA
     Raises:
         ClickException: a file cannot be used, the address is not available, or strangers would be let in.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     stopped = threading.Event()
     try:
         serve_daemon(lambda limit: _made(config, base, access, limit, stopped), host, port, access)

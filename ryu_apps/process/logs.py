@@ -54,7 +54,7 @@ class JsonLines(logging.Formatter):
 
 
 def format_lines(logger: logging.Logger, environment: Mapping[str, str] = os.environ) -> None:
-    """Have every handler of a logger that is as Ryu makes it write lines in the format of the environment.
+    """Have every handler of a logger that has no format yet write lines in the format of the environment.
 
     Raises:
         FormatError: there is no such format.
@@ -66,6 +66,18 @@ def format_lines(logger: logging.Logger, environment: Mapping[str, str] = os.env
         if handler.formatter is None:
             timed = not _is_timed(handler, environment)
             handler.setFormatter(JsonLines() if chosen == JSON else Text(timed))
+
+
+def log_to_stderr(environment: Mapping[str, str] = os.environ) -> None:
+    """Have a daemon without Ryu log to its standard error, from INFO on, in the format of the environment.
+
+    Raises:
+        FormatError: there is no such format.
+    """
+    logger = logging.getLogger()
+    logger.addHandler(logging.StreamHandler())
+    logger.setLevel(logging.INFO)
+    format_lines(logger, environment)
 
 
 def _time(record: logging.LogRecord) -> str:
