@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import subprocess
 import time
@@ -87,6 +88,12 @@ def test_each_uplink_has_a_capture_with_a_wall_clock(recorded: Recorded) -> None
     # Both VDP requests of the move are there, and nothing of the VM where it never was.
     assert shown(destination, "eth.type == 0x8940", "frame.number")
     assert shown(other, f"eth.addr == {VM}", "frame.number") == []
+
+
+def test_the_report_names_kernel_and_switch(recorded: Recorded) -> None:
+    environment = json.loads((recorded[1] / "report.json").read_text(encoding="utf-8"))["environment"]
+    assert environment["kernel"] == platform.release()
+    assert re.match(r"\d+\.\d+", environment["openvswitch"])
 
 
 @pytest.fixture(scope="module")

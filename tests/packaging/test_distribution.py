@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import importlib
 import re
 import shutil
 import subprocess
@@ -26,22 +28,27 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-def contents(tree: Path, kind: str) -> set[str]:
-    """The names in a wheel that the build backend makes (kind: ``wheel`` or ``editable``)."""
+def built(tree: Path, kind: str) -> Path:
+    """A wheel that the build backend makes (kind: ``wheel`` or ``editable``)."""
     destination = tree.parent / kind
     destination.mkdir()
     program = f"from setuptools.build_meta import build_{kind} as build; build({str(destination)!r})"
     subprocess.run([sys.executable, "-c", program], cwd=tree, check=True, capture_output=True, timeout=120)
     (wheel,) = destination.glob("*.whl")
-    return set(zipfile.ZipFile(wheel).namelist())
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(built(tree, "wheel"))
 
 
 def sources(*patterns: str) -> set[str]:
     return {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)}
 
 
-def test_a_wheel_has_the_hook_and_every_source_and_data_file(tree: Path) -> None:
-    packed = contents(tree, "wheel")
+def test_a_wheel_has_the_hook_and_every_source_and_data_file(wheel: zipfile.ZipFile) -> None:
+    packed = set(wheel.namelist())
     # Data and topologies are in the package by symbolic links.
     linked = {f"ryu_apps/{name}" for name in sources("topologies/**/*.py", "policies/**/*.yaml")} | {
         f"ryu_apps/testbed/{name.removeprefix('mininet_tests/')}" for name in sources("mininet_tests/**/*.yaml")
@@ -54,6 +61,17 @@ def test_a_wheel_has_the_hook_and_every_source_and_data_file(tree: Path) -> None
         "evbridge_hook.py",
         "ryu_apps",
     }
+
+
+def test_a_wheel_has_both_programs(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
+    parser = configparser.ConfigParser()
+    parser.read_string(wheel.read(name).decode())
+    programs = dict(parser["console_scripts"])
+    assert set(programs) == {"evbridge", "evbridge-station"}
+    for place in programs.values():
+        module, _, function = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), function)), place
 
 
 def test_a_source_distribution_is_the_whole_repository(tree: Path) -> None:
@@ -74,7 +92,7 @@ def test_a_source_distribution_is_the_whole_repository(tree: Path) -> None:
 
 
 def test_an_editable_install_has_the_hook(tree: Path) -> None:
-    assert "evbridge.pth" in contents(tree, "editable")
+    assert "evbridge.pth" in zipfile.ZipFile(built(tree, "editable")).namelist()
 
 
 def test_every_installed_distribution_is_pinned_to_its_version() -> None:

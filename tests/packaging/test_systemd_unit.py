@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import configparser
+import re
+import shlex
+import signal
 import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Exposure level times ten; 100 is a unit without any restriction.
@@ -28,3 +34,27 @@ def test_a_unit_without_restrictions_is_not(tmp_path: Path) -> None:
     bare = tmp_path / "bare.service"
     bare.write_text("[Service]\nExecStart=/bin/true\n")
     assert exposed(bare) > 3 * MOST
+
+
+def service(unit: str) -> dict[str, str]:
+    """The section [Service] of a shipped unit, with the last of several values."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(ROOT / "contrib" / unit)
+    return dict(parser["Service"])
+
+
+@pytest.mark.parametrize(("unit", "watched"), [("evbridge.service", True), ("station/evbridge-station.service", False)])
+def test_a_service_is_ready_when_it_says_so_and_comes_back(unit: str, watched: bool) -> None:
+    settings = service(unit)
+    assert (settings["Type"], settings["Restart"]) == ("notify", "always")
+    assert ("WatchdogSec" in settings) is watched
+    # Otherwise systemd gives it up after five failures.
+    assert re.search(r"^StartLimitIntervalSec=0$", (ROOT / "contrib" / unit).read_text(), re.MULTILINE)
+
+
+def test_a_reload_by_systemd_is_a_hangup() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        command = shlex.split(service("evbridge.service")["ExecReload"])
+        subprocess.run(command, env={"MAINPID": str(process.pid), "PATH": "/usr/bin:/bin"}, check=True, timeout=60)
+        assert process.wait(60) == -signal.SIGHUP
