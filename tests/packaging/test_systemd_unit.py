@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import configparser
 import re
-import shlex
-import signal
 import subprocess
 from pathlib import Path
 
@@ -51,10 +49,3 @@ def test_a_service_is_ready_when_it_says_so_and_comes_back(unit: str, watched: b
     assert ("WatchdogSec" in settings) is watched
     # Otherwise systemd gives it up after five failures.
     assert re.search(r"^StartLimitIntervalSec=0$", (ROOT / "contrib" / unit).read_text(), re.MULTILINE)
-
-
-def test_a_reload_by_systemd_is_a_hangup() -> None:
-    with subprocess.Popen(["sleep", "60"]) as process:
-        command = shlex.split(service("evbridge.service")["ExecReload"])
-        subprocess.run(command, env={"MAINPID": str(process.pid), "PATH": "/usr/bin:/bin"}, check=True, timeout=60)
-        assert process.wait(60) == -signal.SIGHUP
