@@ -12,6 +12,7 @@ from ryu_apps.evb.ports.bridge_port import MAX_FRAME, MAX_TTL
 from ryu_apps.evb.protocol.station_address import CHANNEL_PATIENCE, LINK_PATIENCE
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import (
     ETHERTYPE_DRAFT_ECP,
@@ -43,6 +44,26 @@ def deassociate_from(world: RestWorld, source: int) -> None:
     ecpdu = Ecpdu(EcpOp.REQUEST, 1, 999, pdu.encode())
     frame = Frame(NEAREST_CUSTOMER_BRIDGE, source, ETHERTYPE_ECP, ecpdu.encode())
     world.feed(FrameReceived(HV1, frame.encode()))
+
+
+def is_sent_ahead(world: RestWorld, source: int) -> bool:
+    """Return True if changes are sent ahead of the steps for an Associate of a VM that is staged at hv2."""
+    world.ask(HV2, VICTIM, VdpMode.PREASSOCIATE_RR)
+    world.advance(0.05)
+    pdu = VdpPdu(world.manager_id, (VICTIM.tlv(VdpMode.ASSOCIATE), L3Address(VICTIM.vsi_id, VICTIM.address).encode()))
+    ecpdu = Ecpdu(EcpOp.REQUEST, 1, 999, pdu.encode())
+    frame = Frame(NEAREST_CUSTOMER_BRIDGE, source, ETHERTYPE_ECP, ecpdu.encode())
+    return bool(world.engine.ahead(FrameReceived(HV2, frame.encode()), world.now))
+
+
+@pytest.mark.parametrize(
+    ("source", "ahead"), [(station_mac(HV2), True), (VICTIM.mac, False), (station_mac(HV1), False)]
+)
+def test_nothing_is_sent_ahead_of_a_request_that_is_not_the_stations(
+    world: RestWorld, source: int, ahead: bool
+) -> None:
+    announce_from(world, station_mac(HV2), HV2)
+    assert is_sent_ahead(world, source) is ahead
 
 
 def announce_from(world: RestWorld, source: int, port: PortId = HV1, ttl: int = 120) -> None:
