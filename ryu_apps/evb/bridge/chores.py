@@ -9,8 +9,10 @@ from ryu_apps.evb.topology.fabric import PortId
 
 
 class Chore(Enum):
-    """Kinds of chores besides those of ports; a chore of one switch goes with its datapath id, one of an
-    appliance with its number, any other with 0."""
+    """Kinds of chores besides those of ports.
+
+    A chore of one switch goes with its datapath id, one of an appliance with its number, any other with 0.
+    """
 
     AUDIT = "read a switch to compare it with what it should hold"
     COMPARE = "go on comparing what an audit has read"

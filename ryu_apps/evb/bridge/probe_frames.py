@@ -1,8 +1,7 @@
 """Probes of appliances: ARP that an inspecting VM passes on, or that a router answers.
 
-The target hardware address of what
-comes back has a number of 32 bits that only the VM has been sent.  The sender's IP address is 0.0.0.0, as in ARP
-probes (RFC 5227 2.1.1), so that no receiver notes it.
+The target hardware address of what comes back has a number of 32 bits that only the VM has been sent.  The sender's IP
+address is 0.0.0.0, as in ARP probes (RFC 5227 2.1.1), so that no receiver notes it.
 """
 
 from __future__ import annotations

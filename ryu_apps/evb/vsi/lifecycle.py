@@ -236,10 +236,11 @@ class Lifecycle(TokenOwner):
         step = self.pending.steps.get(token)
         if not is_answered(step):
             self.refused(dpid, reason, now)
-        if isinstance(step, GateChange) and step.shut is not None and not lost:
-            self.withdrawal.not_closed(dpid, *step.shut, token)
-        if isinstance(step, GateChange) and step.shut is not None and lost and step.shut[0].port.dpid == dpid:
-            self._doubt(token, step)
+        if isinstance(step, GateChange) and step.shut is not None:
+            if not lost:
+                self.withdrawal.not_closed(dpid, *step.shut, token)
+            elif step.shut[0].port.dpid == dpid:
+                self._doubt(token, step)
         self._settle(token, f"{dpid:016x}: {reason}", now, lost)
 
     def compared(self, dpid: int) -> None:
