@@ -1,4 +1,4 @@
-"""Firewalls in VMs as bumps in the wire: nftables on bridges, in the way by VLAN or by the policy of their clients."""
+"""Firewalls as bumps in the wire, in VMs and at a host port: in the way by VLAN or by the policy of their clients."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import pytest
 from mininet_tests.conftest import CHECKOUT, SHORT
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance, Probing
+from ryu_apps.evb.topology.fabric import Interface, Role
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped
 from ryu_apps.testbed.harness.bump_firewall import BumpFirewall, BumpSide
 from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.inspecting_bridge import bridge_of_vlans
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
@@ -26,6 +28,7 @@ from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies import servers
+from ryu_apps.topologies.mininet_topo import EndSystem
 from ryu_apps.vcm.move_events import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -53,6 +56,13 @@ to_vm: {default: allow}
 """
 #: A port that the policy of the VM allows, and the firewall does not.
 FORBIDDEN, HTTP = 5002, 80
+#: Hardware at a host port: traffic of a third VM goes through it.
+BOX = Appliance(2, "box", OUTER, (ApplianceInstance("box", 3011, 3012),), 3010)
+BOX_PORT = Interface(60, "box", Role.HOST, tagged_vlans=BOX.instances[0].legs)
+BOXED = VdptoolVsi(
+    "00000000-0000-4000-b000-000000000012", 138, 1, (f"{OUTER}-52:54:00:bb:00:12",), "10.0.100.112", ip6="fd00:10::12"
+)
+_BOXED = _LENIENT.replace("137", "138").replace("lenient", "boxed").replace("firewall, on_failure: pass", "box")
 VM = VdptoolVsi("00000000-0000-4000-b000-000000000001", 4, 1, (f"{INNER}-52:54:00:bb:00:01",), "10.0.100.101")
 
 
@@ -68,11 +78,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     members = tuple(port.dpid for port in plain.local_stations())
     legs = [vid for instance in FIREWALLS.instances for vid in instance.legs]
     fabric = plain.with_vswitches((Vswitch("dvs1", members, "t*", (OUTER, INNER, *legs)),))
-    fabric = replace(fabric, appliances=(FIREWALLS,))
-    (folder / "lenient.yaml").write_text(_LENIENT)
-    policies = str(CHECKOUT / "policies"), str(folder / "lenient.yaml")
+    rack = fabric.switches[1]
+    rack = replace(rack, interfaces=rack.interfaces | {BOX_PORT.port_no: BOX_PORT})
+    fabric = replace(fabric, appliances=(FIREWALLS, BOX), switches=fabric.switches | {rack.dpid: rack})
+    for name, text in (("lenient", _LENIENT), ("boxed", _BOXED)):
+        (folder / f"{name}.yaml").write_text(text)
+    policies = str(CHECKOUT / "policies"), *(str(folder / f"{name}.yaml") for name in ("lenient", "boxed"))
+    systems = (*servers.END_SYSTEMS, EndSystem("box", 0x525400006460, "192.0.2.60/24"))
     config = dump_config(BridgeConfig(fabric, policies, str(folder / "state")))
-    with inside(), Cluster(fabric, servers.END_SYSTEMS, folder, config, station=DaemonStation) as cluster:
+    with inside(), Cluster(fabric, systems, folder, config, station=DaemonStation) as cluster:
         yield cluster
 
 
@@ -136,7 +150,7 @@ def through(firewalls: list[BumpFirewall], conversation: Conversation) -> list[i
 
 def silent(cluster: Cluster) -> bool:
     """True if one of the firewalls does not answer probes."""
-    (shown,) = cluster.controller.get("/evb/appliances")
+    (shown,) = [each for each in cluster.controller.get("/evb/appliances") if each["name"] == "firewall"]
     assert all(each["in_use"] is not each["silent"] for each in shown["instances"])
     return any(each["silent"] for each in shown["instances"])
 
@@ -188,3 +202,40 @@ def test_traffic_of_a_type_goes_through_one_of_two_firewalls_and_connections_out
         firewalls.pop().stop()
         assert not arrives(client.namespace, vm.namespace, vm.ip, HTTPS, 0.3), "on_failure: block"
         assert arrives(client.namespace, lenient.namespace, lenient.ip, HTTPS), "on_failure: pass"
+
+
+def test_traffic_of_a_type_goes_through_hardware_at_a_host_port_and_is_blocked_without_its_link(
+    cluster: Cluster,
+) -> None:
+    vm = NamespaceVm("t12", "52:54:00:bb:00:12", BOXED.ip, BOXED.ip6)
+    client, box = cluster.hosts["client"], cluster.hosts["box"]
+    client.namespace.speak_ipv6(client.interface, f"{CLIENT6}/64")
+    client.ip6 = CLIENT6
+    (instance,) = BOX.instances
+    with ExitStack() as stack:
+        cluster.boot(vm, "hv2")
+        admit(cluster.hypervisors["hv2"], BOXED)
+        bridge = bridge_of_vlans(box, instance.outside, instance.inside, refused=FORBIDDEN)
+        for sender, receiver in ((client, vm), (vm, client)):
+            for address in (receiver.ip, receiver.ip6):
+                assert address is not None and arrives(sender.namespace, receiver.namespace, address, HTTPS)
+                assert is_dropped(sender.namespace, receiver.namespace, address, FORBIDDEN, HTTPS)
+        conversation = Conversation(cluster, vm, stack)
+        for source, destination in (("hv2", "hv1"), ("hv1", "hv2")):
+            before = bridge.passed()
+            assert conversation.goes_on() and all(bridge.passed()[way] > before[way] for way in (0, 1))
+            attempt = SingleMove(cluster, BOXED, vm.name, source, destination, Ladder.MINIMIZE_LATENCY).run()
+            assert attempt.evidence.outcome is MoveOutcome.COMPLETED
+        for up in (False, True):
+            box.namespace.ip(f"link set {box.interface} {'up' if up else 'down'}")
+            wait_until(lambda wanted=up: in_use(cluster, BOX.name) is wanted, "link state of the box")
+            assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS, 5.0 if up else 0.3) is up
+        assert conversation.goes_on()
+
+
+def in_use(cluster: Cluster, name: str) -> bool:
+    """True if the only instance of an appliance gets traffic."""
+    (shown,) = [each for each in cluster.controller.get("/evb/appliances") if each["name"] == name]
+    (instance,) = shown["instances"]
+    assert {part["vsi"] for part in instance["parts"]} == {None}
+    return bool(instance["in_use"])

@@ -53,6 +53,9 @@ SUMS = RecordKind(
 )
 BALANCER = RecordKind("balancer/", "load balancer", 0, "vsi.pools", "deleted; the back ends are as configured")
 SILENT = RecordKind("silent/", "appliance", 0, "vsi.steering", "deleted; its instances count as answering")
+INSTANCE_DOWN = RecordKind(
+    "instance-down/", "port", 0, "vsi.steering", "its presence counts: the port of an instance of an appliance is down"
+)
 VSI_TYPE = RecordKind("type/", "URL", 1, "vsi_types.cache", "deleted; the type is fetched again")
 RELAY = RecordKind("relay/", "port", 0, "bridge.engine", "its presence counts: reflective relay is on")
 STATION = RecordKind("station/", "port", 0, "bridge.engine", "six octets, the MAC address of the station")
@@ -70,7 +73,7 @@ PROBE = RecordKind("probe", "", 0, "bridge.engine", "never read; written to see 
 
 RECORD_KINDS = (
     *(ATTACHMENT, DEPARTED, STATISTICS, BALANCER, VSI_TYPE, RELAY, STATION, LINKS_DOWN, RECOVERING, GENERATION),
-    *(SUMS, SILENT, PROBE, LEASE, BEAT, MEMBER),
+    *(SUMS, SILENT, INSTANCE_DOWN, PROBE, LEASE, BEAT, MEMBER),
 )
 
 

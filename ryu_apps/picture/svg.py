@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
+from ryu_apps.evb.topology.appliance_ports import parts_at_hosts
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.picture.layout import Layout, Line, Rectangle, lay_out
 from ryu_apps.picture.live import QUIET, Live, Marker, VsiStage
@@ -104,9 +105,10 @@ def _node(port: PortId, box: Rectangle, fabric: Fabric, live: Live) -> str:
     interface = fabric.interface(port)
     assert interface is not None
     down = port in live.down
-    kind, radius = _shape(interface)
+    service = interface.appliance or _appliance_at(port, fabric)
+    kind, radius = _shape(interface, service)
     where = f"{fabric.switches[port.dpid].name} port {port.port_no}"
-    about = [interface.name, interface.appliance or interface.role_text, where, *(["down"] if down else [])]
+    about = [interface.name, service or interface.role_text, where, *(["down"] if down else [])]
     number = str(port.port_no)
     room = box.width - len(number) * _SMALL_CHARACTER - 12
     return _titled(
@@ -119,11 +121,16 @@ def _node(port: PortId, box: Rectangle, fabric: Fabric, live: Live) -> str:
     )
 
 
-def _shape(interface: Interface) -> tuple[str, float]:
+def _appliance_at(port: PortId, fabric: Fabric) -> str | None:
+    """The appliance of which an instance is at a host port, None if there is none."""
+    return next((found.name for found in fabric.appliances if port in parts_at_hosts(fabric, found).values()), None)
+
+
+def _shape(interface: Interface, service: str | None) -> tuple[str, float]:
     """Class and how round."""
     if interface.role is Role.STATION:
         return "station", 3
-    return ("appliance", 12) if interface.appliance else ("host", 12)
+    return ("appliance", 12) if service else ("host", 12)
 
 
 # --- VSIs ------------------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ from ryu_apps.evb.record_kinds import (
     ATTACHMENT,
     BALANCER,
     DEPARTED,
+    INSTANCE_DOWN,
     LINKS_DOWN,
     RELAY,
     SILENT,
@@ -375,6 +376,7 @@ class Engine:
         """Restore what attachments depend on (:data:`FOUNDATIONS`)."""
         known = by_kind(records)
         self.rewiring.restore(known[LINKS_DOWN].get(LINKS_DOWN.key()))
+        self.steering.restore_links(known[INSTANCE_DOWN], self.stations)
         unusable = *self.pools.restore(known[BALANCER]), *self.steering.restore(known[SILENT])
         if gone := dict.fromkeys(unusable):
             self._effects.put(Save(self._tokens.take(), gone))

@@ -164,6 +164,8 @@ class PortEvents:
         station = self._stations.get(port)
         if station is not None and station.interface.is_up(before) != station.interface.is_up(state.ports):
             self._station_link(port, state, now)
+        elif port in self._steering.host_ports:
+            self._steer(port, up)
 
     def _report_bonds(self, dpid: int, ports: Mapping[int, bool]) -> None:
         for event in self._bonds.changed(dpid, ports):
@@ -188,6 +190,8 @@ class PortEvents:
         for dpid, groups in sorted(self._steering.link(port, up).items()):
             if dpid in self._up:
                 self._effects.put(Apply(dpid, 0, RuleChange(groups=groups), Mode.BULK))
+        if record := self._steering.link_record(port):
+            self._effects.put(Save(self._tokens.take(), record))
 
     def _prove(self, port: PortId, now: float) -> None:
         """Take a frame for a proof that the link is up, if it was sent after the switch has reported it down.
@@ -211,6 +215,9 @@ class PortEvents:
         """Begin with the stations of a switch that has become ready."""
         self._probes.begin(now)
         self._report_bonds(dpid, ports)
+        for port in sorted(self._steering.host_ports):
+            if port.dpid == dpid:
+                self._steer(port, ports.get(port.port_no, False))
         for port, station in self._stations.items():
             if port.dpid == dpid:
                 self._steer(port, bool(station.interface.is_up(ports)))

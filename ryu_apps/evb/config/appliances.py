@@ -38,7 +38,8 @@ def odd_appliances(parsed: ConfigFile) -> Iterator[Finding]:
             elif (first := users.setdefault(vid, str(place))) != str(place):
                 yield place, f"VLAN {vid} is given twice"
             else:
-                yield from _used_elsewhere(parsed, place, vid)
+                yield from _used_elsewhere(parsed, place, vid, is_leg=vid != appliance.passed)
+        yield from _odd_hardware(parsed, here, appliance)
         for instance, section in appliance.instances.items():
             first = macs.setdefault((appliance.vlan, section.mac), instance) if section.mac else instance
             if first != instance:
@@ -68,20 +69,62 @@ def _vids(here: Path, appliance: ApplianceSection) -> Iterator[tuple[Path, int]]
                 yield (*here, "instances", name, key), vid
 
 
-def _used_elsewhere(parsed: ConfigFile, place: Path, vid: int) -> Iterator[Finding]:
+def _used_elsewhere(parsed: ConfigFile, place: Path, vid: int, is_leg: bool) -> Iterator[Finding]:
     for name, other in parsed.appliances.items():
         if other.vlan == vid:
             yield place, f"VLAN {vid} is that of clients of {name}"
     for name, balancer in parsed.load_balancers.items():
         if balancer.vlan == vid:
             yield place, f"VLAN {vid} is that of load balancer {name}"
-    for dp_name, dp in parsed.dps.items():
+    for port, section in _ports(parsed):
+        if vid in _vlans(section) and not (is_leg and isinstance(section, HostSection)):
+            yield place, f"VLAN {vid} is in use at {port}"
+
+
+def _odd_hardware(parsed: ConfigFile, here: Path, appliance: ApplianceSection) -> Iterator[Finding]:
+    """Findings: legs at two host ports, or one leg alone at one; routers whose port has not the VLAN of the clients."""
+    for name, instance in appliance.instances.items():
+        place = (*here, "instances", name)
+        legs = {vid: _hosts_with(parsed, vid) for vid in (instance.inside, instance.outside) if vid is not None}
+        for vid, ports in legs.items():
+            if len(ports) > 1:
+                yield place, f"VLAN {vid} is at {ports[0]} and at {ports[1]}: a leg has one port"
+        missing = next((vid for vid, ports in legs.items() if not ports), None)
+        if missing is not None and any(legs.values()):
+            yield place, f"one leg is at a host port, and VLAN {missing} of the other one is at none"
+        for port, section in _ports(parsed):
+            is_there = isinstance(section, HostSection) and instance.mac in section.macs
+            if is_there and appliance.vlan not in _vlans(section):
+                yield (*place, "mac"), f"{port}, where this address is, has no VLAN {appliance.vlan}"
+
+
+def hosts_without_addresses(parsed: ConfigFile) -> Iterator[Finding]:
+    """Findings: host ports without MAC addresses where there is more than legs of appliances."""
+    instances = [each for appliance in parsed.appliances.values() for each in appliance.instances.values()]
+    legs = {vid for instance in instances for vid in (instance.inside, instance.outside)}
+    for name, dp in parsed.dps.items():
         for port_no, section in dp.interfaces.items():
-            if isinstance(section, HostSection | PodPortSection) and vid in (
-                section.native_vlan,
-                *section.tagged_vlans,
-            ):
-                yield place, f"VLAN {vid} is in use at port {port_no} of {dp_name}"
+            if not isinstance(section, HostSection) or section.macs:
+                continue
+            if section.appliance is not None or not set(_vlans(section)) <= legs:
+                reason = "macs were expected: only VLANs that are legs of appliances have no addresses"
+                yield ("dps", name, "interfaces", port_no), reason
+
+
+def _hosts_with(parsed: ConfigFile, vid: int) -> list[str]:
+    return [port for port, section in _ports(parsed) if isinstance(section, HostSection) and vid in _vlans(section)]
+
+
+def _ports(parsed: ConfigFile) -> Iterator[tuple[str, HostSection | PodPortSection]]:
+    for name, dp in parsed.dps.items():
+        for port_no, section in dp.interfaces.items():
+            if isinstance(section, HostSection | PodPortSection):
+                yield f"port {port_no} of {name}", section
+
+
+def _vlans(section: HostSection | PodPortSection) -> tuple[int, ...]:
+    native = () if section.native_vlan is None else (section.native_vlan,)
+    return *native, *section.tagged_vlans
 
 
 # --- conversion and writing ---------------------------------------------------------------------

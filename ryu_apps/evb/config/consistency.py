@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.config.appliances import odd_appliances
+from ryu_apps.evb.config.appliances import hosts_without_addresses, odd_appliances
 from ryu_apps.evb.config.balancers import odd_balancers
 from ryu_apps.evb.config.cluster import odd_cluster
 from ryu_apps.evb.config.groups import odd_groups
@@ -36,6 +36,7 @@ def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
     found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
     found += [*odd_groups(parsed), *odd_mirrors(parsed), *odd_rest(parsed), *odd_store(parsed), *odd_cluster(parsed)]
     found += [*odd_pod(parsed), *odd_vswitches(parsed), *odd_appliances(parsed)]
+    found += hosts_without_addresses(parsed)
     vswitches = memberships(parsed)
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")

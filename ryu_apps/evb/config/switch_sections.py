@@ -137,7 +137,7 @@ class HostSection(Strict):
     role: Literal["host"]
     native_vlan: VlanId | None = None
     tagged_vlans: list[VlanId] = Field(default_factory=list)
-    macs: Annotated[list[MacText], Field(min_length=1)]
+    macs: list[MacText] = Field(default_factory=list)
     addresses: Annotated[list[IpAddressText], Field(max_length=1000)] = Field(default_factory=list)
     appliance: Literal["tcp_proxy"] | None = None
 

@@ -227,14 +227,14 @@ class ApplianceInstanceChanged(LogEvent):
     """An instance of an appliance gets traffic, or gets none any more.
 
     Attributes:
-        port: of its station.
-        vsi: canonical text of its VSI.
-        in_use: it gets traffic: its VSI is active, and the link of its port is up.
+        port: of its station, or the host port at which it is.
+        vsi: canonical text of its VSI; None: it is at a host port.
+        in_use: it gets traffic: its VSI is active or it is at a host port, and the link of its port is up.
         left: number of instances of the appliance in use; at 0 the traffic is blocked or passes, as each type says.
     """
 
     port: PortId = field()
-    vsi: str = field()
+    vsi: str | None = field()
     appliance: str
     instance: str
     in_use: bool

@@ -16,6 +16,7 @@ from ryu_apps.evb.flow.rule import (
     Meter,
     Rule,
 )
+from ryu_apps.evb.pipeline.appliance_ports import appliance_port_rules
 from ryu_apps.evb.pipeline.appliance_probes import probe_meters, probe_rules
 from ryu_apps.evb.pipeline.appliances import appliance_rules
 from ryu_apps.evb.pipeline.bonds import follows, learnt_cookie
@@ -111,12 +112,14 @@ class DesiredRules:
         # The configuration has no load balancers beside switches without extensions.
         copies = RuleChange(add=tuple(mirrors(self._fabric, dpid, self._wiring)))
         out = RuleChange(add=tuple(uplinks(self._fabric, dpid, self._wiring)))
+        inspecting = RuleChange(add=tuple(appliance_port_rules(self._fabric, dpid, self._wiring)))
         metered = RuleChange() if switch.gate is GateMode.RULES or not switch.extended else self._stops
         copied = self._fabric.converge is Converge.COPY and switch.extended
         copying = limit_of_copies() if copied else RuleChange()
         edges = map(vsi_port, vsi_ports)
         return merge(
-            common, guarded, proxied, self._of_balancers, self._of_appliances, copies, out, metered, copying, *edges
+            *(common, guarded, proxied, self._of_balancers, self._of_appliances, inspecting, copies, out),
+            *(metered, copying, *edges),
         )
 
     def routed(self, dpid: int) -> RuleChange:

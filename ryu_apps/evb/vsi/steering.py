@@ -1,12 +1,12 @@
 """Instances of appliances: which of them are in use, and where; the gates and detours that lead frames to them.
 
 An instance is in use while its VSI is active, is of a type that may be one, the link of its port is up, and it is not
-silent.
+silent.  One at a host port needs no VSI.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgpack
@@ -26,10 +26,11 @@ from ryu_apps.evb.pipeline.appliances import (
 )
 from ryu_apps.evb.pipeline.gate import detour, to_vm_metadata
 from ryu_apps.evb.pipeline.tables import ALL_METADATA, CookieKind, Direction, Priority, Table, cookie
-from ryu_apps.evb.record_kinds import SILENT
+from ryu_apps.evb.record_kinds import INSTANCE_DOWN, SILENT
 from ryu_apps.evb.services.appliance.claims import appliance_of
 from ryu_apps.evb.services.body import entry_of
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
+from ryu_apps.evb.topology.appliance_ports import parts_at_hosts
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.installation import Installation
@@ -40,12 +41,12 @@ class PartPlace:
     """The place of a router, or of one leg of a bump in the wire.
 
     Attributes:
-        vsi: canonical text of its active VSI.
-        port: of its station.
+        vsi: canonical text of its active VSI; None: it is at a host port.
+        port: that one, or that of its station.
         up: the link of that port is up.
     """
 
-    vsi: str
+    vsi: str | None
     port: PortId
     up: bool = True
 
@@ -54,15 +55,22 @@ class Steering:
     """Instances of all appliances of a fabric.
 
     Attributes:
-        places: appliance -> instance and VID -> where this part of it is; parts without an active VSI are left out.
+        places: appliance -> instance and VID -> where this part of it is; those of VMs without an active VSI are
+            left out.
+        host_ports: the host ports with parts of instances.
         noticed: called with the event of an instance that is put to use or out of it.
     """
 
     def __init__(self, fabric: Fabric, wiring: TrunkGraph) -> None:
         self._fabric = fabric
         self._wiring = wiring
-        self.places: dict[str, dict[tuple[str, int], PartPlace]] = {found.name: {} for found in fabric.appliances}
+        self.places: dict[str, dict[tuple[str, int], PartPlace]] = {
+            found.name: {part: PartPlace(None, port) for part, port in parts_at_hosts(fabric, found).items()}
+            for found in fabric.appliances
+        }
+        self.host_ports = frozenset(place.port for places in self.places.values() for place in places.values())
         self._down: set[PortId] = set()
+        self._noted: set[PortId] = set()
         self._silent: dict[str, set[str]] = {found.name: set() for found in fabric.appliances}
         self.noticed: Callable[[LogEvent], None] = lambda event: None
 
@@ -77,10 +85,28 @@ class Steering:
         return known or any(_may_be(program, name) for name in self.places)
 
     def link(self, port: PortId, up: bool) -> dict[int, tuple[Group, ...]]:
-        """Record the link state of a station port; returns the changed groups by switch."""
+        """Record the link state of a station port or a host port; returns the changed groups by switch."""
         (self._down.discard if up else self._down.add)(port)
         changed = [found for found in self._fabric.appliances if self._changed(found, port, up)]
         return self._groups_of(changed)
+
+    def link_record(self, port: PortId) -> dict[str, bytes | None]:
+        """Return the record of a port, if it has changed: the next controller has to know that an instance is down.
+
+        Until that has heard all switches it leads nothing there.
+        """
+        there = (part for parts in self.places.values() for part in parts.values() if part.port == port)
+        down = any(not part.up for part in there)
+        if down is (port in self._noted):
+            return {}
+        (self._noted.add if down else self._noted.discard)(port)
+        return {INSTANCE_DOWN.key(port): b"down" if down else None}
+
+    def restore_links(self, records: Mapping[str, bytes], stations: Iterable[PortId]) -> None:
+        """Restore the ports that were down; they may be host ports, or those of stations."""
+        self._noted = {port for port in (*stations, *self.host_ports) if INSTANCE_DOWN.key(port) in records}
+        for port in self._noted:
+            self.link(port, False)
 
     # --- instances that do not answer ---
     def is_silent(self, appliance: str, instance: str) -> bool:

@@ -1,29 +1,16 @@
-"""A firewall in a VM as a bump in the wire: nftables on a bridge between two VSIs without a MAC address."""
+"""A firewall in a VM as a bump in the wire: a bridge between two VSIs without a MAC address."""
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from ryu_apps.testbed.harness.cluster import Hypervisor
+from ryu_apps.testbed.harness.inspecting_bridge import BumpCounts, InspectingBridge
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 from ryu_apps.testbed.harness.vswitch import VswitchEdge
 
 _OTHER_SIDE = "eth1"
-_RULES = """\
-table bridge evbridge {{
-  counter outwards {{ }}
-  counter inwards {{ }}
-  chain forward {{
-    type filter hook forward priority filter; policy accept;
-    udp dport {refused} drop
-    ether type arp accept
-    iifname "{inner}" counter name outwards
-    iifname "{outer}" counter name inwards
-  }}
-}}
-"""
 
 
 class BumpSide(NamedTuple):
@@ -32,13 +19,6 @@ class BumpSide(NamedTuple):
     vsi: str
     vid: int
     mac: str
-
-
-class BumpCounts(NamedTuple):
-    """Frames that it has let through, from the inner side and from the outer one."""
-
-    outwards: int
-    inwards: int
 
 
 class BumpFirewall:
@@ -63,15 +43,8 @@ class BumpFirewall:
             f"link add {_OTHER_SIDE} netns {inside.pid} type veth peer name {self._second} netns {home.namespace.pid}"
         )
         inside.run("ethtool", "-K", _OTHER_SIDE, "tx", "off")
-        inside.ip(
-            "link add br0 type bridge",
-            f"link set {INTERFACE} master br0",
-            f"link set {_OTHER_SIDE} master br0",
-            # Of two clients of one appliance both are on its inner side: what they say to each other comes in there.
-            *(f"link set {interface} type bridge_slave learning off" for interface in (INTERFACE, _OTHER_SIDE)),
-            *(f"link set {interface} up" for interface in (INTERFACE, _OTHER_SIDE, "br0")),
-        )
-        inside.run("nft", "-f", "-", stdin=_RULES.format(refused=refused, inner=_OTHER_SIDE, outer=INTERFACE))
+        inside.ip(*(f"link set {interface} up" for interface in (INTERFACE, _OTHER_SIDE)))
+        self._bridge = InspectingBridge(inside, INTERFACE, _OTHER_SIDE, refused)
         self._plug(home)
         for mode in ("reserve", "associate"):
             self._call(home, mode)
@@ -90,11 +63,11 @@ class BumpFirewall:
 
     def hang(self, hangs: bool) -> None:
         """Let nothing through any more, with both ports up; or go on."""
-        self._vm.namespace.ip(f"link set br0 {'down' if hangs else 'up'}")
+        self._bridge.hang(hangs)
 
     def passed(self) -> BumpCounts:
         """Return what it has let through so far."""
-        return BumpCounts(*(self._counter(name) for name in BumpCounts._fields))
+        return self._bridge.passed()
 
     def stop(self) -> None:
         """Release both VSIs, and end the VM."""
@@ -102,13 +75,6 @@ class BumpFirewall:
         for port in self._ports:
             self._home.edge.detach(port)
         self._vm.halt()
-
-    def _counter(self, name: str) -> int:
-        found = re.search(
-            r"packets (\d+)", self._vm.namespace.run("nft", "list", "counter", "bridge", "evbridge", name)
-        )
-        assert found is not None, "nft lists packets of a counter"
-        return int(found[1])
 
     @property
     def _ports(self) -> tuple[str, str]:

@@ -15,8 +15,9 @@ from ryu_apps.evb.topology.fabric import Role
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.haproxy_process import HaproxyProcess
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.transparent import deliver_to_sockets
 
-_PORT, _MARK, _TABLE = 8080, 1, 100
+_PORT = 8080
 _CONFIG = """\
   retries 0
 listen ipv4
@@ -27,15 +28,6 @@ listen ipv6
   bind :::{port} transparent v6only
   source [::] usesrc {source}
   server vm [::]
-"""
-_RULES = """\
-table inet evbridge {{
-  chain prerouting {{
-    type filter hook prerouting priority mangle; policy accept;
-    meta l4proto {{ tcp, icmp, icmpv6 }} socket transparent 1 meta mark set {mark} accept
-    meta l4proto tcp fib daddr type != local tproxy to :{port} meta mark set {mark} accept
-  }}
-}}
 """
 
 
@@ -68,15 +60,7 @@ class Haproxy(HaproxyProcess):
 
     def start(self) -> None:
         """Prepare the kernel, start the process, wait until it listens; the kernel's part ends with the namespace."""
-        namespace = self.namespace
-        namespace.set("net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
-        namespace.set(f"net.ipv4.conf.{self._interface}.rp_filter=0", "net.ipv4.conf.all.send_redirects=0")
-        namespace.set(f"net.ipv4.conf.{self._interface}.send_redirects=0")
-        namespace.set("net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.lo.disable_ipv6=0")
-        for family in ("-4", "-6"):
-            namespace.run("ip", family, "rule", "add", "fwmark", str(_MARK), "lookup", str(_TABLE))
-            namespace.run("ip", family, "route", "add", "local", "default", "dev", "lo", "table", str(_TABLE))
-        namespace.run("nft", "-f", "-", stdin=_RULES.format(port=_PORT, mark=_MARK))
+        deliver_to_sockets(self.namespace, self._interface, _PORT)
         super().start()
 
     def clients(self) -> set[tuple[str, int]]:

@@ -24,7 +24,9 @@ class Appliances:
         }
         self._balancers = {
             name: BalancerHost(
-                cluster.hosts[name], spec.port, [cluster.vms[vm].ip for vm in spec.backends], cluster.folder
+                *(cluster.hosts[name], spec.port),
+                [(cluster.vms[vm].namespace, cluster.vms[vm].ip) for vm in spec.backends],
+                cluster.folder,
             )
             for name, spec in file.cluster.balancers.items()
         }
@@ -55,9 +57,11 @@ class Appliances:
 
     def _of_balancers(self) -> Iterator[ApplianceReport]:
         for name, balancer in self._balancers.items():
-            total = balancer.total()
-            failures = () if total else (f"{name} has handed on no connection",)
-            yield ApplianceReport(name, "balancer", {"connections": total}, failures)
+            counts = balancer.counts()
+            failures = [] if counts["connections"] else [f"{name} has handed on no connection"]
+            if counts["bypassed"]:
+                failures.append(f"{counts['bypassed']} packets have passed by {name}")
+            yield ApplianceReport(name, "balancer", counts, tuple(failures))
 
     def _pairs(self, spec: FirewallSpec) -> Iterator[tuple[FirewallEnd, FirewallEnd]]:
         for vm, peer in spec.between.items():

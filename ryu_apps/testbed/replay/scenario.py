@@ -145,10 +145,10 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
     users += [(("migrations", number, "vm"), move.vm) for number, move in enumerate(parsed.migrations)]
     for name, balancer in cluster.balancers.items():
         users += [(("cluster", "balancers", name, "backends", n), vm) for n, vm in enumerate(balancer.backends)]
-    routers = {instance.mac for section in cluster.appliances.values() for instance in section.instances.values()}
+    routers = _routers(parsed)
     for name, spec in parsed.vms.items():
         between = {} if spec.firewall is None else spec.firewall.between
-        if spec.firewall is not None and spec.mac not in {mac_to_text(mac) for mac in routers if mac is not None}:
+        if spec.firewall is not None and spec.mac not in map(mac_to_text, routers):
             yield ("vms", name, "firewall"), f"no router of cluster.appliances has the address {spec.mac}"
         users += [(("vms", name, "firewall", "between", vm), vm) for vm in between]
         for vm, peer in between.items():
@@ -167,6 +167,17 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
         sockets.add(socket)
 
 
+def _routers(parsed: ScenarioFile) -> set[int]:
+    """The addresses of the routers among the appliances."""
+    sections = parsed.cluster.appliances.values()
+    return {instance.mac for section in sections for instance in section.instances.values() if instance.mac is not None}
+
+
+def _macs_of(site: Site, host: str) -> set[int]:
+    interfaces = (each for switch in site.config.fabric.switches.values() for each in switch.interfaces.values())
+    return {mac for interface in interfaces if interface.name == host for mac in interface.macs}
+
+
 def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
     """Names that are not in this cluster."""
     places: list[Stray] = [(("vms", name, "at"), vm.at) for name, vm in parsed.vms.items()]
@@ -182,12 +193,15 @@ def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
         if name not in switches:
             yield ("cluster", "max_rules", name), f"there is no switch {name!r}"
     hosts = {host.name: host.ip for host in site.hosts}
+    routers = _routers(parsed)
     for name in parsed.cluster.hosts:
         if name not in hosts:
             yield ("cluster", "hosts", name), f"there is no end system {name!r}"
     for name in parsed.cluster.balancers:
         if not hosts.get(name):
             yield ("cluster", "balancers", name), f"there is no end system {name!r} with an address"
+        elif not routers & _macs_of(site, name):
+            yield ("cluster", "balancers", name), f"no router of cluster.appliances has an address of {name}"
     for name, vm in parsed.vms.items():
         for other, peer in () if vm.firewall is None else vm.firewall.between.items():
             if peer not in parsed.vms and not hosts.get(peer):

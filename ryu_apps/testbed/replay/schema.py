@@ -77,7 +77,10 @@ class HypervisorSpec(Strict):
 
 
 class BalancerSpec(Strict):
-    """A load balancer in hardware: an end system that hands TCP connections to VMs."""
+    """A load balancer in hardware: an end system that hands TCP connections to VMs, from the addresses of the clients.
+
+    It is a router of one of ``cluster.appliances``, through which the types of the VMs send what they answer.
+    """
 
     port: Annotated[int, Field(ge=1, le=65535)]
     backends: Annotated[list[str], Field(min_length=1)]
@@ -126,7 +129,7 @@ class ClusterSpec(Strict):
         links: by the device at a port, or by two switches, ``s1-s2``: those that are not as fast as the machine.
         hypervisors: those that differ from a VEPA by agreement.
         balancers: end systems that are load balancers in hardware.
-        appliances: as in evbridge.yaml, of VMs that are firewalls.
+        appliances: as in evbridge.yaml, of VMs that are firewalls and of balancers.
         nms: ``evbridge nms serve`` runs on the host ``nms``, and REST has TLS and tokens.
         rules: ACL rules towards the VM of each VSI type in use, see ``filled_types``; None: as the types have them.
     """

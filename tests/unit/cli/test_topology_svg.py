@@ -22,6 +22,7 @@ from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.picture import QUIET, Live, LiveError, Marker, VsiStage, read_live, render
 from ryu_apps.picture.layout import Line, Rectangle, lay_out, links_of, tiers_of
 from ryu_apps.topologies import multi_switch, two_switch
+from tests.unit.vsi.test_hardware_appliances import hardware
 from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, Vm
 from tests.worlds.rest import RestWorld
 
@@ -445,3 +446,14 @@ def test_a_controller_is_asked_for_a_picture_only() -> None:
     result = command("two_switch", "--rest", "http://127.0.0.1:9")
     assert result.exit_code == 2
     assert "--rest is of use with --svg alone" in result.output
+
+
+def test_hardware_appliances_at_host_ports_are_drawn_as_such() -> None:
+    fabric = hardware()
+    titles = about(drawn(fabric), "appliance")
+    assert sorted(title.split(", ")[:2] for title in titles) == [
+        ["balancer", "fw"],
+        ["gateway", "routers"],
+        ["inner", "fw"],
+        ["outer", "fw"],
+    ]

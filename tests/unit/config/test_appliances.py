@@ -9,6 +9,7 @@ import pytest
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.config.writing import dump_config
 from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance, Probing
+from ryu_apps.evb.topology.appliance_ports import parts_at_hosts
 from ryu_apps.evb.topology.numbering import numbers_of
 
 GOOD = """\
@@ -118,3 +119,43 @@ def test_a_mirror_cannot_have_the_vlan_of_a_leg() -> None:
     port = "      3: {name: ids, role: mirror, remote_vlan: 3001}\n"
     _, (found,) = load_config("evbridge.yaml", GOOD + port)
     assert found.reason == "VID 3001 is that of appliance 'fw'"
+
+
+# --- at host ports --------------------------------------------------------------------------------
+LEG_PORTS = """\
+      3: {name: wire, role: host, tagged_vlans: [3001, 3002]}
+      4: {name: in, role: host, native_vlan: 3003}
+      5: {name: out, role: host, native_vlan: 3004}
+      6: {name: gate, role: host, native_vlan: 200, macs: ["52:54:00:aa:00:51"]}
+"""
+
+
+def test_host_ports_with_the_vlans_of_legs_or_the_address_of_a_router_are_the_appliance() -> None:
+    config, found = load_config("evbridge.yaml", GOOD + LEG_PORTS)
+    assert config is not None and found == []
+    fw, gateway = (parts_at_hosts(config.fabric, appliance) for appliance in config.fabric.appliances)
+    assert {part: port.port_no for part, port in fw.items()} == {
+        ("a", 3001): 3,
+        ("a", 3002): 3,
+        ("b", 3003): 4,
+        ("b", 3004): 5,
+    }
+    assert {part: port.port_no for part, port in gateway.items()} == {("one", 200): 6}
+    assert load_config("again.yaml", dump_config(config)) == (config, [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ("[3001, 3002]", "[3001]", "one leg is at a host port, and VLAN 3002 of the other one is at none"),
+        ("native_vlan: 3004", "native_vlan: 3004, tagged_vlans: [3001]", "VLAN 3001 is at port 3 of s1 and at port 5"),
+        ("native_vlan: 200", "native_vlan: 201", "port 6 of s1, where this address is, has no VLAN 200"),
+        ("[3001, 3002]", "[3001, 3002, 9]", "macs were expected: only VLANs that are legs"),
+        ("native_vlan: 3003", "native_vlan: 3003, appliance: tcp_proxy", "macs were expected"),
+        ("native_vlan: 3004", "native_vlan: 3004, tagged_vlans: [3000]", "VLAN 3000 is in use at port 5 of s1"),
+    ],
+)
+def test_a_host_port_that_is_half_an_appliance_is_a_mistake(before: str, after: str, reason: str) -> None:
+    assert LEG_PORTS.count(before) == 1
+    config, found = load_config("evbridge.yaml", GOOD + LEG_PORTS.replace(before, after))
+    assert config is None and any(reason in diagnostic.reason for diagnostic in found), found

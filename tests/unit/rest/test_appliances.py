@@ -5,6 +5,7 @@ from __future__ import annotations
 from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
+from tests.unit.vsi.test_hardware_appliances import BOTH, GATEWAY, INNER, OUTER, hardware
 from tests.worlds.rest import RestWorld
 from tests.worlds.steered import POLICIES, ROUTER_MACS, Bump, router, three_switches
 
@@ -69,3 +70,16 @@ def test_instances_are_shown_with_their_places() -> None:
     assert 'evb_appliance_instances{appliance="routers"} 0.0' in lines
     assert world.get("/evb/appliances?vlan=7") == []
     assert [found["name"] for found in world.get("/evb/appliances?after=fw")] == ["routers"]
+
+
+def test_hardware_is_shown_at_its_host_ports() -> None:
+    world = RestWorld(hardware(), POLICIES)
+    world.connect()
+    bumps, routers = world.get("/evb/appliances")
+    one, two = bumps["instances"]
+    assert one["in_use"] and {(part["vsi"], part["at"]) for part in one["parts"]} == {(None, str(BOTH))}
+    assert [part["at"] for part in two["parts"]] == [str(INNER), str(OUTER)]
+    assert [(each["in_use"], each["parts"][0]["at"]) for each in routers["instances"]] == [
+        (True, str(GATEWAY)),
+        (False, None),
+    ]

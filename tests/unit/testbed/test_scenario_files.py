@@ -111,6 +111,12 @@ def test_policies_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
         ("vms:", "cluster: {parameters: {n: 9}}\nvms:", 3, "n has an attribute of its own: cluster.n"),
         ("vms:", "cluster: {balancers: {nms: {port: 80, backends: [vm9]}}}\nvms:", 3, "there is no VM 'vm9'"),
         ("vms:", "cluster: {balancers: {lb: {port: 80, backends: [vm1]}}}\nvms:", 3, "there is no end system 'lb'"),
+        (
+            "vms:",
+            "cluster: {balancers: {nms: {port: 80, backends: [vm1]}}}\nvms:",
+            3,
+            "no router of cluster.appliances has an address of nms",
+        ),
         ("version: 2}", "version: 2, firewall: {between: {vm1: nms}, tcp: [80]}}", 4, "between two others"),
         ("version: 2}", "version: 2, firewall: {between: {vm9: nms}, tcp: [80]}}", 4, "there is no VM 'vm9'"),
         ("version: 2}", "version: 2, firewall: {between: {vm1: rt}, tcp: [80]}}", 4, "there is no VM 'rt'"),

@@ -8,6 +8,7 @@ from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.appliance.schema import NAME, AppliancePolicy
 from ryu_apps.evb.services.appliance.service import APPLIANCE
+from ryu_apps.evb.topology.appliance_ports import parts_at_hosts
 from ryu_apps.evb.topology.fabric import Fabric
 
 
@@ -31,6 +32,10 @@ def vid_of_others(vsi_type: VsiType, fabric: Fabric, vids: tuple[int, ...]) -> s
         vid = next((vid for vid in vids if vid in forbidden), None)
         if vid is not None:
             return f"VLAN {vid} is that of appliance {appliance.name!r} alone"
+        at_hosts = {vid for _, vid in parts_at_hosts(fabric, appliance)} & appliance.own_vids
+        vid = next((vid for vid in vids if vid in at_hosts), None)
+        if vid is not None:
+            return f"VLAN {vid} is that of a leg of appliance {appliance.name!r} at a host port"
     return None
 
 
