@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from ryu_apps.cli.lab import lab
-from ryu_apps.cli.main import SUBCOMMANDS
+from ryu_apps.cli.main import SUBCOMMANDS, main
 from ryu_apps.cli.matrix import matrix
 from ryu_apps.cli.replay import replay
 from ryu_apps.cli.sweep import sweep
@@ -83,6 +84,37 @@ def test_every_subcommand_that_is_mentioned_exists(page: Path) -> None:
 def test_every_subcommand_is_mentioned() -> None:
     everything = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [name for name in SUBCOMMANDS if f"evbridge {name}" not in everything] == []
+
+
+def leaves(command: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:
+    """All commands that have no subcommands, with their names."""
+    if not isinstance(command, click.Group):
+        yield " ".join(names), command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        part = command.get_command(context, name)
+        assert part is not None
+        yield from leaves(part, *names, name)
+
+
+def test_every_option_is_explained() -> None:
+    manual = "".join(page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.rst")
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", manual))
+    assert [
+        f"{name} {option}"
+        for name, command in leaves(main)
+        for option in sorted(options_of(command) - named)
+        if option.startswith("--")
+    ] == []
+
+
+@pytest.mark.parametrize(("name", "page"), [("demo", "demo"), ("explain", "explain"), ("topology", "fabrics")])
+def test_a_table_has_the_options_of_the_command(name: str, page: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    options = {key.split()[0] for key in table_keys(text(f"docs/{page}.rst")) if key.startswith("-")}
+    assert options == options_of(command)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
