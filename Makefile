@@ -16,6 +16,7 @@
 #   make test-deb        the Debian package of the bridge in a minimal Debian, and the lines for pip, uv and pipx
 #   make deb             the Debian package evbridge, in dist/
 #   make deb-station     the Debian package evbridge-station, in dist/
+#   make dist            a wheel and a source distribution for a package index, in dist/
 #   make clean           remove everything the other targets made in the checkout
 
 PYTHON ?= /usr/bin/python3
@@ -60,7 +61,7 @@ DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-cluster demo-page lab test test-pure test-real test-clusters test-deb test-hypervisor test-page \
-    test-kernel bench bench-ovn bench-scale soak soak-draws soak-long lint style types imports docs pictures deb deb-station clean \
+    test-kernel bench bench-ovn bench-scale soak soak-draws soak-long lint style types imports docs pictures deb deb-station dist clean \
     python-debs network-debs venv-debs emulation-debs deb-debs ovn-debs hypervisor-debs page-debs
 .DELETE_ON_ERROR:
 
@@ -189,6 +190,10 @@ deb: deb-debs venv-debs
 
 deb-station: deb-debs
 	@tools/build-deb evbridge-station
+
+# With the setuptools of this virtual environment: the one that builds Ryu writes metadata of 2023.
+dist: $(VENV)/dist.stamp
+	@$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info docs/_build reports .pytest_cache .mypy_cache .ruff_cache \

@@ -1,4 +1,4 @@
-"""Content of a wheel and of an editable install, and completeness of the pins."""
+"""Content of what ``make dist`` makes and of an editable install, and completeness of the pins."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from email import message_from_bytes
 from importlib.metadata import distributions, version
 from pathlib import Path
 from sysconfig import get_path
@@ -28,19 +29,20 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-def built(tree: Path, kind: str) -> Path:
-    """A wheel that the build backend makes (kind: ``wheel`` or ``editable``)."""
-    destination = tree.parent / kind
-    destination.mkdir()
-    program = f"from setuptools.build_meta import build_{kind} as build; build({str(destination)!r})"
-    subprocess.run([sys.executable, "-c", program], cwd=tree, check=True, capture_output=True, timeout=120)
-    (wheel,) = destination.glob("*.whl")
-    return wheel
+@pytest.fixture(scope="module")
+def released(tree: Path) -> Path:
+    """The folder with what the line of ``make dist`` makes, the wheel out of the source distribution."""
+    (tree / "docs/_build").mkdir(exist_ok=True)
+    (tree / "docs/_build/page.html").touch()
+    (line,) = re.findall(r"^\t@\$\(BIN\)/python (-m build .*)$", (tree / "Makefile").read_text(), re.MULTILINE)
+    subprocess.run([sys.executable, *line.split()], cwd=tree, check=True, capture_output=True, timeout=240)
+    return tree / "dist"
 
 
 @pytest.fixture(scope="module")
-def wheel(tree: Path) -> zipfile.ZipFile:
-    return zipfile.ZipFile(built(tree, "wheel"))
+def wheel(released: Path) -> zipfile.ZipFile:
+    (packed,) = released.glob("*.whl")
+    return zipfile.ZipFile(packed)
 
 
 def sources(*patterns: str) -> set[str]:
@@ -74,25 +76,35 @@ def test_a_wheel_has_both_programs(wheel: zipfile.ZipFile) -> None:
         assert callable(getattr(importlib.import_module(module), function)), place
 
 
-def test_a_source_distribution_is_the_whole_repository(tree: Path) -> None:
-    (tree / "docs/_build").mkdir(exist_ok=True)
-    (tree / "docs/_build/page.html").touch()
-    archive = tree.parent / "sdist"
-    archive.mkdir()
-    program = f"from setuptools.build_meta import build_sdist as build; build({str(archive)!r})"
-    subprocess.run([sys.executable, "-c", program], cwd=tree, check=True, capture_output=True, timeout=120)
-    (packed,) = archive.glob("*.tar.gz")
+def test_the_metadata_have_the_licence_as_an_expression_and_addresses(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = message_from_bytes(wheel.read(name))
+    assert metadata["Metadata-Version"] == "2.4"
+    assert (metadata["License-Expression"], metadata["License-File"]) == ("Apache-2.0", "LICENSE")
+    assert wheel.read(name.replace("METADATA", "licenses/LICENSE")) == (ROOT / "LICENSE").read_bytes()
+    addresses = metadata.get_all("Project-URL", [])
+    assert addresses
+    assert [address for address in addresses if not re.fullmatch(r"[\w. ]+, https://\S+", address)] == []
+
+
+def test_a_source_distribution_is_the_whole_repository(tree: Path, released: Path) -> None:
+    (packed,) = released.glob("*.tar.gz")
     with tarfile.open(packed) as members:
         names = {member.name.partition("/")[2] for member in members}
     wanted = {str(file.relative_to(tree)) for file in tree.rglob("*") if file.is_file()}
-    made = {name for name in wanted if name.startswith(("docs/_build/", "build/", "evbridge.egg-info/"))}
+    made = {name for name in wanted if name.startswith(("dist/", "docs/_build/", "build/", "evbridge.egg-info/"))}
     assert "docs/_build/page.html" in made - names
     assert wanted - made - names == set()
     assert {name for name in names if name.endswith(".pyc")} == set()
 
 
 def test_an_editable_install_has_the_hook(tree: Path) -> None:
-    assert "evbridge.pth" in zipfile.ZipFile(built(tree, "editable")).namelist()
+    destination = tree.parent / "editable"
+    destination.mkdir()
+    program = f"from setuptools.build_meta import build_editable as build; build({str(destination)!r})"
+    subprocess.run([sys.executable, "-c", program], cwd=tree, check=True, capture_output=True, timeout=120)
+    (packed,) = destination.glob("*.whl")
+    assert "evbridge.pth" in zipfile.ZipFile(packed).namelist()
 
 
 def test_every_installed_distribution_is_pinned_to_its_version() -> None:
