@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.pods import DirectoryFound, DirectoryLost, PodReached, PodUnreachable
 from ryu_apps.evb.events.effect import ClaimVsi, FetchState
 from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import HandOver, VsiCleared
+from ryu_apps.evb.pods.claim import Refusal
 from ryu_apps.evb.pods.owner import Owner
 from ryu_apps.evb.pods.state_document import VsiState
 from ryu_apps.pod_client import UnreachableError
@@ -22,6 +26,7 @@ class Pod:
 
     def __init__(self) -> None:
         self.reached = True
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def leader(self, peer: Peer) -> str | None:
         return peer.urls[0] if self.reached else None
@@ -32,6 +37,7 @@ class Pod:
         return None
 
     def hand_over(self, peer: Peer, vsi: str, pod: str, generation: int) -> bool:
+        self.meanwhile()
         return True
 
 
@@ -43,7 +49,7 @@ class Site:
         self.view = PodView(self.model, "a")
         self.told: list[type[LogEvent]] = []
         self.fed: list[Event] = []
-        membership = PodMembership("a", (), {"b": Peer(("http://b/",))})
+        membership = PodMembership("a", (), {name: Peer((f"http://{name}/",)) for name in "bc"})
         self.link = PodLink(
             membership,
             self.view,
@@ -63,6 +69,28 @@ def test_bridge_that_does_not_lead_claims_nothing() -> None:
     site.link.serve(5, site.fed.append)
     site.link.perform(ClaimVsi(2, VSI, None, True))
     assert site.model.owners[VSI].life == 5 and len(site.fed) == 1
+
+
+def test_claim_is_overtaken_by_a_pod_that_was_told_meanwhile_that_no_gate_is_open() -> None:
+    """The former pod answers last: its answer must not open a gate here behind that of the newer claim."""
+    site = Site()
+    site.link.serve(5, site.fed.append)
+    site.model.owners[VSI] = Owner("b", 1, 7)
+
+    def claimed_by_c() -> None:
+        newer = site.model.owners[VSI].generation + 1
+        site.model.owners[VSI] = Owner("c", 1, newer)
+        request = site.link.hand_over(VSI, "c", newer)
+        assert request.decided and not request.refused
+
+    site.there.meanwhile = claimed_by_c
+    site.link.perform(ClaimVsi(1, VSI, None, True))
+    assert site.fed == [HandOver(VSI, "c"), VsiCleared(1, Refusal.OVERTAKEN.value)]
+    assert site.model.owners[VSI].pod == "c" and site.link.status().owned == 0
+    # The next claim is judged by itself.
+    site.there.meanwhile = lambda: None
+    site.link.perform(ClaimVsi(2, VSI, None, True))
+    assert isinstance(site.fed[-1], VsiCleared) and site.fed[-1].refusal is None
 
 
 def test_directory_that_is_away_for_a_while_is_an_alarm_until_it_is_back() -> None:
@@ -90,4 +118,4 @@ def test_pod_that_does_not_answer_is_an_alarm_until_it_does() -> None:
         site.link.perform(FetchState(1, VSI, final=False))
     assert site.told == [PodUnreachable, PodReached]
     status = site.link.status()
-    assert status.unreachable == {} and status.leaders == {"b": "http://b/"}
+    assert status.unreachable == {} and status.leaders["b"] == "http://b/"
