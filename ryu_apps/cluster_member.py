@@ -11,19 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from ryu_apps.evb.cluster.election import (
-    Claim,
-    Election,
-    ElectionInput,
-    ElectionOutput,
-    ElectionState,
-    EndReason,
-    Lead,
-    StandAsideNow,
-    Write,
-)
+from ryu_apps.evb.cluster.election import Election, ElectionInput, ElectionState
 from ryu_apps.evb.cluster.lease import BEAT_KEY, LEASE_KEY, Beat, Lease, read_view
 from ryu_apps.evb.cluster.members import Report, Standbys
+from ryu_apps.evb.cluster.outputs import Claim, ClaimReason, ElectionOutput, EndReason, Lead, StandAsideNow, Write
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.cluster import LeadBegun, LeadEnded, LeaderFollowed, LeaderMissing
@@ -52,6 +43,7 @@ class ClusterMember:
         report: takes events.
         version: of this program.
         switches: returns the number of connected switches.
+        watch: looks after the process that has the lease of a version and REST resources at a URL; empty: after none.
         clock: monotonic seconds.
     """
 
@@ -64,6 +56,7 @@ class ClusterMember:
         report: Callable[[LogEvent], None],
         version: str,
         switches: Callable[[], int],
+        watch: Callable[[int, str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -73,12 +66,14 @@ class ClusterMember:
         self._tell = report
         self._version = version
         self._switches = switches
+        self._watch = watch
         self._clock = clock
         self._life = Life(0, False, {}, standby=True)
         self._standbys = Standbys(0)
         self._followed: tuple[str, int] | None = None
         self._missing = False
         self._lost = 0
+        self._reason: ClaimReason | None = None
         self._busy_since = self._seen_at = self._reported_at = 0.0
         self._outdone_since: float | None = None
         self._end_watch: Callable[[], None] = lambda: None
@@ -145,9 +140,15 @@ class ClusterMember:
         now = self._clock()
         self._perform(self._election.transfer(successor, now), now)
 
+    def gone(self, version: int) -> None:
+        """The process that has the lease of a version is gone."""
+        now = self._clock()
+        self._perform(self._election.gone(version, now), now)
+
     def close(self) -> None:
         """End the part in the election; a leader gives the lead up, so that no member waits for it."""
         self._end_watch()
+        self._watch(0, "")
         if self.leads:
             for output in self._election.transfer("", self._clock()):
                 if isinstance(output, StandAsideNow):
@@ -172,6 +173,7 @@ class ClusterMember:
             lease.address if known else "",
             lease.generation,
             lease.since if known else 0.0,
+            self._reason.value if leads and self._reason else "",
             self._lost,
             now - self._seen_at,
             self._standbys.status(now) if leads else (),
@@ -196,8 +198,14 @@ class ClusterMember:
             return
         self._seen_at = now
         self._perform(self._election.show(read_view(records), now), now)
+        self._watch(self._election.seen.versions[0], self._address_of_another())
         if not self.leads:
             self._follow(now)
+
+    def _address_of_another(self) -> str:
+        """Return the URL of the REST resources of another member that has the lease; empty: there is none."""
+        lease = self._election.seen.lease
+        return lease.address if lease is not None and lease.owner != self._election.name else ""
 
     def _follow(self, now: float) -> None:
         """Note who leads, and report how far this standby is."""
@@ -236,8 +244,8 @@ class ClusterMember:
                     self._claim(number, seen.expected, beat)
                 case Write(number, changes, expected):
                     self._store.begin(changes, partial(self._answered, number, BEAT_KEY in changes), expected)
-                case Lead():
-                    self._begin_to_lead(now)
+                case Lead(reason):
+                    self._begin_to_lead(reason, now)
                 case StandAsideNow(reason):
                     self._stand_aside()
                     self._tell(LeadEnded(reason.value))
@@ -261,9 +269,10 @@ class ClusterMember:
         expected = {**expected, generation: known[generation].version if generation in known else 0}
         self._store.begin(changes, partial(self._answered, number, False), expected)
 
-    def _begin_to_lead(self, now: float) -> None:
+    def _begin_to_lead(self, reason: ClaimReason, now: float) -> None:
         """Lead with all records that were written before the claim: those come with its answer at the latest."""
-        before = self._followed[0] if self._followed else ""
+        before = self._followed[0] if self._followed and reason is not ClaimReason.FREE else ""
+        self._reason = reason
         self._busy_since, self._missing, self._followed = now, False, None
         self._standbys = Standbys(self._life.generation)
         try:
@@ -273,4 +282,4 @@ class ClusterMember:
             self._perform(self._election.transfer("", now), now)
             return
         self._lead(records, self._life)
-        self._tell(LeadBegun(text(self._life.generation), before))
+        self._tell(LeadBegun(text(self._life.generation), before, reason.value))

@@ -45,6 +45,7 @@ from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.store import StoreError
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.event_log import EventLog
+from ryu_apps.leader_watch import LeaderWatch
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics.bridge import Metrics
 from ryu_apps.metrics.cluster import ClusterMetrics
@@ -167,6 +168,7 @@ class EvbBridge(app_manager.RyuApp):
             self.report,
             VERSION,
             lambda: self.southbound.connected,
+            LeaderWatch(lambda version: member.gone(version)).follow,
         )
         self._observers.metrics.add(ClusterMetrics(member.status))
         return member

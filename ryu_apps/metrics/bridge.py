@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from ryu_apps.evb.alarm_table import TABLE
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.cluster.outputs import ClaimReason
 from ryu_apps.evb.event_catalogue.base import LogEvent, VsiEvent
 from ryu_apps.evb.event_catalogue.bridge import AlarmRaised
 from ryu_apps.evb.event_catalogue.cluster import LeadBegun
@@ -72,7 +73,10 @@ class Metrics:
         self._staging = self._stopwatch("evb_stage_seconds", "From the first rule staged to all of them confirmed")
         self._activation = self._stopwatch("evb_activation_seconds", "From an Associate to its answer")
         self._take_overs = Counter(
-            "evb_cluster_take_overs", "Times at which this member took the lead after another", registry=self._registry
+            "evb_cluster_take_overs",
+            "Times at which this member took the lead after another, by the reason of the claim",
+            ("reason",),
+            registry=self._registry,
         )
         self._switch_take_overs = Counter(
             "evb_switch_take_overs",
@@ -128,8 +132,8 @@ class Metrics:
         match happened:
             case AlarmRaised(alarm=kind, severity=severity):
                 self._alarms.labels(kind, severity.value).inc()
-            case LeadBegun(before=before):
-                self._take_overs.inc(bool(before))
+            case LeadBegun(before=before, reason=reason) if before:
+                self._take_overs.labels(reason).inc()
             case SwitchTakenOver(dpid=dpid) if dpid in self._switches:
                 self._switch_take_overs.labels(*dp_labels(self._switches[dpid])).inc()
             case VsiEvent() if happened.port.dpid in self._switches:
@@ -169,6 +173,8 @@ class Metrics:
             self._activation.forget(place)
 
     def _begin_at_zero(self) -> None:
+        for reason in (ClaimReason.LAPSED, ClaimReason.GONE):
+            self._take_overs.labels(reason.value)
         for labels in map(dp_labels, self._switches.values()):
             self._expired.labels(*labels)
             self._switch_take_overs.labels(*labels)

@@ -33,6 +33,7 @@ class ClusterJson(TypedDict):
     address: str | None
     generation: str
     since: float | None
+    reason: str | None
     lost: int
     silent: float
     standbys: list[StandbyJson]
@@ -63,6 +64,7 @@ def cluster_json(status: ClusterStatus | None) -> ClusterJson | None:
         "address": status.address or None,
         "generation": text(status.generation),
         "since": status.since or None,
+        "reason": status.reason or None,
         "lost": status.lost,
         "silent": round(status.silent, 3),
         "standbys": [_standby_json(standby) for standby in status.standbys],

@@ -22,6 +22,9 @@ stops = st.tuples(st.just("stop"), _times, _spans, _names)
 losses = st.tuples(st.just("lose"), _times, _spans, _names)
 settlings = st.tuples(st.just("settle"), _times, _spans, _names)
 transfers = st.tuples(st.just("transfer"), _times, _spans, _names)
+kills = st.tuples(st.just("kill"), _times, _spans, _names)
+unnoticed = st.tuples(st.just("kill unnoticed"), _times, _spans, _names)
+mistakes = st.tuples(st.just("mistake"), _times, _spans, _names)
 
 
 def _settle(cluster: Cluster, name: str) -> None:
@@ -39,7 +42,7 @@ def _transfer(cluster: Cluster, successor: str) -> None:
 
 @settings(max_examples=150)
 @given(
-    faults=st.lists(st.one_of(stops, losses, settlings, transfers), max_size=12),
+    faults=st.lists(st.one_of(stops, losses, settlings, transfers, kills, unnoticed, mistakes), max_size=12),
     seed=st.integers(0, 2**32),
     slowest=st.sampled_from([0.005, 0.05, 0.3, 1.0]),
     reply_lost=st.sampled_from([0.0, 0.05, 0.3]),
@@ -56,6 +59,11 @@ def test_at_most_one_member_leads(
         elif kind == "lose":
             cluster.at(begun, partial(_lose, cluster, True))
             cluster.at(begun + span, partial(_lose, cluster, False))
+        elif kind.startswith("kill"):
+            cluster.at(begun, partial(cluster.kill, name, span / 4 if kind == "kill" else None))
+            cluster.at(begun + span, partial(cluster.restart, name))
+        elif kind == "mistake":
+            cluster.at(begun, partial(cluster.mistake, name))
         elif kind == "settle":
             cluster.at(begun, partial(_settle, cluster, name))
         else:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 
-from ryu_apps.evb.cluster.election import (
-    Claim,
-    Election,
-    ElectionInput,
-    ElectionOutput,
-    Lead,
-    StandAsideNow,
-    Write,
-)
+from ryu_apps.evb.cluster.election import Election, ElectionInput
 from ryu_apps.evb.cluster.lease import BEAT_KEY, LEASE_KEY, Lease, read_view
+from ryu_apps.evb.cluster.outputs import Claim, ElectionOutput, Lead, StandAsideNow, Write
 
 PATIENCE = 0.7
 
 
 @dataclass
 class Member:
-    """One bridge: its clock, and what it has been told while it was stopped."""
+    """One life of a bridge: its clock, and what it has been told while it was stopped."""
 
     election: Election
     rate: float
     offset: float
     stopped: bool = False
+    dead: bool = False
     waiting: list[Callable[[], None]] = field(default_factory=list)
     shown_at: float = 0.0
     generation: int = 0
@@ -46,6 +41,8 @@ class Cluster:
         self.store_lost = False
         self.reply_lost = 0.0
         self.owners: dict[int, str] = {}
+        self._mistakes: set[int] = set()
+        self._excused: dict[str, float] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
         self.members = {
@@ -105,8 +102,9 @@ class Cluster:
         ]
 
     def check(self) -> None:
-        """At most one member leads."""
-        assert len(self.leaders()) <= 1, f"at {self.now}: {self.leaders()}"
+        """At most one member leads; one that was taken for dead by mistake counts from when the store has told it."""
+        leaders = [name for name in self.leaders() if self.now > self._excused.get(name, -1.0)]
+        assert len(leaders) <= 1, f"at {self.now}: {leaders}"
 
     # --- faults ---
     def stop(self, name: str) -> None:
@@ -116,10 +114,50 @@ class Cluster:
     def wake(self, name: str) -> None:
         """As SIGCONT does: what has come meanwhile is read in any order, and deadlines are late."""
         member = self.members[name]
+        if member.dead:
+            return
         member.stopped = False
         waiting, member.waiting = member.waiting, []
         for action in waiting:
             action()
+
+    def kill(self, name: str, noticed: float | None) -> None:
+        """As SIGKILL does; the others notice it some seconds later at the most, or (None) do not.
+
+        What was sent is under way, and what comes is lost.
+        """
+        member, version = self.members[name], self.lease_version
+        owner = self._owner
+        election = Election(name, member.election.address, PATIENCE)
+        self.members[name] = replace(member, election=election, stopped=True, dead=True, waiting=[])
+        if noticed is not None and owner == name:
+            for other in self.members.keys() - {name}:
+                self.at(self.now + self.random.uniform(0.0, noticed), partial(self._notice, other, version))
+
+    def restart(self, name: str) -> None:
+        """Start a member that was killed; it knows nothing."""
+        if self.members[name].dead:
+            self.members[name].dead = self.members[name].stopped = False
+            self._tell(name)
+
+    def mistake(self, name: str) -> None:
+        """A member takes the leader's process for dead, whether it is or not."""
+        self._mistakes.add(self.lease_version)
+        self._notice(name, self.lease_version)
+
+    def _notice(self, name: str, version: int) -> None:
+        member = self.members[name]
+        self._reach(member, lambda: self._perform(name, member.election.gone(version, self.clock(name))))
+
+    @property
+    def lease_version(self) -> int:
+        """Of the lease in the store."""
+        return self.records.get(LEASE_KEY, (b"", 0))[1]
+
+    @property
+    def _owner(self) -> str:
+        lease = read_view(self.records).lease
+        return lease.owner if lease else ""
 
     # --- effects ---
     def transfer(self, name: str, successor: str = "") -> None:
@@ -157,16 +195,21 @@ class Cluster:
                 answer = ElectionInput.OVERTAKEN
             else:
                 answer = ElectionInput.DONE
+                former, version = self._owner, self.lease_version
                 for key, value in changes.items():
                     assert value is not None
                     self.records[key] = (value, self.records.get(key, (b"", 0))[1] + 1)
                 for other in self.members:
                     self._tell(other)
+                if version in self._mistakes and LEASE_KEY in changes and former not in ("", name):
+                    self._excused[former] = self.members[former].shown_at
             if self.random.random() >= self.reply_lost:
-                self.at(self._delay(), lambda: self._reach(name, answered(answer)))
+                self.at(self._delay(), lambda: self._reach(member, answered(answer)))
 
         def answered(answer: ElectionInput) -> Callable[[], None]:
-            return lambda: self._perform(name, self.members[name].election.answered(number, answer, self.clock(name)))
+            return lambda: self._perform(name, member.election.answered(number, answer, self.clock(name)))
+
+        member = self.members[name]
 
         self.at(self._delay(), arrived)
 
@@ -178,10 +221,11 @@ class Cluster:
         def show() -> None:
             self._perform(name, member.election.show(view, self.clock(name)))
 
-        self.at(member.shown_at, lambda: self._reach(name, show))
+        self.at(member.shown_at, lambda: self._reach(member, show))
 
-    def _reach(self, name: str, action: Callable[[], None]) -> None:
-        member = self.members[name]
+    def _reach(self, member: Member, action: Callable[[], None]) -> None:
+        if self.members[member.election.name] is not member:
+            return
         if member.stopped:
             member.waiting.append(action)
         else:

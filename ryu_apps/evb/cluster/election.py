@@ -3,16 +3,21 @@
 No clocks are compared.  The leader counts from the moment at which it *sent* its last confirmed renewal; a follower
 counts from the moment at which it *saw* the last change of the lease, which is later, and waits longer.  A claim
 expects the renewal that the follower has seen, so the store refuses one that is overtaken by another renewal.
+
+A follower that is sure that the leader's process is gone need not wait.  If it is mistaken, the leader learns of the
+claim from the store; until then the store refuses its records, and the switches that have met the newer generation
+refuse its changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
+from ryu_apps.evb.cluster.damping import Replacements
 from ryu_apps.evb.cluster.lease import BEAT_KEY, LEASE_KEY, Beat, Lease, LeaseView
+from ryu_apps.evb.cluster.outputs import Claim, ClaimReason, ElectionOutput, EndReason, Lead, StandAsideNow, Write
 from ryu_apps.evb.protocol.table import DocumentedRow, TransitionTable
 
 #: Parts of the patience of followers: after which the leader renews, after which it stops leading without an answer,
@@ -45,59 +50,7 @@ class ElectionInput(Enum):
     TICK = "time to claim or renew"
     LAPSED = "not renewed in time"
     TRANSFER = "give the lead up"
-
-
-class EndReason(Enum):
-    """Reasons for which a member stops leading."""
-
-    LOST = "another member has claimed the lease"
-    LAPSED = "the lease could not be renewed in time"
-    TRANSFERRED = "the lead was given up"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Choose a generation, and write the lease and its first beat.
-
-    Attributes:
-        number: for the answer.
-        seen: the versions that are expected, and the lease before.
-        beat: the record of the beat.
-    """
-
-    number: int
-    seen: LeaseView
-    beat: Beat
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Write records of the leader.
-
-    Attributes:
-        number: for the answer.
-        changes: as the store takes them.
-        expected: versions, as the store takes them.
-    """
-
-    number: int
-    changes: dict[str, bytes | None]
-    expected: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """Begin to lead, under the generation of the claim."""
-
-
-@dataclass(frozen=True, slots=True)
-class StandAsideNow:
-    """Stop leading at once: answer no station, change no switch."""
-
-    reason: EndReason
-
-
-ElectionOutput = Claim | Write | Lead | StandAsideNow
+    GONE = "process of the leader is gone"
 
 
 class Election:
@@ -135,6 +88,8 @@ class Election:
         self._sent_at: float | None = None
         self._sent_patience = patience
         self._successor = ""
+        self._reason = ClaimReason.FREE
+        self._replacements = Replacements()
 
     def leads(self, now: float) -> bool:
         """True if this member may answer stations and change switches at a time; to be asked before either."""
@@ -150,6 +105,8 @@ class Election:
         """The store shows the lease: for the first time, or after a change."""
         if view.versions == self.seen.versions and self.deadline is not None:
             return []
+        if view.versions[0] != self.seen.versions[0] and _owned(self.seen.lease) and _owned(view.lease):
+            self._replacements.note(now)
         self.seen = view
         # What is shown may be older than what was confirmed.
         own = view.lease == self._own or view.versions[0] < self._version
@@ -197,6 +154,18 @@ class Election:
         self._successor = successor
         return self._feed(ElectionInput.TRANSFER, now, now)
 
+    def gone(self, version: int, now: float) -> list[ElectionOutput]:
+        """The process that has the lease is gone.
+
+        Args:
+            version: of the lease; a report about another one than has been seen last counts for nothing, nor does one
+                while leaders are replaced too often.
+        """
+        lease = self.seen.lease
+        if version != self.seen.versions[0] or not _owned(lease) or self._replacements.too_many(now):
+            return []
+        return self._feed(ElectionInput.GONE, now, now)
+
     def _feed(self, given: ElectionInput, begun: float, now: float) -> list[ElectionOutput]:
         return self.TABLE.step(self, given, begun, now)
 
@@ -225,6 +194,14 @@ class Election:
 
     def _claim(self, begun: float, now: float) -> list[ElectionOutput]:
         """claim the lease"""
+        return self._claim_for(ClaimReason.LAPSED if _owned(self.seen.lease) else ClaimReason.FREE, now)
+
+    def _claim_at_once(self, begun: float, now: float) -> list[ElectionOutput]:
+        """claim the lease before it lapses"""
+        return self._claim_for(ClaimReason.GONE, now)
+
+    def _claim_for(self, reason: ClaimReason, now: float) -> list[ElectionOutput]:
+        self._reason = reason
         self._send(now, OPENING)
         self.deadline = now + _ANSWER * self._patience
         self._own, self._version = None, self.seen.versions[0] + 1
@@ -240,6 +217,14 @@ class Election:
         self.deadline = now + max(self._patience, self._waits())
         return []
 
+    def _fall_behind(self, begun: float, now: float) -> list[ElectionOutput]:
+        """wait for the next change"""
+        self._give_up(begun, now)
+        if self.seen.versions[0] >= self._version:
+            # The change has been seen already: it may be the lease that the leader gave up before its process ended.
+            self.deadline = now + self._waits()
+        return []
+
     def _note(self, begun: float, now: float) -> list[ElectionOutput]:
         """nothing"""
         return []
@@ -248,7 +233,7 @@ class Election:
         """lead"""
         self.until, self.beats, self.settled = begun + _VALID * OPENING, 0, False
         self.deadline = now + _RENEW * self._patience
-        return [Lead()]
+        return [Lead(self._reason)]
 
     def _renew(self, begun: float, now: float) -> list[ElectionOutput]:
         """renew, unless a renewal is under way"""
@@ -307,13 +292,15 @@ Election.TABLE = TransitionTable(
         (_S.FOLLOWING, _I.SEEN_OWN): (_E._wait, _S.FOLLOWING),
         (_S.FOLLOWING, _I.TICK): (_E._claim, _S.CLAIMING),
         (_S.FOLLOWING, _I.TRANSFER): (_E._note, _S.FOLLOWING),
+        (_S.FOLLOWING, _I.GONE): (_E._claim_at_once, _S.CLAIMING),
         (_S.CLAIMING, _I.SEEN_OTHERS): (_E._note, _S.CLAIMING),
         (_S.CLAIMING, _I.SEEN_OWN): (_E._note, _S.CLAIMING),
         (_S.CLAIMING, _I.DONE): (_E._lead, _S.LEADING),
-        (_S.CLAIMING, _I.OVERTAKEN): (_E._give_up, _S.FOLLOWING),
+        (_S.CLAIMING, _I.OVERTAKEN): (_E._fall_behind, _S.FOLLOWING),
         (_S.CLAIMING, _I.FAILED): (_E._give_up, _S.FOLLOWING),
         (_S.CLAIMING, _I.TICK): (_E._give_up, _S.FOLLOWING),
         (_S.CLAIMING, _I.TRANSFER): (_E._note, _S.CLAIMING),
+        (_S.CLAIMING, _I.GONE): (_E._note, _S.CLAIMING),
         (_S.LEADING, _I.SEEN_OTHERS): (_E._lose, _S.FOLLOWING),
         (_S.LEADING, _I.SEEN_OWN): (_E._note, _S.LEADING),
         (_S.LEADING, _I.DONE): (_E._renewed, _S.LEADING),
@@ -322,8 +309,13 @@ Election.TABLE = TransitionTable(
         (_S.LEADING, _I.TICK): (_E._renew, _S.LEADING),
         (_S.LEADING, _I.LAPSED): (_E._lapse, _S.FOLLOWING),
         (_S.LEADING, _I.TRANSFER): (_E._release, _S.FOLLOWING),
+        (_S.LEADING, _I.GONE): (_E._note, _S.LEADING),
     },
 )
+
+
+def _owned(lease: Lease | None) -> bool:
+    return lease is not None and lease.owner != ""
 
 
 def documented_rows() -> Iterator[DocumentedRow]:

@@ -12,10 +12,13 @@ class LeadBegun(LogEvent):
     Attributes:
         generation: 16 hexadecimal digits.
         before: name of the leader before; empty: there was none, or it has given the lead up.
+        reason: ``free``: no member had the lease; ``lapsed``: it was not renewed in time; ``gone``: the process of the
+            leader before is gone.
     """
 
     generation: str
     before: str
+    reason: str
 
 
 @event("lead.ended")

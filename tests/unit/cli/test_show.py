@@ -164,7 +164,7 @@ def test_one_vsi_is_shown_in_full(site: Site) -> None:
 
 
 def test_what_only_the_leader_knows_is_left_out_at_a_standby(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    standby = ClusterStatus("c2", False, "c1", "http://c1:8080/", 0xABC, 5.0, 0, 0.1, ())
+    standby = ClusterStatus("c2", False, "c1", "http://c1:8080/", 0xABC, 5.0, "", 0, 0.1, ())
     at_leader = lines(site, "vsi", Vm(2).text)
     monkeypatch.setattr(site.world, "in_cluster", standby)
     assert all(row[-1] == "-" for row in lines(site, "vsis")[1:])

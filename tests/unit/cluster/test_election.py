@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.cluster.election import (
-    OPENING,
-    Claim,
-    Election,
-    ElectionInput,
-    ElectionState,
-    EndReason,
-    Lead,
-    StandAsideNow,
-    Write,
-)
+from ryu_apps.evb.cluster.election import OPENING, Election, ElectionInput, ElectionState
 from ryu_apps.evb.cluster.lease import BEAT_KEY, LEASE_KEY, Beat, Lease, LeaseView, read_view
+from ryu_apps.evb.cluster.outputs import Claim, ClaimReason, EndReason, Lead, StandAsideNow, Write
 
 PATIENCE = 1.0
 OTHER = Lease("other", 7, "http://other")
@@ -36,7 +27,7 @@ def leading(now: float = 0.0, settled: bool = True) -> Election:
     (claim,) = election.tick(now)
     assert isinstance(claim, Claim)
     election.claimed(claim.number, Lease("me", 1, "http://me"))
-    assert election.answered(claim.number, ElectionInput.DONE, now) == [Lead()]
+    assert election.answered(claim.number, ElectionInput.DONE, now) == [Lead(ClaimReason.FREE)]
     election.settled = settled
     return election
 
@@ -215,3 +206,99 @@ def test_claim_whose_lease_was_taken_before_its_confirmation_is_none() -> None:
     election.show(shown(OTHER, 3, version=2), 0.1)
     assert election.answered(claim.number, ElectionInput.DONE, 0.2) == []
     assert not election.leads(0.2)
+
+
+def following(version: int = 1) -> Election:
+    election = fresh()
+    election.show(shown(OTHER, 4, version=version), 10.0)
+    return election
+
+
+def test_lease_of_a_process_that_is_gone_is_claimed_at_once() -> None:
+    election = following()
+    (claim,) = election.gone(1, 10.1)
+    assert isinstance(claim, Claim) and claim.seen.expected == {LEASE_KEY: 1, BEAT_KEY: 5}
+    election.claimed(claim.number, Lease("me", 8))
+    assert election.gone(1, 10.1) == [] and election.state is ElectionState.CLAIMING
+    assert election.answered(claim.number, ElectionInput.DONE, 10.2) == [Lead(ClaimReason.GONE)]
+    assert election.gone(1, 10.3) == [] and election.leads(10.3)
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_report_about_another_lease_than_the_last_one_counts_for_nothing(version: int) -> None:
+    assert following(version=2).gone(version, 10.1) == []
+
+
+@pytest.mark.parametrize("lease", [None, Lease("", 7), Lease("", 7, "", "c2")])
+def test_report_about_a_lease_that_no_member_has_counts_for_nothing(lease: Lease | None) -> None:
+    election = fresh()
+    election.show(shown(lease), 10.0)
+    assert election.gone(1, 10.0) == []
+
+
+def test_second_claimant_waits_for_the_first_one() -> None:
+    election = following()
+    (claim,) = election.gone(1, 10.1)
+    assert isinstance(claim, Claim)
+    first = Lease("c2", 8)
+    election.show(shown(first, 0, OPENING, version=2), 10.15)
+    assert election.answered(claim.number, ElectionInput.OVERTAKEN, 10.2) == []
+    assert election.gone(1, 10.2) == [] and election.tick(10.2 + OPENING - 0.01) == []
+
+
+@pytest.mark.parametrize("first", ["news", "refusal"])
+def test_lease_that_was_given_up_before_the_process_ended_is_claimed_without_a_wait(first: str) -> None:
+    election = following()
+    (claim,) = election.gone(1, 10.1)
+    assert isinstance(claim, Claim)
+    released = shown(Lease("", 7), 4, version=2)
+    if first == "news":
+        election.show(released, 10.15)
+    election.answered(claim.number, ElectionInput.OVERTAKEN, 10.2)
+    if first == "refusal":
+        election.show(released, 10.2)
+    (second,) = election.tick(10.2)
+    assert isinstance(second, Claim) and second.seen.versions[0] == 2
+
+
+def test_claim_that_a_renewal_has_overtaken_waits() -> None:
+    election = following()
+    (claim,) = election.gone(1, 10.1)
+    assert isinstance(claim, Claim)
+    election.show(shown(OTHER, 5), 10.15)
+    election.answered(claim.number, ElectionInput.OVERTAKEN, 10.2)
+    assert election.tick(10.2 + PATIENCE - 0.01) == []
+    (late,) = election.tick(10.2 + PATIENCE)
+    assert isinstance(late, Claim)
+
+
+def test_claim_that_was_overtaken_by_something_unseen_waits() -> None:
+    election = fresh()
+    election.show(LeaseView(), 10.0)
+    (claim,) = election.tick(10.0)
+    assert isinstance(claim, Claim)
+    election.answered(claim.number, ElectionInput.OVERTAKEN, 10.1)
+    assert election.tick(10.1) == []
+
+
+def test_lease_decides_alone_while_leaders_are_replaced_too_often() -> None:
+    election = fresh()
+    for version in range(1, 8):
+        election.show(shown(Lease(f"c{version % 2}", version), version=version), 10.0 + version)
+    assert election.gone(7, 17.0) == []
+    assert election.tick(17.0 + PATIENCE) != []
+    # A minute later one more is permitted, however many there were.
+    calm = fresh()
+    for version in range(1, 30):
+        calm.show(shown(Lease(f"c{version % 2}", version), version=version), 10.0 + version / 100)
+    calm.show(shown(Lease("c1", 29), 5, version=29), 71.0)
+    assert calm.gone(29, 71.0) != []
+
+
+def test_leads_that_were_given_up_are_no_replacements() -> None:
+    election = fresh()
+    for version in range(1, 20):
+        lease = Lease("", version) if version % 2 else Lease("other", version)
+        election.show(shown(lease, version=version), 10.0)
+    election.show(shown(OTHER, version=20), 10.0)
+    assert election.gone(20, 10.0) != []

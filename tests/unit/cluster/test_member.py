@@ -44,6 +44,7 @@ class Bridge:
     told: list[LogEvent] = field(default_factory=list)
     stopped: bool = False
     switches: int = 2
+    watched: tuple[int, str] = (0, "")
 
     def __post_init__(self) -> None:
         election = Election(self.name, f"http://{self.name}/", PATIENCE)
@@ -55,8 +56,12 @@ class Bridge:
             self.told.append,
             "1.0",
             lambda: self.switches,
+            self.watch,
             lambda: self.site.now,
         )
+
+    def watch(self, version: int, url: str) -> None:
+        self.watched = version, url
 
     def lead(self, records: Mapping[str, bytes], life: Life) -> None:
         self.lives.append(life)
@@ -141,6 +146,62 @@ def test_leader_that_wakes_up_stands_aside_before_anything_else_and_writes_nothi
     assert first.member.status(site.now).lost == 1
 
 
+def test_process_of_the_leader_alone_is_watched(site: Site) -> None:
+    first, second, third = site.bridges
+    assert first.watched[1] == "" and second.watched == third.watched == (1, "http://c1/")
+    first.member.transfer("c3")
+    site.advance(0.05)
+    assert third.watched[1] == "" and first.watched == second.watched == (3, "http://c3/")
+    second.member.close()
+    assert second.watched == (0, "")
+
+
+def test_member_leads_before_the_lease_has_lapsed_when_the_process_of_the_leader_is_gone(site: Site) -> None:
+    first, second, third = site.bridges
+    assert first.save(b"granted") is None
+    first.stopped = True
+    for bridge in (second, third):
+        bridge.member.gone(bridge.watched[0])
+    site.advance(0.02)
+    assert second.leads and not third.leads and second.records[KEY] == b"granted"
+    assert isinstance(second.told[-1], LeadBegun) and (second.told[-1].before, second.told[-1].reason) == ("c1", "gone")
+    assert second.member.status(site.now).reason == "gone" and third.member.status(site.now).reason == ""
+
+
+def test_leader_that_was_taken_for_dead_stands_aside_and_writes_nothing(site: Site) -> None:
+    first, second, _ = site.bridges
+    version = second.watched[0]
+    second.member.gone(version)
+    # The claim is in the store, and the former leader has not been told.
+    assert isinstance(first.save(b"late"), StoreError) and site.store.get(KEY) is None
+    assert first.lives[-1] is None
+    site.advance(0.02)
+    assert site.leaders() == ["c2"]
+    assert first.member.status(site.now).lost == 1
+    # A report about the former leader, in whose place another one leads, has come late.
+    for bridge in site.bridges:
+        bridge.member.gone(version)
+    site.advance(1.0)
+    assert site.leaders() == ["c2"]
+
+
+@pytest.mark.parametrize("way", ["lapsed", "transferred"])
+def test_take_over_says_why(site: Site, way: str) -> None:
+    first = site.bridges[0]
+    assert first.member.status(site.now).reason == "free"
+    if way == "lapsed":
+        first.stopped = True
+        site.advance(PATIENCE + 0.1)
+    else:
+        first.member.transfer("c3")
+        site.advance(0.05)
+    (name,) = site.leaders()
+    new = next(bridge for bridge in site.bridges if bridge.name == name)
+    assert first.stopped or first.member.status(site.now).reason == ""
+    (begun,) = [event for event in new.told if isinstance(event, LeadBegun)]
+    assert (begun.before, begun.reason) == (("c1", "lapsed") if way == "lapsed" else ("", "free"))
+
+
 def test_look_ends_a_lead_whose_time_is_over(site: Site) -> None:
     first = site.bridges[0]
     site.store.connected = False
@@ -148,6 +209,8 @@ def test_look_ends_a_lead_whose_time_is_over(site: Site) -> None:
     site.now += 0.9 * PATIENCE
     first.member.look(site.now)
     assert first.lives[-1] is None
+    # Before it has tried to claim the lease again.
+    assert [type(event) for event in first.told[-2:]] == [LeadEnded, LeaderMissing]
 
 
 def test_without_the_store_nobody_leads_and_everybody_says_so(site: Site) -> None:

@@ -14,8 +14,8 @@ from tests.worlds.bridge import HV1, HV2, HV3, Vm
 from tests.worlds.rest import RestWorld
 
 STANDBYS = (StandbyStatus("c2", 0.0123, 0.4, 2, "1.0"), StandbyStatus("c3", None, 30.0, 1, "1.0"))
-LEADER = ClusterStatus("c1", True, "c1", "http://c1:8080/", 0xABC, 5.0, 0, 0.1, STANDBYS)
-STANDBY = replace(LEADER, name="c2", leads=False, standbys=())
+LEADER = ClusterStatus("c1", True, "c1", "http://c1:8080/", 0xABC, 5.0, "gone", 0, 0.1, STANDBYS)
+STANDBY = replace(LEADER, name="c2", leads=False, reason="", standbys=())
 
 
 def world(status: ClusterStatus | None) -> RestWorld:
@@ -34,6 +34,7 @@ def test_status_says_who_leads_and_how_far_the_standbys_are() -> None:
         "address": "http://c1:8080/",
         "generation": "0000000000000abc",
         "since": 5.0,
+        "reason": "gone",
         "lost": 0,
         "silent": 0.1,
         "standbys": [

@@ -108,9 +108,12 @@ def test_links_are_up_and_lead_where_they_should(world: RestWorld) -> None:
 
 
 def test_take_overs_are_counted_and_first_leads_are_not(world: RestWorld) -> None:
-    for before, taken in (("", 0), ("alpha", 1)):
-        world.metrics.observe(LeadBegun("1" * 16, before), world.now)
-        assert f"evb_cluster_take_overs_total {taken}.0" in scrape(world).text
+    for before, reason, taken in (("", "free", 0), ("alpha", "lapsed", 1), ("alpha", "gone", 2)):
+        world.metrics.observe(LeadBegun("1" * 16, before, reason), world.now)
+        text = scrape(world).text
+        lapsed, gone = min(taken, 1), max(taken - 1, 0)
+        assert f'evb_cluster_take_overs_total{{reason="lapsed"}} {lapsed}.0' in text
+        assert f'evb_cluster_take_overs_total{{reason="gone"}} {gone}.0' in text and '"free"' not in text
     world.metrics.observe(SwitchTakenOver(S1, "1", "2"), world.now)
     assert value(world, "evb_switch_take_overs_total") == 1
 
