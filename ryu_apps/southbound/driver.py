@@ -86,7 +86,7 @@ class SwitchDriver:
         self._bulk: deque[Job] = deque()
         self._under_way = 0
         self._ports: dict[int, decode.PortState] = {}
-        self._known = KnownObjects(groups=None if self._extended else set())
+        self._known = KnownObjects(replaces=self._extended)
         self._surveyed = False
         self._accepted: set[Shape] = set()
         self._bundles = PreparedBundles()
@@ -206,10 +206,11 @@ class SwitchDriver:
     def _job(self, asked: Apply) -> Job:
         match asked.mode:
             case Mode.BULK:
-                return BulkJob(self._wire, asked, pieces(asked.change, self._cache, self._known))
+                return BulkJob(self._wire, asked, pieces(self._known.named(asked.change), self._cache, self._known))
             case Mode.STAGE:
                 read_back = ReadBack() if self._extended else DecodedReadBack()
-                return StageJob(self._wire, asked, steps(asked.change, self._cache, self._known), read_back)
+                parts = steps(self._known.named(asked.change), self._cache, self._known)
+                return StageJob(self._wire, asked, parts, read_back)
             case Mode.ATOMIC if not self._extended:
                 return OrderedJob(self._wire, asked, stages(asked.change, self._known))
             case Mode.ATOMIC:
@@ -220,6 +221,8 @@ class SwitchDriver:
         ahead = tuple(meter_messages(change, self._known.meters))
         behind = tuple(openings(change, self._known.meters)) if change.opened else ()
         prepared = self._bundles.take(change)
+        if prepared is not None:
+            self._known.groups.update(group.group_id for group in change.groups)
         if prepared is not None and len(prepared) > 1:
             return BundleJob(self._wire, asked, ahead, prepared, self._accepted, behind)
         bundled = prepared.messages if prepared is not None else tuple(other_messages(change, self._known))
@@ -350,7 +353,7 @@ class SwitchDriver:
         elif subject is not None and isinstance(subject.what, Rule) and subject.what.meter is not None:
             # Another controller may have deleted the meter: it is added again the next time it is wanted.
             self._known.meters.discard(subject.what.meter)
-        elif subject is not None and isinstance(subject.what, Group) and self._known.groups is not None:
+        elif subject is not None and isinstance(subject.what, Group) and not self._known.replaces:
             # A group that could not be added is there already; one that could not be modified is gone.
             known = self._known.groups
             (known.discard if flight.octets(xid)[_COMMAND] == _MODIFY else known.add)(subject.what.group_id)

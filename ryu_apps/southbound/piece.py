@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from weakref import WeakKeyDictionary
@@ -71,12 +71,21 @@ class KnownObjects:
     """Meters and groups that a switch is known to have; kept up by those who send.
 
     Attributes:
-        meters: their ids.
-        groups: their ids; None for a switch that adds or replaces a group by the same message.
+        replaces: the switch adds or replaces a group by the same message.
+        meters, groups: their ids.
     """
 
+    replaces: bool = True
     meters: set[int] = field(default_factory=set)
-    groups: set[int] | None = None
+    groups: set[int] = field(default_factory=set)
+
+    def named(self, change: RuleChange) -> RuleChange:
+        """Name what a change deletes: what others add while it is being sent is not among it."""
+        if change.keep_meters is None and change.keep_groups is None:
+            return change
+        meters = tuple(change.meters_that_go(sorted(self.meters)))
+        groups = tuple(change.groups_that_go(sorted(self.groups)))
+        return replace(change, keep_meters=None, keep_groups=None, delete_meters=meters, delete_groups=groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +201,8 @@ def other_messages(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMe
 def group_messages(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMessage]:
     """The groups that a change writes."""
     for group in change.groups:
-        if known.groups is None:
-            octets = group_write(group)
-        else:
-            octets = group_add(group, known=group.group_id in known.groups)
-            known.groups.add(group.group_id)
+        octets = group_write(group) if known.replaces else group_add(group, known=group.group_id in known.groups)
+        known.groups.add(group.group_id)
         yield octets, Subject(group, added=True)
 
 
@@ -209,9 +215,8 @@ def sweeps(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMessage]:
     """Messages that delete rules by cookie, and groups."""
     for mask in change.delete_by_cookie:
         yield flow_sweep(mask), Subject(mask, added=False)
-    for group_id in change.groups_that_go(sorted(known.groups or ())):
-        if known.groups is not None:
-            known.groups.discard(group_id)
+    for group_id in change.groups_that_go(sorted(known.groups)):
+        known.groups.discard(group_id)
         yield group_delete(group_id), Subject(group_id, added=False)
 
 

@@ -37,8 +37,8 @@ class SurveyJob(SeveralJob):
     ) -> None:
         super().__init__(wire, dpid, 0)
         self._ports = ports
+        self._known = known
         self._meters = known.meters
-        self._groups = known.groups
         self._tables: dict[int, int] = {}
         self._most_meters: int | None = None
         self._most_groups: int | None = None
@@ -49,7 +49,7 @@ class SurveyJob(SeveralJob):
         self._watched, self._refused = watched, False
 
     def send(self) -> None:
-        if self._groups is None and not self._watched:
+        if self._known.replaces and not self._watched:
             self._ask_to_watch()
         requests = {
             ofp.OFPMP_PORT_DESC: b"",
@@ -85,8 +85,7 @@ class SurveyJob(SeveralJob):
                 self._most_groups = features.most_groups(octets)
             case ofp.OFPMP_GROUP_DESC:
                 self._relaying.update(decode.relaying_ports(octets))
-                if self._groups is not None:
-                    self._groups.update(decode.group_ids(octets))
+                self._known.groups.update(decode.group_ids(octets))
             case ofp.OFPMP_EXPERIMENTER:
                 self._watched = True
 

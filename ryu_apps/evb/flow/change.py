@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
-from ryu_apps.evb.flow.rule import FIRST_FLOOD_GROUP, FIRST_OF_VSIS, CookieMask, Group, Meter, Rule, RuleKey
+from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, OWN_GROUPS, CookieMask, Group, Meter, Rule, RuleKey
+
+#: Bound on the groups that are deleted because they are not wanted any more; more go with the next comparison.
+MOST_GROUPS_THAT_GO = 10_000
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -34,8 +38,8 @@ class RuleChange:
     by cookie mask in all tables.  ``delete_meters`` deletes meters, and with a meter every rule that refers to
     it; ``keep_meters``, unless it is None, are the only ids from ``FIRST_OF_VSIS`` on that stay.  A bundle
     cannot delete meters.  ``opened`` are meters that are written when the switch has taken everything else.
-    ``keep_groups``, unless it is None, are the only groups from ``FIRST_FLOOD_GROUP`` on that stay in a switch without
-    extensions; others have none.
+    ``keep_groups``, unless it is None, are the only groups out of ``OWN_GROUPS`` that stay; :data:`MOST_GROUPS_THAT_GO`
+    go with one change at the most.
     """
 
     meters: tuple[Meter, ...] = ()
@@ -71,8 +75,10 @@ class RuleChange:
     def groups_that_go(self, known: Iterable[int]) -> list[int]:
         """The groups that this change deletes: those that it names, and out of those that a switch has."""
         keep = self.keep_groups
-        left = (group_id for group_id in known if group_id >= FIRST_FLOOD_GROUP)
-        return [*self.delete_groups, *(group_id for group_id in left if keep is not None and group_id not in keep)]
+        if keep is None:
+            return list(self.delete_groups)
+        spare = (group_id for group_id in known if group_id in OWN_GROUPS and group_id not in keep)
+        return [*self.delete_groups, *islice(spare, MOST_GROUPS_THAT_GO)]
 
     def meters_that_go(self, known: Iterable[int]) -> list[int]:
         """The meters that this change deletes out of those that a switch has."""

@@ -12,7 +12,7 @@ from ryu_apps.evb.flow.actions import CONTROLLER, Action, Output
 from ryu_apps.evb.flow.match import VLAN_PRESENT, MatchFields, match
 from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.pipeline.tables import PROBE_METERS, CookieKind, Priority, Table, cookie
-from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
+from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance
 
 #: The first 16 bits of all Ethernet addresses of probes, which are locally administered, and their mask.
 PREFIX, PREFIX_MASK = 0x0EEB00000000, 0xFFFF00000000
@@ -24,6 +24,8 @@ _RATE, _BURST = 10, 10
 #: Above all other rules of STEER_BACK.
 _PROBES = Priority.EXACT + 200
 _METERS_EACH = 8
+#: Ids of meters of appliances, whatever their number.
+ALL_PROBE_METERS = range(PROBE_METERS, PROBE_METERS + _METERS_EACH * (MOST_APPLIANCES + 1))
 _COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ryu_apps.evb.flow.actions import CONTROLLER, Action, Output
 from ryu_apps.evb.flow.match import MatchFields, match
-from ryu_apps.evb.flow.rule import Meter, Rule
+from ryu_apps.evb.flow.rule import Meter, MeterUnit, Rule
 from ryu_apps.evb.pipeline.bonds import noting
 from ryu_apps.evb.pipeline.tables import CookieKind, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Interface, Role
@@ -34,6 +34,12 @@ QUERY_RATE, QUERY_BURST = 10, 20
 
 #: Meters of other senders, for LLDP and for ECP: this plus the port number.
 STRANGERS = 0x20000, 0x30000
+_PORT_BITS = 0xFFFF
+#: Rates, bursts and units of the meters of ports, by what is added to the port number.
+_FORMS = {
+    0: ((PUNT_RATE, PUNT_BURST, MeterUnit.PACKETS), (QUERY_RATE, QUERY_BURST, MeterUnit.PACKETS)),
+    **dict.fromkeys(STRANGERS, ((STRANGER_RATE, STRANGER_BURST, MeterUnit.PACKETS),)),
+}
 #: Rules of a known station in addition to those of its port.
 MORE_RULES = 2
 
@@ -49,6 +55,13 @@ def punting_meters(interface: Interface) -> Iterator[Meter]:
         return
     for strangers in STRANGERS:
         yield Meter(strangers + interface.port_no, STRANGER_RATE, STRANGER_BURST)
+
+
+def is_of_port(meter: Meter) -> bool:
+    """True for a meter of a port, of whatever role; one of another application with such an id has other rates."""
+    port_no = meter.meter_id & _PORT_BITS
+    form = meter.rate, meter.burst, meter.unit
+    return port_no > 0 and form in _FORMS.get(meter.meter_id - port_no, ())
 
 
 def punting(interface: Interface, station: int | None) -> Iterator[Rule]:

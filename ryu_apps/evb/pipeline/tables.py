@@ -25,7 +25,6 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.actions import Bits
 from ryu_apps.evb.flow.rule import (
     FIRST_COUNTER,
-    FIRST_FLOOD_GROUP,
     FIRST_OF_VSIS,
     CookieMask,
 )
@@ -413,7 +412,7 @@ PROXY_GROUP = 0x400000
 BALANCER_GROUP = 0x500000
 WAY_GROUP = 0x600000
 BACKEND_GROUP = 0x700000
-FLOOD_GROUP = FIRST_FLOOD_GROUP
+FLOOD_GROUP = 0x800000
 BOND_GROUP = 0x780000
 STEER_GROUP = 0x7A0000
 

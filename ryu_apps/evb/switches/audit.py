@@ -14,7 +14,7 @@ from ryu_apps.evb.events.effect import Apply, ReadRules
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.flow.portions import go_on, in_parts
-from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Meter, Rule
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.flow.shown import ShownRules
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, of_kind
 from ryu_apps.evb.switches.desired import DesiredRules
@@ -185,9 +185,8 @@ class Audit:
         drift = question.without_changed(_drift(wanted.rules, missing, others))
         question.drift = replace(wanted.removal(drift.remove), add=drift.add)
         if meters is not None and not question.since:
-            spare = {meter.meter_id for meter in meters if meter.meter_id >= FIRST_OF_VSIS} - wanted.keep_meters
-            restored = wanted.missing_meters(meters)
-            question.drift = replace(question.drift, meters=restored, delete_meters=tuple(sorted(spare)))
+            spare = tuple(sorted(wanted.spare_meters(meters)))
+            question.drift = replace(question.drift, meters=wanted.missing_meters(meters), delete_meters=spare)
 
     def _of(self, dpid: int) -> _Traffic:
         if (traffic := self._traffic.get(dpid)) is None:

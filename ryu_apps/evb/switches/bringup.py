@@ -16,9 +16,10 @@ from ryu_apps.evb.flow.actions import SetField
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
-from ryu_apps.evb.flow.rule import FIRST_FLOOD_GROUP, CookieMask, Group, Meter, Rule
+from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, CookieMask, Group, Meter, Rule
 from ryu_apps.evb.flow.shown import ShownRules
 from ryu_apps.evb.model import Binding
+from ryu_apps.evb.pipeline.base_meters import is_base_meter
 from ryu_apps.evb.pipeline.metered_gate import gate_number, shut
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie
 from ryu_apps.evb.switches.recovery import Patience
@@ -68,6 +69,11 @@ class DesiredState:
         """The meters of VSIs that stay."""
         return self.kept | {meter.meter_id for meter in (*self.meters, *self.counters)}
 
+    def spare_meters(self, shown: Iterable[Meter]) -> frozenset[int]:
+        """Return the meters that a switch has in vain; those of gates never go."""
+        own = {meter.meter_id for meter in shown if meter.meter_id >= FIRST_OF_VSIS or is_base_meter(meter)}
+        return frozenset(own - self.keep_meters)
+
     def missing_meters(self, shown: Iterable[Meter]) -> tuple[Meter, ...]:
         """Return the meters that a switch lacks, or has with other rates; with those of gates that are open in vain."""
         present = frozenset(shown)
@@ -78,8 +84,8 @@ class DesiredState:
 
     @property
     def keep_groups(self) -> frozenset[int]:
-        """The groups for copies of broadcasts; all others may go."""
-        return frozenset(group.group_id for group in self.groups if group.group_id >= FIRST_FLOOD_GROUP)
+        """The groups of evbridge that stay."""
+        return frozenset(group.group_id for group in self.groups)
 
     def judged(self, shown: ShownRules) -> RuleSet:
         """Of the rules that a switch shows, those that are compared with what it should hold.
@@ -343,8 +349,7 @@ class Bringup:
         remove = wanted.removal(rule for rule in change.remove if rule.key not in kept)
         # What was not compared with anything, since it might have been learnt: of programs that have gone meanwhile.
         sweep = tuple(CookieMask(cookie, _EXACTLY) for cookie in sorted(state.learns - wanted.learns))
-        before = {group.group_id for group in state.groups if group.group_id >= FIRST_FLOOD_GROUP}
-        gone = tuple(sorted(before - wanted.keep_groups))
+        gone = tuple(sorted({group.group_id for group in state.groups} - wanted.keep_groups))
         state.written, state.groups, state.learns = {**kept, **wanted.rules}, frozenset(wanted.groups), wanted.learns
         written = {meter.meter_id for meter in meters}
         state.meters = frozenset(meters).union(m for m in state.meters or () if m.meter_id not in written)

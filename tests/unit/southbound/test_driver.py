@@ -358,6 +358,25 @@ def test_of_counters_only_those_stay_that_are_to_be_kept_and_meters_are_none_of_
     assert commands(bench) == [(ofp.OFPMC_DELETE, 9), (ofp.OFPMC_DELETE, COUNTER.meter_id)]
 
 
+def test_what_is_added_while_others_are_removed_stays(bench: Bench) -> None:
+    """A change that removes much takes long; what a VSI gets meanwhile was not known when it was made."""
+    old = Meter(FIRST_COUNTER | 2, 1, 1), Group(TAGGED_GROUP | 2, GroupType.ALL, ())
+    bench.submit(1, RuleChange(meters=(old[0],), groups=(old[1],)))
+    bench.answer_barriers()
+    removed = tuple(rule(number) for number in range(WINDOW * PIECE + 1))
+    bench.submit(2, RuleChange(remove=removed, keep_meters=frozenset(), keep_groups=frozenset()))
+    new = Group(TAGGED_GROUP | 3, GroupType.ALL, ())
+    bench.submit(3, RuleChange(meters=(COUNTER,), groups=(new,)), lane=9)
+    sent: dict[int, Sent] = {}
+    while barriers := bench.waiting():
+        sent.update((message.xid, message) for message in bench.sent)
+        bench.answer(barriers[0])
+    assert {event.token for event in bench.events if isinstance(event, Confirmed)} == {1, 2, 3}
+    mods = [message.octets for message in sent.values() if message.kind in (ofp.OFPT_METER_MOD, ofp.OFPT_GROUP_MOD)]
+    deleted = [octets[12:16] for octets in mods if octets[8:10] == ofp.OFPGC_DELETE.to_bytes(2)]
+    assert sorted(deleted) == [old[1].group_id.to_bytes(4), old[0].meter_id.to_bytes(4)]
+
+
 @pytest.mark.parametrize("rate", [1000, 999])
 def test_a_staged_meter_is_read_back_before_the_change_is_confirmed(bench: Bench, rate: int) -> None:
     limit = Meter(FIRST_OF_VSIS | 7, 1000, 100, MeterUnit.KILOBITS)

@@ -13,15 +13,15 @@ from ryu_apps.evb.events.switch import Confirmed, FragmentsHandled, Rejected, Ru
 from ryu_apps.evb.flow.actions import Output, OutputGroup, SetField
 from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.match import match
-from ryu_apps.evb.flow.rule import FIRST_FLOOD_GROUP, Bucket, Group, GroupType, Meter, Rule
-from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie
+from ryu_apps.evb.flow.rule import Bucket, Group, GroupType, Meter, Rule
+from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, OURS, CookieKind, Table, cookie
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_write
 from ryu_apps.southbound.wall import check
 from tests.unit.southbound.test_driver import Bench, multipart
 
 OWNER = cookie(CookieKind.GATE, 1, 1)
-FLOOD = FIRST_FLOOD_GROUP | 2
+FLOOD = FLOOD_GROUP | 2
 #: A gate moves: group and rules come, rules and a group go.
 OLD_INGRESS, NEW_INGRESS = (Rule(Table.INGRESS, 2, match(in_port=port), OWNER) for port in (1, 2))
 OLD_FORWARD, NEW_FORWARD = (Rule(Table.FORWARD, 2, match(eth_dst=port), OWNER) for port in (1, 2))
