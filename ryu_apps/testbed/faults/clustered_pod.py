@@ -15,6 +15,7 @@ from ryu_apps.testbed.harness.cluster import StationMaker
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovsdb_cluster import OvsdbCluster
 from ryu_apps.testbed.harness.pods import OPENFLOW, REST, SWITCHES
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.shell import run, wait_until
 
 #: The pod with two bridges.
@@ -76,11 +77,8 @@ class ClusteredPodRig(PodsRig):
 
     def stop(self) -> None:
         """Take everything down."""
-        super().stop()
-        for member in self._doors_of:
-            member.stop()
-        self._store.stop()
-        self._folder.cleanup()
+        stops = (member.stop for member in self._doors_of)
+        end_all(super().stop, *stops, self._store.stop, self._folder.cleanup)
 
     def _connect(self) -> None:
         for member in self._doors_of:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +32,7 @@ from ryu_apps.testbed.faults.relay import StoreRelay
 from ryu_apps.testbed.faults.rig import CHECKOUT, Rig, RigVm
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovsdb_cluster import OvsdbCluster
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.raw_frames import RawSocket
 
@@ -221,21 +223,21 @@ class MembersRig(Rig):
                 self.start(member)
             self._introduce()
             self.await_standbys()
-        except BaseException:
-            self.__exit__(None, None, None)
+        except BaseException as error:
+            self.__exit__(None, error, None)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for member in self.members[1:]:
-            member.controller.stop()
-            member.proxy.close()
-        super().__exit__(kind, error, trace)
-        for relay in (relay for relays in self._store_relays for relay in relays):
-            relay.stop()
-        self.servers.stop()
+        end_all(
+            *(stop for member in self.members[1:] for stop in (member.controller.stop, member.proxy.close)),
+            partial(super().__exit__, kind, error, trace),
+            *(relay.stop for relays in self._store_relays for relay in relays),
+            self.servers.stop,
+            after=error,
+        )
         shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _introduce(self) -> None:

@@ -22,6 +22,7 @@ from ryu_apps.testbed.harness.controller import APPS
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.pods import REST, SWITCHES, PodsCluster, two_pods
 from ryu_apps.testbed.harness.probes import Flow
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, wait_until
 from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
@@ -105,9 +106,7 @@ class PodsRig(PodsCluster):
 
     def stop(self) -> None:
         """Take everything down."""
-        super().stop()
-        for relay in self._relays:
-            relay.stop()
+        end_all(super().stop, *(relay.stop for relay in self._relays))
 
     # --- requests ---
     def ask(self, guest: Guest, hypervisor: str, mode: VdptoolMode) -> VdptoolAnswer:

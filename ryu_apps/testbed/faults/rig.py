@@ -28,6 +28,7 @@ from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.exchanges import VdpMessage, vdp_messages
 from ryu_apps.testbed.harness.ovs import dump_flows, dump_groups
 from ryu_apps.testbed.harness.probes import Flow
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
@@ -158,8 +159,8 @@ class Rig:
             for guest, home in HOMES.items():
                 self.cluster.boot(NamespaceVm(guest.name, guest.mac, guest.ip), home)
                 self.admit(guest, home)
-        except BaseException:
-            self.__exit__(None, None, None)
+        except BaseException as error:
+            self.__exit__(None, error, None)
             raise
         return self
 
@@ -170,8 +171,7 @@ class Rig:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.cluster.stop()
-        self._proxy.close()
+        end_all(self.cluster.stop, self._proxy.close, after=error)
 
     # --- stations ---
     def ask(self, hypervisor: str, mode: VdptoolMode, guest: RigVm) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from ryu_apps.testbed.harness.cluster import Hypervisor
 from ryu_apps.testbed.harness.inspecting_bridge import BumpCounts, InspectingBridge
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 from ryu_apps.testbed.harness.vswitch import VswitchEdge
@@ -71,10 +73,8 @@ class BumpFirewall:
 
     def stop(self) -> None:
         """Release both VSIs, and end the VM."""
-        self._call(self._home, "release")
-        for port in self._ports:
-            self._home.edge.detach(port)
-        self._vm.halt()
+        detached = (partial(self._home.edge.detach, port) for port in self._ports)
+        end_all(partial(self._call, self._home, "release"), *detached, self._vm.halt)
 
     @property
     def _ports(self) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from ryu_apps.testbed.harness.controller import APPS, OPENFLOW_PORT, REST_PORT, 
 from ryu_apps.testbed.harness.datapath import Datapath, configured_datapath
 from ryu_apps.testbed.harness.definitions import VmDefinitions
 from ryu_apps.testbed.harness.ovs import PrivateOvs, look_for
-from ryu_apps.testbed.harness.running import Running
+from ryu_apps.testbed.harness.running import Running, end_all
 from ryu_apps.testbed.harness.shell import Namespace, run
 from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation, VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vepa import VepaEdge
@@ -199,15 +199,14 @@ class Cluster(Running):
 
     def stop(self) -> None:
         """Take everything down, in the opposite order; what was never started is left out."""
-        for vm in self.vms.values():
-            vm.halt()
-        for hypervisor in self.hypervisors.values():
-            hypervisor.station.stop()
-        self.watcher.close()
-        if self._net is not None:
-            self._net.stop()
-        self.controller.stop()
-        self.ovs.stop()
+        end_all(
+            *(vm.halt for vm in self.vms.values()),
+            *(hypervisor.station.stop for hypervisor in self.hypervisors.values()),
+            self.watcher.close,
+            *([] if self._net is None else [self._net.stop]),
+            self.controller.stop,
+            self.ovs.stop,
+        )
 
     def boot(self, vm: NamespaceVm, hypervisor: str) -> None:
         """Start a VM at a hypervisor, its port connected; the bridge has no request for it."""

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, wait_until
 
 _LOCAL, _PORT = "127.0.0.1", 8082
@@ -101,9 +102,7 @@ class NmsHost:
 
     def close(self) -> None:
         """End it, and the relays."""
-        self.kill()
-        for relay in self._relays:
-            relay.close()
+        end_all(self.kill, *(relay.close for relay in self._relays))
 
     def get(self, path: str) -> Any:
         """Return the JSON value at a path.

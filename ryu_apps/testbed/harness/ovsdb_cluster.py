@@ -9,10 +9,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from ryu_apps.testbed.errors import TestbedError
-from ryu_apps.testbed.harness.running import Running
+from ryu_apps.testbed.harness.running import Running, end_all
 from ryu_apps.testbed.harness.store_network import StoreNetwork
 
 DATABASE, DIRECTORY = "Evbridge", "Evbridge_Pods"
@@ -78,10 +79,8 @@ class OvsdbCluster(Running):
 
     def stop(self) -> None:
         """End all servers."""
-        for number in list(self._servers):
-            self.kill(number)
-        if self._network is not None:
-            self._network.stop()
+        killed = (partial(self.kill, number) for number in list(self._servers))
+        end_all(*killed, *([] if self._network is None else [self._network.stop]))
 
     def start_server(self, number: int) -> None:
         """Start a server with the database that it has."""

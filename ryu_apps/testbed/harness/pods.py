@@ -16,6 +16,7 @@ from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
 from ryu_apps.testbed.harness.rest_secrets import RestSecrets
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies.mininet_topo import EndSystem
 from ryu_apps.topologies.two_switch import END_SYSTEMS, HOST_PORT, NATIVE_VLAN, TRUNK_PORTS
@@ -158,11 +159,9 @@ class PodsCluster(Cluster):
 
     def stop(self) -> None:
         """Take everything down."""
-        super().stop()
-        for controller in list(self.controllers.values())[1:]:
-            controller.stop()
-        self.directory.stop()
-        self._sockets.cleanup()
+        controllers = list(self.controllers.values())[1:]
+        stops = (controller.stop for controller in controllers)
+        end_all(super().stop, *stops, self.directory.stop, self._sockets.cleanup)
 
     def _served(self) -> dict[str, Controller]:
         fabrics = self._layout.fabrics

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.shell import Namespace
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 
@@ -92,8 +94,12 @@ class VmFirewall:
 
     def stop(self) -> None:
         """Let the ends count no more; the VM's part goes with its namespace."""
-        for end, family, _ in self._watched():
-            end.namespace.run("nft", "-f", "-", stdin=_UNWATCH.format(family=family))
+        end_all(
+            *(
+                partial(end.namespace.run, "nft", "-f", "-", stdin=_UNWATCH.format(family=family))
+                for end, family, _ in self._watched()
+            )
+        )
 
     def counts(self) -> dict[str, int]:
         """Return packets so far.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.shell import CommandError, Namespace, run
 from ryu_apps.testbed.harness.systemd import BootedDebian
 
@@ -63,8 +65,8 @@ class DebianServer(BootedDebian):
 
     def stop(self) -> None:
         """End everything in there."""
-        super().stop()
-        subprocess.run(["umount", str(self._place / "root")], check=False)
+        unmount = ["umount", str(self._place / "root")]
+        end_all(super().stop, partial(subprocess.run, unmount, check=False))
 
     @property
     def namespace(self) -> Namespace:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ryu_apps.testbed.harness.cluster import StationMaker
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation
 from ryu_apps.testbed.hypervisors.domain import Guest, domain_for_lldpad
@@ -85,9 +86,7 @@ class LibvirtHost(Libvirtd):
 
     def stop(self) -> None:
         """End the guests and the daemons, then the namespaces."""
-        self.end_libvirtd()
-        self.station.stop()
-        super().stop()
+        end_all(self.end_libvirtd, self.station.stop, super().stop)
 
     def _skip_indexes(self, first_index: int) -> None:
         pairs = range(first_index // 2)

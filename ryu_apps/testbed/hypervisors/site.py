@@ -10,7 +10,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Statio
 from ryu_apps.testbed.harness.controller import Controller
 from ryu_apps.testbed.harness.datapath import configured_datapath
 from ryu_apps.testbed.harness.ovs import PrivateOvs
-from ryu_apps.testbed.harness.running import Running
+from ryu_apps.testbed.harness.running import Running, end_all
 from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
 from ryu_apps.testbed.hypervisors.domain import Guest
@@ -80,11 +80,8 @@ class HypervisorSite(GuestSite, Running):
 
     def stop(self) -> None:
         """Take everything down."""
-        for host in self.hosts.values():
-            host.stop()
-        self.client.halt()
-        self.controller.stop()
-        self.ovs.stop()
+        hosts = (host.stop for host in self.hosts.values())
+        end_all(*hosts, self.client.halt, self.controller.stop, self.ovs.stop)
 
     # --- guests ---
     @property

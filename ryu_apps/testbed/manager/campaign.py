@@ -17,6 +17,7 @@ from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.haproxy import proxies_of
 from ryu_apps.testbed.harness.ovs import forget_cached_flows
+from ryu_apps.testbed.harness.running import ending
 from ryu_apps.testbed.harness.station import LldpadStation
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.ladder import text
@@ -162,7 +163,7 @@ class Campaign:
     def run(self) -> ClusterReport:
         """Everything, once."""
         self._leftovers.note()
-        try:
+        with ending(self.manager.close, self._guests.end_traffic, self._dismiss):
             self._tell("VMs start")
             self._guests.admit()
             self._tell("the bridge is asked for room")
@@ -183,10 +184,6 @@ class Campaign:
             self._guests.settle()
             announced = self._guests.stop_traffic()
             self._ties.wait_until_gone(self._task.ties)
-        finally:
-            self.manager.close()
-            self._guests.end_traffic()
-            self._guests.dismiss({name: self._place(name) or "" for name in self._guests.all if self._place(name)})
         self._tell("evaluating")
         attempts = tuple(
             self._attempt_report(attempt, announced, left, close) for attempt, close in self._closing(settled)
@@ -201,6 +198,9 @@ class Campaign:
             self._leftovers.at_the_end(),
             ended - begun,
         )
+
+    def _dismiss(self) -> None:
+        self._guests.dismiss({name: self._place(name) or "" for name in self._guests.all if self._place(name)})
 
     def tables(self) -> dict[str, list[str]]:
         """Return the rules of every switch."""

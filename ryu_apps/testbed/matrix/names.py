@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from ryu_apps.testbed.harness.dhcp import DhcpClient, Dnsmasq, resolve
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.vm import INTERFACE
 from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
@@ -53,9 +54,7 @@ class DhcpWorkload:
 
     def end(self) -> None:
         """Stop both."""
-        self._client.stop()
-        self._server.stop()
-        self._folder.cleanup()
+        end_all(self._client.stop, self._server.stop, self._folder.cleanup)
 
 
 class DnsWorkload(DhcpWorkload):

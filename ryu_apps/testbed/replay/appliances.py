@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 from ryu_apps.testbed.harness.balancer_host import BalancerHost
 from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.running import end_all
 from ryu_apps.testbed.harness.vm_firewall import FirewallEnd, VmFirewall
 from ryu_apps.testbed.replay.report import ApplianceReport
 from ryu_apps.testbed.replay.schema import FirewallSpec, ScenarioFile
@@ -30,18 +30,19 @@ class Appliances:
             )
             for name, spec in file.cluster.balancers.items()
         }
-        self._running = ExitStack()
+        self._running: list[VmFirewall | BalancerHost] = []
 
     def start(self) -> None:
         """Start them all."""
         appliances: list[VmFirewall | BalancerHost] = [*self._firewalls.values(), *self._balancers.values()]
         for appliance in appliances:
-            self._running.callback(appliance.stop)
+            self._running.insert(0, appliance)
             appliance.start()
 
     def stop(self) -> None:
         """Stop them all."""
-        self._running.close()
+        end_all(*(appliance.stop for appliance in self._running))
+        self._running.clear()
 
     def report(self) -> tuple[ApplianceReport, ...]:
         """Return what each has passed on."""

@@ -26,6 +26,7 @@ from ryu_apps.testbed.harness.dumpcap import captured
 from ryu_apps.testbed.harness.haproxy import proxies_of
 from ryu_apps.testbed.harness.links import LinkLimits, check_kernel, limit_links
 from ryu_apps.testbed.harness.probes import Prober, settle
+from ryu_apps.testbed.harness.running import end_all, ending
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
 from ryu_apps.testbed.harness.vm import NamespaceVm
@@ -177,7 +178,7 @@ class Replay:
         with managed(self.scenario, self._cluster) as nms:
             self._admit_vms()
             equipment = Appliances(self.scenario.file, self._cluster)
-            try:
+            with ending(equipment.stop, self._dismiss_vms):
                 equipment.start()
                 self._start_flows()
                 if nms is not None:
@@ -191,9 +192,6 @@ class Replay:
                 passed = equipment.report()
                 gathered = () if nms is None else nms.report(_completed(moves))
                 self._finished()
-            finally:
-                equipment.stop()
-                self._dismiss_vms()
         self._progress("evaluating")
         migrations = tuple(self._evaluate(moves, observed, settled, output))
         offset = time.time() - time.monotonic()
@@ -210,8 +208,7 @@ class Replay:
             admit(self._cluster.hypervisors[spec.at], self.scenario.vsis[name])
 
     def _dismiss_vms(self) -> None:
-        for prober in self._probers.values():
-            prober.stop()
+        end_all(*(prober.stop for prober in self._probers.values()))
         for name, hypervisor in self._where.items():
             if name in self._cluster.vms:
                 dismiss(self._cluster.hypervisors[hypervisor], self.scenario.vsis[name])
