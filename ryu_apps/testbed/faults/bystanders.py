@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
+from ryu_apps.testbed.harness.probes import Flow, Notes, Prober, UdpNotes, judge, settle
+from ryu_apps.testbed.harness.running import ending
 
 
 @dataclass(slots=True)
@@ -50,17 +52,19 @@ def traffic(
     names = dict.fromkeys(name for flow in flows for name in (flow.vm, flow.host))
     folder = Path(tempfile.mkdtemp(prefix="bystanders-", dir=cluster.folder))
     probers = {name: Prober(name, ends[name].namespace, ends[name].ip, folder) for name in names}
-    try:
-        for name, prober in probers.items():
-            prober.start([flow for flow in flows if name in (flow.vm, flow.host)], peers)
+    notes: dict[str, dict[str, Notes]] = {}
+
+    def note(name: str) -> None:
+        notes[name] = probers[name].stop()
+
+    with ending(*(partial(note, name) for name in names)):
+        Prober.start_together(list(probers.values()), flows, peers)
         for prober in probers.values():
             prober.wait_heard()
         begun = monotonic()
         yield loss
         finish = monotonic()
         settle(probers.values())
-    finally:
-        notes = {name: prober.stop() for name, prober in probers.items()}
     for flow in flows:
         here, there = notes[flow.vm][flow.name], notes[flow.host][flow.name]
         assert isinstance(here, UdpNotes) and isinstance(there, UdpNotes)

@@ -2,10 +2,12 @@
 
 Started in the namespace of a VM or of an end system, stopped and continued with its VM (SIGSTOP, SIGCONT), so
 it must not burst after a pause.  Standard library only, one thread, one ``select`` loop: two cores carry the
-switches, the controller and all the probes.
+switches, the controller and all the probes.  Ends that are never stopped share a process, which has the sockets of each
+in its namespace: Open vSwitch then wakes up once for what all of them send.
 
-Reads its orders as JSON from the command line, writes ``+ID`` as each flow first hears from the other end, and on
-SIGTERM writes its notes as JSON to the given file.  After SIGUSR1 it writes ``=ID`` as each UDP flow hears what was
+Reads its ends as JSON from the command line: ``orders``, the files ``log`` and ``notes``, and ``namespace``, a process
+that is in the namespace, 0 for that of this process.  Writes ``+ID`` to the log as each flow first hears from the other
+end, and on SIGTERM writes its notes as JSON.  After SIGUSR1 it writes ``=ID`` as each UDP flow hears what was
 sent later than the signal: everything older has arrived or is lost, since datagrams of a flow stay in order.
 After SIGUSR2 it writes ``+ID`` as each flow hears once more, or at once if its stream is broken.
 """
@@ -20,13 +22,16 @@ import socket
 import struct
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import FrameType
 
-#: Order of one flow; see ``probes.Prober``.
+#: Order of one flow, and an end with its orders; see ``probes.Prober``.
 Order = dict[str, Any]
+End = dict[str, Any]
+#: linux/sched.h
+_NEW_NETWORK = 0x40000000
 #: What a datagram begins with: who sent it, a sequence number, the monotonic time of sending.
 PROBE = struct.Struct("!4sQd")
 MAGIC = b"EVBp"
@@ -46,13 +51,21 @@ def family(order: Order) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in order["local"] else socket.AF_INET
 
 
+def next_due(interval: float) -> float:
+    """Return the next multiple of an interval, monotonic seconds.
+
+    All probers of a machine send at the same moments: Open vSwitch wakes up for all of their datagrams together.
+    """
+    return (time.monotonic() // interval + 1) * interval
+
+
 class UdpFlow:
     """Datagrams at a fixed interval, one socket for both directions."""
 
-    def __init__(self, order: Order) -> None:
-        self.id, self.interval = order["id"], order["interval"]
+    def __init__(self, order: Order, log: IO[str]) -> None:
+        self.id, self.interval, self.log = order["id"], order["interval"], log
         self.peer = (order["peer"], order["peer_port"])
-        self.due, self.sequence, self.unsent, self.leaked = time.monotonic(), 0, 0, 0
+        self.due, self.sequence, self.unsent, self.leaked = next_due(self.interval), 0, 0, 0
         self.sent: list[float] = []
         self.heard: list[tuple[int, float, float]] = []
         self.announced, self.failure = False, ""
@@ -82,7 +95,7 @@ class UdpFlow:
         return self.socket.fileno()
 
     def send(self, now: float) -> None:
-        self.due = now + self.interval if now - self.due > _PAUSE else self.due + self.interval
+        self.due = next_due(self.interval) if now - self.due > _PAUSE else self.due + self.interval
         if self.silent:
             return
         try:
@@ -107,7 +120,7 @@ class UdpFlow:
             announce_heard(self)
             if self.mark is not None and sent > self.mark:
                 self.mark = None
-                announce(f"={self.id}")
+                print(f"={self.id}", file=self.log)
             self.heard.append((sequence, sent, time.monotonic()))
 
     def notes(self) -> dict[str, Any]:
@@ -117,8 +130,8 @@ class UdpFlow:
 class TcpFlow:
     """Numbered beats over one connection, both ways; the connection must outlive the move."""
 
-    def __init__(self, order: Order) -> None:
-        self.id, self.interval = order["id"], order["interval"]
+    def __init__(self, order: Order, log: IO[str]) -> None:
+        self.id, self.interval, self.log = order["id"], order["interval"], log
         self.due, self.sequence, self.failure, self.failed = time.monotonic(), 0, "", 0.0
         self.heard: list[tuple[int, float]] = []
         self.torn, self._rest, self.announced = 0, b"", False
@@ -212,15 +225,10 @@ class TcpFlow:
 _NEVER = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
-def announce(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 def announce_heard(flow: UdpFlow | TcpFlow) -> None:
     if not flow.announced:
         flow.announced = True
-        announce(f"+{flow.id}")
+        print(f"+{flow.id}", file=flow.log)
 
 
 class Stop(Exception):
@@ -231,9 +239,23 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     raise Stop
 
 
-def main(orders: list[Order], path: str) -> None:
+def _flows_of(end: End) -> list[UdpFlow | TcpFlow]:
+    """The flows of an end, with sockets in its namespace."""
+    if end["namespace"]:
+        # In here: most ends have a process of their own, which does not need it.
+        import ctypes
+
+        with open(f"/proc/{end['namespace']}/ns/net", encoding="ascii") as namespace:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _NEW_NETWORK):
+                raise OSError(ctypes.get_errno(), "setns")
+    log = open(end["log"], "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - for as long as the process
+    return [UdpFlow(order, log) if order["proto"] == "udp" else TcpFlow(order, log) for order in end["orders"]]
+
+
+def main(ends: list[End]) -> None:
     """Run the flows until stopped, then write the notes."""
-    flows: list[UdpFlow | TcpFlow] = [UdpFlow(order) if order["proto"] == "udp" else TcpFlow(order) for order in orders]
+    flows_of = [_flows_of(end) for end in ends]
+    flows = [flow for some in flows_of for flow in some]
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGUSR1, lambda _number, _frame: _mark(flows))
     signal.signal(signal.SIGUSR2, lambda _number, _frame: _hear_again(flows))
@@ -242,8 +264,9 @@ def main(orders: list[Order], path: str) -> None:
             _turn(flows)
     except Stop:
         pass
-    with open(path, "w", encoding="ascii") as file:
-        json.dump({flow.id: flow.notes() for flow in flows}, file)
+    for end, some in zip(ends, flows_of, strict=True):
+        with open(end["notes"], "w", encoding="ascii") as file:
+            json.dump({flow.id: flow.notes() for flow in some}, file)
 
 
 def _mark(flows: list[UdpFlow | TcpFlow]) -> None:
@@ -271,4 +294,4 @@ def _turn(flows: list[UdpFlow | TcpFlow]) -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), sys.argv[2])
+    main(json.loads(sys.argv[1]))

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ryu_apps.testbed.harness import prober
 from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, end, wait_until
@@ -106,12 +106,32 @@ class Prober:
 
     def start(self, flows: Sequence[Flow], peers: Mapping[str, str], peers6: Mapping[str, str] = _NO_PEERS) -> None:
         """Start this end's part of ``flows``; ``peers`` and ``peers6`` map names to addresses."""
+        end_of_flows = self._end(flows, peers, peers6)
+        self._process = self._run([end_of_flows | {"namespace": 0}])
+
+    @classmethod
+    def start_together(cls, probers: Sequence[Self], flows: Sequence[Flow], peers: Mapping[str, str]) -> None:
+        """Start the ends of UDP flows as one process, so that none of them can be stopped alone."""
+        ends = [
+            known._end([flow for flow in flows if known.name in (flow.vm, flow.host)], peers, _NO_PEERS)
+            for known in probers
+        ]
+        process = probers[0]._run(ends)
+        for known in probers:
+            known._process = process
+
+    def _end(self, flows: Sequence[Flow], peers: Mapping[str, str], peers6: Mapping[str, str]) -> dict[str, object]:
         self._flows = list(flows)
         # In a folder that several runs use, another one's words are not this one's.
         self._log.unlink(missing_ok=True)
+        self._log.touch()
         orders = [self._order(flow, peers6 if flow.ipv6 else peers) for flow in flows]
-        command = [sys.executable, "-S", "-E", str(Path(prober.__file__)), json.dumps(orders), str(self._notes)]
-        self._process = self._namespace.popen(*command, log=self._log)
+        files = {"log": str(self._log), "notes": str(self._notes)}
+        return {"namespace": self._namespace.pid, "orders": orders, **files}
+
+    def _run(self, ends: Sequence[dict[str, object]]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-S", "-E", str(Path(prober.__file__)), json.dumps(ends)]
+        return self._namespace.popen(*command, log=self._log)
 
     def wait_heard(self, limit: float = PATIENCE) -> None:
         """Wait until every flow that policy lets through has heard from its other end.
