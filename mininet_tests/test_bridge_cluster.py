@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from mininet_tests.conftest import every_other
 from ryu_apps.testbed.faults.members import LIMIT, Member, MembersRig
 from ryu_apps.testbed.faults.proxy import MessageKind, Trap
 from ryu_apps.testbed.faults.rig import RigVm, port_of
@@ -250,8 +251,7 @@ def test_disks_of_the_store_are_slow(rig: MembersRig, which: str, late: float) -
         assert rig.places(VM) == [AWAY]
 
 
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize(("number", "point"), every_other(range(3), POINTS, first=1))
 def test_migration_goes_on_with_the_next_leader(rig_with_a_standby: MembersRig, number: int, point: str) -> None:
     rig, roads, kinds = rig_with_a_standby, dict(ROADS), POINTS[point]
     moving = [guest for guest in roads if number < len(LADDERS[guest])]
