@@ -83,7 +83,7 @@ def test_each_rule_is_quiet_before_its_cause_has_lasted_and_fires_then() -> None
     tool("test", "rules", "evbridge.test.yml")
     tests = yaml.safe_load((FILES / "evbridge.test.yml").read_text())["tests"]
     expected = [(case["alertname"], bool(case["exp_alerts"])) for test in tests for case in test["alert_rule_test"]]
-    assert sorted(expected) == sorted((rule["alert"], fires) for rule in RULES for fires in (False, True))
+    assert set(expected) == {(rule["alert"], fires) for rule in RULES for fires in (False, True)}
 
 
 def test_a_rule_that_waits_is_tested_while_it_waits(tmp_path: Path) -> None:
