@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
@@ -23,8 +21,6 @@ from ryu_apps.evb.flow.actions import (
     PushVlan,
     SetField,
 )
-from ryu_apps.evb.flow.match import MatchFields
-from ryu_apps.evb.flow.match import match as match_of
 from ryu_apps.evb.flow.rule import (
     Bucket,
     Group,
@@ -32,18 +28,14 @@ from ryu_apps.evb.flow.rule import (
     Meter,
     MeterCount,
     MeterUnit,
-    Rule,
 )
 from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, UNTAGGED_GROUP
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import METER_FLAGS, actions, meter_entry
-from ryu_apps.southbound.oxm import decode_field, decode_match
+from ryu_apps.southbound.oxm import decode_field
 
 #: Octets of a part of a multipart reply before its first entry.
 PART_HEADER = 16
-_ENTRY = struct.Struct("!HBx8xHHHHxxxxQQQ")
-#: Octets of a flow-stats entry before its match.
-ENTRY_FIXED = 48
 #: Number, address, name, config, state, current speed.
 _PORT = struct.Struct("!I4x6s2x16sII16xI4x")
 _GROUP_DESC = struct.Struct("!HBxI")
@@ -162,7 +154,7 @@ def _buckets(octets: bytes) -> Iterator[Bucket]:
     while at < len(octets):
         length, weight, port, group = _BUCKET.unpack_from(octets, at)
         yield Bucket(
-            _actions(octets[at + _BUCKET.size : at + length]) or (),
+            actions_of(octets[at + _BUCKET.size : at + length]) or (),
             None if port == ofp.OFPP_ANY else port,
             weight,
             None if group == ofp.OFPG_ANY else group,
@@ -199,116 +191,15 @@ def meter_counts(octets: bytes) -> Iterator[MeterCount]:
         at += length
 
 
-class FlowStatsEntry(NamedTuple):
-    """One rule of a flow statistics reply; match and instructions are octets as in a flow-mod."""
-
-    table: int
-    priority: int
-    idle_timeout: int
-    hard_timeout: int
-    cookie: int
-    packets: int
-    octets: int
-    match: bytes
-    instructions: bytes
-
-
-def entries(octets: bytes) -> Iterator[FlowStatsEntry]:
-    """The rules of one part of a flow statistics reply."""
-    at = PART_HEADER
-    end = len(octets)
-    while at < end:
-        length, table, priority, idle, hard, _flags, cookie, packets, counted = _ENTRY.unpack_from(octets, at)
-        start = at + ENTRY_FIXED
-        middle = start + match_size(octets, start)
-        at += length
-        yield FlowStatsEntry(
-            table, priority, idle, hard, cookie, packets, counted, octets[start:middle], octets[middle:at]
-        )
-
-
-def match_size(octets: bytes, at: int) -> int:
-    """Return the size of an ``ofp_match`` in octets, with its padding."""
-    length: int = (octets[at + 2] << 8) + octets[at + 3]
-    return length + -length % 8
-
-
-def rule(entry: FlowStatsEntry) -> Rule:
-    """The rule that an entry shows; without instructions if evbridge cannot express one of them."""
-    return _rule(*entry[:5], entry.match, entry.instructions)
-
-
-# The state of a VSI is read up to three times while it moves, and most of it is the same each time.
-@lru_cache(8192)
-def _rule(
-    table: int, priority: int, idle_timeout: int, hard_timeout: int, cookie: int, match: bytes, instructions: bytes
-) -> Rule:
-    match_end = int.from_bytes(match[2:4])
-    shown = _instructions(instructions) or _Instructions()
-    return Rule(
-        table=table,
-        priority=priority,
-        match=decode_match(match[4:match_end]),
-        cookie=cookie,
-        apply=shown.apply,
-        metadata=shown.metadata,
-        goto=shown.goto,
-        meter=shown.meter,
-        idle_timeout=idle_timeout,
-        hard_timeout=hard_timeout,
-    )
-
-
-def in_order(shown: Rule) -> Rule:
-    """The same rule with its match fields in canonical order, and without masks of all ones or of zeros."""
-    fields: MatchFields = {}
-    for name, value, mask in shown.match:
-        fields[name] = value if mask is None else (value & mask, mask)
-    return replace(shown, match=match_of(**fields))
-
-
-@dataclass(slots=True)
-class _Instructions:
-    apply: tuple[Action, ...] = ()
-    metadata: tuple[int, int] | None = None
-    goto: int | None = None
-    meter: int | None = None
-
-
-@lru_cache(4096)
-def _instructions(octets: bytes) -> _Instructions | None:
-    found = _Instructions()
-    for kind, instruction in _pieces(octets):
-        match kind:
-            case ofp.OFPIT_METER:
-                (found.meter,) = struct.unpack_from("!I", instruction, 4)
-            case ofp.OFPIT_APPLY_ACTIONS:
-                known = _actions(instruction[8:])
-                if known is None:
-                    return None
-                found.apply = known
-            case ofp.OFPIT_WRITE_METADATA:
-                found.metadata = struct.unpack_from("!QQ", instruction, 8)
-            case ofp.OFPIT_GOTO_TABLE:
-                found.goto = instruction[4]
-            case _:
-                return None
-    return found
-
-
-def _actions(octets: bytes) -> tuple[Action, ...] | None:
+def actions_of(octets: bytes) -> tuple[Action, ...] | None:
     """The actions of a list; None if evbridge cannot express one of them."""
-    listed = [_action(*piece) for piece in _pieces(octets)]
+    listed = [_action(*piece) for piece in pieces(octets)]
     known = tuple(action for action in listed if action is not None)
     return known if actions(known) == octets else None
 
 
-def is_known(entry: FlowStatsEntry) -> bool:
-    """True if evbridge can express the instructions of a rule."""
-    return _instructions(entry.instructions) is not None
-
-
-def _pieces(octets: bytes) -> Iterator[tuple[int, bytes]]:
+def pieces(octets: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and octets of each instruction or action of a list."""
     at = 0
     while at < len(octets):
         kind, length = struct.unpack_from("!HH", octets, at)

@@ -20,7 +20,7 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Group, Meter, Rule
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import PortId, Profile
-from ryu_apps.southbound import decode
+from ryu_apps.southbound import decode, flow_stats
 from ryu_apps.southbound.bundles import Bundle, PreparedBundles, RehearsalJob
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob
 from ryu_apps.southbound.counted import portioned_read
@@ -93,7 +93,7 @@ class SwitchDriver:
         self._altered: AlteredJob | None = None
         self._role: RoleJob | None = None
         self._proof: ProofJob | None = None
-        self._shown = _as_shown if self._extended else decode.in_order
+        self._shown = _as_shown if self._extended else flow_stats.in_order
         self._reads = PortionedReads()
 
     # --- asked ---

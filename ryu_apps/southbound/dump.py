@@ -14,7 +14,7 @@ from typing import BinaryIO
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.rule import CookieMask, Group, Meter, Rule
-from ryu_apps.southbound import decode
+from ryu_apps.southbound import decode, flow_stats
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.messages import Query, flow_stats_request, multipart_request, numbered
 
@@ -91,9 +91,9 @@ class _Reader:
         self._send(numbered(message(ofp.OFPT_FEATURES_REQUEST, b""), 1))
         found = SwitchDump(int.from_bytes(self._answer(ofp.OFPT_FEATURES_REPLY)[8:16]))
         for part in self._parts(flow_stats_request(_EVERYTHING, 2)):
-            for entry in decode.entries(part):
-                found.rules.append(decode.in_order(decode.rule(entry)))
-                found.unknown += not decode.is_known(entry)
+            for entry in flow_stats.entries(part):
+                found.rules.append(flow_stats.in_order(flow_stats.rule(entry)))
+                found.unknown += not flow_stats.is_known(entry)
         for part in self._parts(multipart_request(ofp.OFPMP_GROUP_DESC, b"", 3)):
             found.groups += decode.groups(part)
         for part in self._parts(multipart_request(ofp.OFPMP_METER_CONFIG, ALL_METERS, 4)):

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from ryu_apps.evb.flow.actions import FinTimeout
 from ryu_apps.evb.flow.rule import Meter, Rule
-from ryu_apps.southbound.decode import ENTRY_FIXED, PART_HEADER, FlowStatsEntry, entries, match_size
+from ryu_apps.southbound.decode import PART_HEADER
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED
+from ryu_apps.southbound.flow_stats import ENTRY_FIXED, FlowStatsEntry, entries, match_size
 
 _COOKIE = struct.Struct("!8xQ")
 _TIMEOUTS = struct.Struct("!26xHH")

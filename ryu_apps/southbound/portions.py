@@ -11,7 +11,7 @@ from typing import ClassVar
 from ryu_apps.evb.events.effect import ReadRules
 from ryu_apps.evb.events.switch import RulesRead
 from ryu_apps.evb.flow.rule import Rule
-from ryu_apps.southbound import decode
+from ryu_apps.southbound import flow_stats
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import ALL_TABLES, Query, flow_stats_request
 
@@ -98,7 +98,7 @@ class PortionedReadJob(Job):
 
     def _decoded(self) -> Iterator[Rule]:
         while self._parts:
-            yield from (self._shown(decode.rule(entry)) for entry in decode.entries(self._parts[0]))
+            yield from (self._shown(flow_stats.rule(entry)) for entry in flow_stats.entries(self._parts[0]))
             self._parts.popleft()
 
 

@@ -11,7 +11,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu_apps.evb.events.effect import ReadMeters, ReadRules
 from ryu_apps.evb.events.switch import FragmentsHandled, MetersRead, RulesRead, SwitchAltered, SwitchUp
 from ryu_apps.evb.flow.rule import MeterCount, Rule
-from ryu_apps.southbound import decode
+from ryu_apps.southbound import decode, flow_stats
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import (
     ALL_TABLES,
@@ -42,7 +42,7 @@ class ReadJob(Job):
         self.all_sent = True
 
     def interim(self, xid: int, octets: bytes) -> None:
-        self._rules += (self._shown(decode.rule(entry)) for entry in decode.entries(octets))
+        self._rules += (self._shown(flow_stats.rule(entry)) for entry in flow_stats.entries(octets))
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)

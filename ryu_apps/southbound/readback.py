@@ -11,8 +11,9 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.rule import Meter, Rule, RuleKey
 from ryu_apps.evb.pipeline.notation import rule_text
-from ryu_apps.southbound.decode import entries, in_order, meters, rule
+from ryu_apps.southbound.decode import meters
 from ryu_apps.southbound.expectation import Expectation, ExpectedRule, RuleOctetsKey
+from ryu_apps.southbound.flow_stats import entries, in_order, rule
 from ryu_apps.southbound.piece import Batch
 
 

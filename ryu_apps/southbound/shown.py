@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.flow.shown import ShownRules
-from ryu_apps.southbound import decode
-from ryu_apps.southbound.decode import ENTRY_FIXED, PART_HEADER
+from ryu_apps.southbound import flow_stats
+from ryu_apps.southbound.decode import PART_HEADER
 from ryu_apps.southbound.encode import flow_tail
+from ryu_apps.southbound.flow_stats import ENTRY_FIXED
 
 #: In this order as in a flow statistics entry: table; then priority, both timeouts, flags and cookie.
 _FORM = struct.Struct("!BHHHHxxxxQ")
@@ -68,8 +69,8 @@ def _form(rule: Rule) -> bytes:
 
 def _decoded(form: bytes) -> Rule:
     table, priority, idle_timeout, hard_timeout, _flags, cookie = _FORM.unpack_from(form)
-    middle = _FORM.size + decode.match_size(form, _FORM.size)
-    shown = decode.FlowStatsEntry(
+    middle = _FORM.size + flow_stats.match_size(form, _FORM.size)
+    shown = flow_stats.FlowStatsEntry(
         table, priority, idle_timeout, hard_timeout, cookie, 0, 0, form[_FORM.size : middle], form[middle:]
     )
-    return decode.rule(shown)
+    return flow_stats.rule(shown)

@@ -20,7 +20,7 @@ from ryu_apps.evb.events.switch import SwitchRead
 from ryu_apps.evb.flow.rule import CookieMask, Meter, Rule
 from ryu_apps.evb.flow.shown import DecodedRules, ShownRules
 from ryu_apps.evb.pipeline.cookie_masks import divided, without
-from ryu_apps.southbound import decode
+from ryu_apps.southbound import decode, flow_stats
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.jobs import SentRequest, Transport
@@ -45,7 +45,7 @@ class SlicedReadJob(PortionedReadJob):
     URGENT = False
 
     def __init__(self, wire: Transport, asked: ReadRules) -> None:
-        super().__init__(wire, asked, decode.in_order)
+        super().__init__(wire, asked, flow_stats.in_order)
         self._octets = ShownOctets()
         self._meters: list[Meter] | None = None
         self._meters_xid: int | None = None

@@ -17,7 +17,7 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, MeterCount, Rule
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import Profile
-from ryu_apps.southbound import decode
+from ryu_apps.southbound import flow_stats
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.piece import PieceCache
@@ -97,8 +97,8 @@ class Controller:
         """The rules under a mask, and what the switch says that they have counted."""
         self.replies.clear()
         self.rules(mask)
-        entries = (entry for octets in self.replies for entry in decode.entries(octets))
-        return {Counted(decode.rule(entry), entry.packets, entry.octets) for entry in entries}
+        entries = (entry for octets in self.replies for entry in flow_stats.entries(octets))
+        return {Counted(flow_stats.rule(entry), entry.packets, entry.octets) for entry in entries}
 
     def meters(self, *meters: int) -> dict[int, MeterCount]:
         self.driver.read_meters(ReadMeters(self.driver.dpid, 1, meters))

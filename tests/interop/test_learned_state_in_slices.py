@@ -8,7 +8,7 @@ from ryu_apps.evb.events.effect import ReadRules
 from ryu_apps.evb.events.switch import RulesRead
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Rule
-from ryu_apps.southbound import decode
+from ryu_apps.southbound import flow_stats
 from ryu_apps.southbound.counted import SLICE
 from tests.interop.controller import Controller
 from tests.unit.southbound.test_counted import LANE, MASK, PARTS, client, connection, pin
@@ -31,7 +31,7 @@ def test_open_vswitch_shows_each_rule_once_and_few_at_a_time(controller: Control
     sizes: Counter[bytes] = Counter()
     for octets in controller.replies:
         if int.from_bytes(octets[8:10]) == 1:
-            sizes[octets[4:8]] += sum(1 for _ in decode.entries(octets))
+            sizes[octets[4:8]] += sum(1 for _ in flow_stats.entries(octets))
     assert sum(sizes.values()) == len(rules)
     assert max(sizes.values()) <= SLICE
 

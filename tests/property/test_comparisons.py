@@ -16,7 +16,7 @@ from ryu_apps.evb.flow.shown import DecodedRules
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.evb.switches.bringup import DesiredState
 from ryu_apps.evb.wire.vdp import VdpMode
-from ryu_apps.southbound import decode
+from ryu_apps.southbound import flow_stats
 from tests.worlds.bridge import HV1, HV3, S1, Vm, World
 from tests.worlds.replies import Entry, parts, shown_octets
 
@@ -68,7 +68,7 @@ def found(entries: list[Entry]) -> tuple[set[Rule], set[Rule]]:
     """Rules to be added and removed, by octets; the same by decoded rules but for those that are shown twice."""
     replies = parts(entries)
     by_octets = difference(WANTED.judged(shown_octets(replies)), WANTED.rules)
-    rules = [decode.rule(entry) for reply in replies for entry in decode.entries(reply)]
+    rules = [flow_stats.rule(entry) for reply in replies for entry in flow_stats.entries(reply)]
     decoded = difference(WANTED.judged(DecodedRules(rules)), WANTED.rules)
     if len(rule_set(rules)) == len(rules):
         assert (set(by_octets.add), set(by_octets.remove)) == (set(decoded.add), set(decoded.remove))
@@ -117,4 +117,4 @@ def test_match_in_another_order_is_decoded() -> None:
     turned = replace(rule, match=tuple(reversed(rule.match)))
     shown = shown_octets(parts(Entry(other if other is not rule else turned) for other in RULES))
     assert shown.take(RULES) == [rule]
-    assert [decode.in_order(other) for other in shown.left()] == [rule]
+    assert [flow_stats.in_order(other) for other in shown.left()] == [rule]

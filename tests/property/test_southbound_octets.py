@@ -52,7 +52,7 @@ from ryu_apps.evb.flow.rule import (
     MeterUnit,
     Rule,
 )
-from ryu_apps.southbound import decode
+from ryu_apps.southbound import decode, flow_stats
 from ryu_apps.southbound.encode import (
     ALL_ONES,
     FLOW_MOD_FIXED,
@@ -470,15 +470,15 @@ def as_shown(rules: list[Rule]) -> bytes:
 
 @given(st.lists(rules, max_size=4))
 def test_rules_are_read_as_they_were_written(written: list[Rule]) -> None:
-    assert [decode.rule(entry) for entry in decode.entries(as_shown(written))] == written
-    assert {(entry.packets, entry.octets) for entry in decode.entries(as_shown(written))} <= {(7, 8)}
+    assert [flow_stats.rule(entry) for entry in flow_stats.entries(as_shown(written))] == written
+    assert {(entry.packets, entry.octets) for entry in flow_stats.entries(as_shown(written))} <= {(7, 8)}
 
 
 @given(rules, st.lists(actions, min_size=1, max_size=2).map(tuple))
 def test_a_rule_with_an_unknown_action_is_shown_without_instructions(rule: Rule, listed: tuple[Action, ...]) -> None:
     shown = as_shown([Rule(rule.table, rule.priority, rule.match, rule.cookie, (*listed, PushVlan()))])
     altered = shown[:-6] + b"\x88\xa8" + shown[-4:]
-    assert [decode.rule(entry) for entry in decode.entries(altered)] == [
+    assert [flow_stats.rule(entry) for entry in flow_stats.entries(altered)] == [
         Rule(rule.table, rule.priority, rule.match, rule.cookie)
     ]
 
@@ -487,7 +487,7 @@ def test_a_rule_with_an_unknown_action_is_shown_without_instructions(rule: Rule,
 def test_an_action_of_another_maker_is_unknown(rule: Rule) -> None:
     shown = as_shown([Rule(rule.table, rule.priority, rule.match, rule.cookie, (FinTimeout(1),))])
     altered = shown.replace(bytes.fromhex("0000232000130001"), bytes.fromhex("0000232100130001"))
-    assert [decode.rule(entry) for entry in decode.entries(altered)] == [
+    assert [flow_stats.rule(entry) for entry in flow_stats.entries(altered)] == [
         Rule(rule.table, rule.priority, rule.match, rule.cookie)
     ]
 
