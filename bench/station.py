@@ -26,7 +26,7 @@ from ryu_apps.station.station import (
     Transmit,
     VsiRequest,
 )
-from ryu_apps.station.vdp_station import RequestOutcome
+from ryu_apps.station.vdp_station_events import RequestOutcome
 
 VID = 100
 _MAC = 0x525400FF0001

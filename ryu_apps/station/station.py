@@ -18,16 +18,18 @@ from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import Association, ManagerId, OrganizationalTlv, VdpPdu
-from ryu_apps.station import vdp_station
 from ryu_apps.station.evb_station import EvbStation
-from ryu_apps.station.vdp_station import (
+from ryu_apps.station.vdp_station import VsiStation, VsiStationState
+from ryu_apps.station.vdp_station_events import (
     Notice,
     RequestOutcome,
     ResponseReceived,
     Resume,
+    Send,
+    StationRequest,
     Suspend,
-    VsiStation,
-    VsiStationState,
+    VdpStationEvent,
+    VdpStationOutput,
 )
 
 __all__ = [
@@ -175,7 +177,7 @@ class Station:
         vsi.organizational = ask.organizational
         unchanged = ask.association.filter_info.covers(vsi.machine.request.filter_info)
         filter_info = None if unchanged else ask.association.filter_info
-        wanted = vdp_station.StationRequest(ask.association.MODE, filter_info, ask.suspended)
+        wanted = StationRequest(ask.association.MODE, filter_info, ask.suspended)
         outputs = vsi.machine.feed(wanted, now)
         self._vsis[key] = vsi
         if not self._online:
@@ -247,13 +249,13 @@ class Station:
         return outputs
 
     # --- the VSIs ---
-    def _feed_all(self, event: vdp_station.VdpStationEvent, keys: Iterable[_Key], now: float) -> list[StationOutput]:
+    def _feed_all(self, event: VdpStationEvent, keys: Iterable[_Key], now: float) -> list[StationOutput]:
         outputs: list[StationOutput] = []
         for key in list(keys):
             outputs += self._settle(key, self._vsis[key].machine.feed(event, now), now)
         return outputs
 
-    def _settle(self, key: _Key, outputs: Iterable[vdp_station.VdpStationOutput], now: float) -> list[StationOutput]:
+    def _settle(self, key: _Key, outputs: Iterable[VdpStationOutput], now: float) -> list[StationOutput]:
         vsi = self._vsis[key]
         if vsi.machine.state is VsiStationState.ENDED:
             del self._vsis[key]
@@ -263,7 +265,7 @@ class Station:
                 case Notice():
                     vsi.note(output.outcome)
                     settled.append(output)
-                case vdp_station.Send(association):
+                case Send(association):
                     pdu = VdpPdu(vsi.manager_id, (association, *vsi.organizational))
                     settled += self._carry(self._ecp.feed(Submit(pdu.encode()), now), now)
         return settled

@@ -21,8 +21,9 @@ from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import Associate, RequestStatus, ResponseStatus, VdpError, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
-from ryu_apps.station import vdp_station
-from ryu_apps.station.vdp_station import RequestOutcome, VsiStation, VsiStationState
+from ryu_apps.station import vdp_station, vdp_station_events
+from ryu_apps.station.vdp_station import VsiStation, VsiStationState
+from ryu_apps.station.vdp_station_events import RequestOutcome
 
 TIMERS = Operational(r=3, rte=10, rwd=17, rka=17)
 MACHINES = [
@@ -90,9 +91,9 @@ answers = st.builds(
     st.sampled_from([0, 77]).map(lambda vid: FilterInfo.of(MacVid(vid, 1))),
 )
 station_events = st.one_of(
-    st.builds(vdp_station.StationRequest, st.sampled_from(VdpMode)),
-    st.builds(vdp_station.ResponseReceived, answers),
-    st.sampled_from([vdp_station.Suspend(), vdp_station.Resume(), vdp_station.Tick()]),
+    st.builds(vdp_station_events.StationRequest, st.sampled_from(VdpMode)),
+    st.builds(vdp_station_events.ResponseReceived, answers),
+    st.sampled_from([vdp_station_events.Suspend(), vdp_station_events.Resume(), evb.Tick()]),
 )
 
 
@@ -202,9 +203,11 @@ def test_the_station_machine_tells_the_end_of_every_vsi_once(script: list[tuple[
         try:
             outputs = vsi.feed(event, now)
         except ProtocolError:
-            assert isinstance(event, vdp_station.StationRequest | vdp_station.Suspend | vdp_station.Resume)
+            assert isinstance(
+                event, vdp_station_events.StationRequest | vdp_station_events.Suspend | vdp_station_events.Resume
+            )
             continue
-        told = [output.outcome for output in outputs if isinstance(output, vdp_station.Notice)]
+        told = [output.outcome for output in outputs if isinstance(output, vdp_station_events.Notice)]
         ended = before is not vsi.state is VsiStationState.ENDED
         assert ended == bool(set(told) - {RequestOutcome.GRANTED, RequestOutcome.KEPT})
         idle = vsi.state in (VsiStationState.NEW, VsiStationState.SUSPENDED, VsiStationState.ENDED)

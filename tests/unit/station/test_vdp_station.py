@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.protocol.table import ProtocolError
+from ryu_apps.evb.protocol.table import ProtocolError, Tick
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.wire.filter_info import FilterEntry, FilterInfo, GroupMacVid, MacVid, Vid
 from ryu_apps.evb.wire.vdp import Associate, Association, RequestStatus, ResponseStatus, VdpError, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
-from ryu_apps.station.vdp_station import (
+from ryu_apps.station.vdp_station import VsiStation, VsiStationState, documented_rows
+from ryu_apps.station.vdp_station_events import (
     Notice,
     RequestOutcome,
     ResponseReceived,
@@ -19,10 +20,6 @@ from ryu_apps.station.vdp_station import (
     Send,
     StationRequest,
     Suspend,
-    Tick,
-    VsiStation,
-    VsiStationState,
-    documented_rows,
 )
 
 TIMERS = Operational(r=3, rte=10, rwd=17, rka=17)
