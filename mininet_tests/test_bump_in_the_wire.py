@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,14 +13,14 @@ import pytest
 from mininet_tests.conftest import CHECKOUT, SHORT
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance, Probing
-from ryu_apps.evb.topology.fabric import Interface, Role
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped
 from ryu_apps.testbed.harness.bump_firewall import BumpFirewall, BumpSide
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.inspecting_bridge import bridge_of_vlans
+from ryu_apps.testbed.harness.inspecting_bridge import bridge_between
 from ryu_apps.testbed.harness.sandbox import inside
-from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.shell import Namespace, run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.vm import NamespaceVm
@@ -56,14 +57,38 @@ to_vm: {default: allow}
 """
 #: A port that the policy of the VM allows, and the firewall does not.
 FORBIDDEN, HTTP = 5002, 80
-#: Hardware at a host port: traffic of a third VM goes through it.
+#: Hardware at two host ports: traffic of a third VM goes through it.
 BOX = Appliance(2, "box", OUTER, (ApplianceInstance("box", 3011, 3012),), 3010)
-BOX_PORT = Interface(60, "box", Role.HOST, tagged_vlans=BOX.instances[0].legs)
+BOX_PORTS = tuple(
+    Interface(60 + number, name, Role.HOST, native_vlan=vid)
+    for number, (name, vid) in enumerate(zip(("inner", "outer"), BOX.instances[0].legs, strict=True))
+)
 BOXED = VdptoolVsi(
     "00000000-0000-4000-b000-000000000012", 138, 1, (f"{OUTER}-52:54:00:bb:00:12",), "10.0.100.112", ip6="fd00:10::12"
 )
 _BOXED = _LENIENT.replace("137", "138").replace("lenient", "boxed").replace("firewall, on_failure: pass", "box")
 VM = VdptoolVsi("00000000-0000-4000-b000-000000000001", 4, 1, (f"{INNER}-52:54:00:bb:00:01",), "10.0.100.101")
+
+
+#: A second port of each server towards the switch of the rack, which all VLANs but the inner one use.
+SECOND_UPLINK, _SECOND_DOWNLINKS = 3, 110
+UPLINKED, *APART = (
+    VdptoolVsi(*(f"00000000-0000-4000-b000-0000000000{at}", 4, 1, (f"{vid}-52:54:00:bb:00:{at}",), f"10.0.100.1{at}"))
+    for at, vid in ((13, OUTER), (14, INNER), (15, INNER))
+)
+
+
+def with_second_uplinks(rack: Fabric) -> Fabric:
+    """The same servers, each with another link to the rack."""
+    switches = dict(rack.switches)
+    for number, server in enumerate(sorted(dpid for dpid in switches if dpid != 1), 1):
+        ends = PortId(server, SECOND_UPLINK), PortId(1, _SECOND_DOWNLINKS + number)
+        for end, peer in (ends, ends[::-1]):
+            port = Interface(end.port_no, switches[peer.dpid].name, Role.TRUNK, peer=peer)
+            switches[end.dpid] = replace(
+                switches[end.dpid], interfaces=switches[end.dpid].interfaces | {port.port_no: port}
+            )
+    return replace(rack, switches=switches)
 
 
 def leg(number: int, vid: int) -> BumpSide:
@@ -74,17 +99,19 @@ def leg(number: int, vid: int) -> BumpSide:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("bump")
-    plain = quick(servers.fabric(2), SHORT)
+    plain = quick(with_second_uplinks(servers.fabric(2)), SHORT)
     members = tuple(port.dpid for port in plain.local_stations())
     legs = [vid for instance in FIREWALLS.instances for vid in instance.legs]
-    fabric = plain.with_vswitches((Vswitch("dvs1", members, "t*", (OUTER, INNER, *legs)),))
+    outside = Vswitch("dvs1", members, "t*", (OUTER, *legs), uplinks=(SECOND_UPLINK,))
+    fabric = plain.with_vswitches((outside, Vswitch("dvs2", members, "t*", (INNER,), uplinks=(servers.UPLINK_PORT,))))
     rack = fabric.switches[1]
-    rack = replace(rack, interfaces=rack.interfaces | {BOX_PORT.port_no: BOX_PORT})
+    rack = replace(rack, interfaces=rack.interfaces | {port.port_no: port for port in BOX_PORTS})
     fabric = replace(fabric, appliances=(FIREWALLS, BOX), switches=fabric.switches | {rack.dpid: rack})
     for name, text in (("lenient", _LENIENT), ("boxed", _BOXED)):
         (folder / f"{name}.yaml").write_text(text)
     policies = str(CHECKOUT / "policies"), *(str(folder / f"{name}.yaml") for name in ("lenient", "boxed"))
-    systems = (*servers.END_SYSTEMS, EndSystem("box", 0x525400006460, "192.0.2.60/24"))
+    boxes = (EndSystem(port.name, 0x525400006400 | port.port_no, f"192.0.2.{port.port_no}/24") for port in BOX_PORTS)
+    systems = (*servers.END_SYSTEMS, *boxes)
     config = dump_config(BridgeConfig(fabric, policies, str(folder / "state")))
     with inside(), Cluster(fabric, systems, folder, config, station=DaemonStation) as cluster:
         yield cluster
@@ -208,14 +235,13 @@ def test_traffic_of_a_type_goes_through_hardware_at_a_host_port_and_is_blocked_w
     cluster: Cluster,
 ) -> None:
     vm = NamespaceVm("t12", "52:54:00:bb:00:12", BOXED.ip, BOXED.ip6)
-    client, box = cluster.hosts["client"], cluster.hosts["box"]
+    client, inner, outer = (cluster.hosts[name] for name in ("client", "inner", "outer"))
     client.namespace.speak_ipv6(client.interface, f"{CLIENT6}/64")
     client.ip6 = CLIENT6
-    (instance,) = BOX.instances
     with ExitStack() as stack:
         cluster.boot(vm, "hv2")
         admit(cluster.hypervisors["hv2"], BOXED)
-        bridge = bridge_of_vlans(box, instance.outside, instance.inside, refused=FORBIDDEN)
+        bridge = bridge_between(outer, inner, refused=FORBIDDEN)
         for sender, receiver in ((client, vm), (vm, client)):
             for address in (receiver.ip, receiver.ip6):
                 assert address is not None and arrives(sender.namespace, receiver.namespace, address, HTTPS)
@@ -227,7 +253,7 @@ def test_traffic_of_a_type_goes_through_hardware_at_a_host_port_and_is_blocked_w
             attempt = SingleMove(cluster, BOXED, vm.name, source, destination, Ladder.MINIMIZE_LATENCY).run()
             assert attempt.evidence.outcome is MoveOutcome.COMPLETED
         for up in (False, True):
-            box.namespace.ip(f"link set {box.interface} {'up' if up else 'down'}")
+            inner.namespace.ip(f"link set {inner.interface} {'up' if up else 'down'}")
             wait_until(lambda wanted=up: in_use(cluster, BOX.name) is wanted, "link state of the box")
             assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS, 5.0 if up else 0.3) is up
         assert conversation.goes_on()
@@ -239,3 +265,48 @@ def in_use(cluster: Cluster, name: str) -> bool:
     (instance,) = shown["instances"]
     assert {part["vsi"] for part in instance["parts"]} == {None}
     return bool(instance["in_use"])
+
+
+# --- uplinks of vSwitches -------------------------------------------------------------------------
+MANY, FEW = 400, 100
+
+
+def sent(port: str) -> int:
+    """Packets that a port of a switch has sent and received so far."""
+    (shown,) = json.loads(run(["ip", "-s", "-j", "link", "show", "dev", port]))
+    return sum(int(shown["stats64"][way]["packets"]) for way in ("rx", "tx"))
+
+
+def burst(sender: Namespace, ip: str) -> None:
+    """Send many datagrams that its policy lets through."""
+    with sender.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        sending.connect((ip, HTTPS))
+        for _ in range(MANY):
+            sending.send(b"here")
+
+
+def test_the_vlans_of_a_vswitch_use_the_uplinks_that_it_names_and_no_others(cluster: Cluster) -> None:
+    vm, *apart = (
+        NamespaceVm(f"t{at}", f"52:54:00:bb:00:{at}", each.ip) for at, each in enumerate((UPLINKED, *APART), 13)
+    )
+    client = cluster.hosts["client"]
+    for each, vsi, home in ((vm, UPLINKED, "hv2"), (apart[0], APART[0], "hv1"), (apart[1], APART[1], "hv2")):
+        cluster.boot(each, home)
+        admit(cluster.hypervisors[home], vsi)
+    first, second = (f"vs2-eth{port}" for port in (servers.UPLINK_PORT, SECOND_UPLINK))
+    for sender, receiver, used, other in (
+        (client.namespace, vm, second, first),
+        (apart[0].namespace, apart[1], first, second),
+    ):
+        assert arrives(sender, receiver.namespace, receiver.ip, HTTPS)
+        before = sent(used), sent(other)
+        burst(sender, receiver.ip)
+        wait_until(lambda port=used, then=before[0]: sent(port) - then >= MANY, "the burst at its uplink")
+        assert sent(other) - before[1] < FEW
+    for up in (False, True):
+        run(["ip", "link", "set", "dev", second, "up" if up else "down"])
+        if up:
+            wait_until(lambda: arrives(client.namespace, vm.namespace, vm.ip, HTTPS, 0.5), "the uplink")
+        else:
+            wait_until(lambda: not arrives(client.namespace, vm.namespace, vm.ip, HTTPS, 0.5), "the loss of the uplink")
+        assert arrives(apart[0].namespace, apart[1].namespace, apart[1].ip, HTTPS), "it has another one"

@@ -103,6 +103,11 @@ class VsiBinding:
         return VsiClaims(self.bindings, self.addresses, self.priorities, self.vsi_port)
 
     @property
+    def vids(self) -> tuple[int, ...]:
+        """Its VLANs."""
+        return tuple(dict.fromkeys(pair.vid for pair in self.bindings))
+
+    @property
     def macs(self) -> tuple[int, ...]:
         """The distinct MAC addresses, in filter order."""
         return tuple(dict.fromkeys(binding.mac for binding in self.bindings if binding.mac is not None))

@@ -13,7 +13,7 @@ from ryu_apps.evb.topology.fabric import Converge, Fabric
 from tests.worlds.bridge import VLAN
 
 #: What other applications have in a switch: groups with other ids, meters with other ids or rates.
-FOREIGN_GROUPS = tuple(Group(number, GroupType.ALL, (Bucket((Output(1),)),)) for number in (7, 0xFFFFF, 0x900000))
+FOREIGN_GROUPS = tuple(Group(number, GroupType.ALL, (Bucket((Output(1),)),)) for number in (7, 0xFFFFF, 0x3200000))
 FOREIGN_METERS = Meter(5, 500, 50), Meter(0x19999, 1000, 100), Meter(0x2FFFF, 1000, 100)
 
 _MAC = 0x0200_0000_0C00

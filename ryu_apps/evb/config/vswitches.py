@@ -11,6 +11,7 @@ from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.config.vsi_ports import MAX_PATTERNS
 from ryu_apps.evb.policy.document import Finding, Path
 from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.planes import MOST_PLANES
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vswitches import USUAL_PORTS, Vswitch
 
@@ -39,8 +40,10 @@ def odd_vswitches(parsed: ConfigFile) -> Iterator[Finding]:
             else:
                 yield from _odd_member(parsed, name, vswitch, member, place)
         yield from _odd_uplinks(parsed, here, vswitch)
+        yield from _beyond_extensions(parsed, here, vswitch)
         yield from _apart(parsed, here, vswitch)
     yield from _shared_vlans(parsed)
+    yield from _too_many_choices(parsed)
     for member, names in memberships(parsed).items():
         patterns = {parsed.vswitches[name].ports for name in names}
         if len(patterns) > MAX_PATTERNS:
@@ -85,21 +88,54 @@ def _odd_uplinks(parsed: ConfigFile, here: Path, vswitch: VswitchSection) -> Ite
                 break
 
 
+def _beyond_extensions(parsed: ConfigFile, here: Path, vswitch: VswitchSection) -> Iterator[Finding]:
+    """Findings: uplinks that leave out trunks, beside switches that cannot choose by VLAN."""
+    plain = next((name for name, dp in parsed.dps.items() if dp.profile != "openvswitch"), None)
+    if plain is not None and any(_left_out(parsed, vswitch, member) for member in vswitch.members):
+        yield (*here, "uplinks"), f"uplinks need the extensions of Open vSwitch at every dp, and {plain} has none"
+
+
+def _left_out(parsed: ConfigFile, vswitch: VswitchSection, member: str) -> list[int | str]:
+    """The trunks of a member that the VLANs of a vSwitch do not use."""
+    ports = parsed.dps[member].interfaces.items() if vswitch.uplinks and member in parsed.dps else ()
+    return [no for no, section in ports if isinstance(section, TrunkSection) and no not in vswitch.uplinks]
+
+
+def _too_many_choices(parsed: ConfigFile) -> Iterator[Finding]:
+    """Findings: more sets of trunks that some VLAN does not use than there are planes."""
+    left_out: dict[int, set[tuple[str, int | str]]] = {}
+    for vswitch in parsed.vswitches.values():
+        ports = {(member, port_no) for member in vswitch.members for port_no in _left_out(parsed, vswitch, member)}
+        for vid in _vids(vswitch):
+            left_out.setdefault(vid, set()).update(ports)
+    if len({frozenset(ports) for ports in left_out.values() if ports}) > MOST_PLANES:
+        yield ("vswitches",), f"VLANs have more than {MOST_PLANES} different choices of uplinks"
+
+
 def _apart(parsed: ConfigFile, here: Path, vswitch: VswitchSection) -> Iterator[Finding]:
-    """Findings: members to which no trunks lead from the first one."""
+    """Findings: members to which no trunks lead from the first one, or none that are uplinks."""
     members = [member for member in dict.fromkeys(vswitch.members) if member in parsed.dps]
-    reached = _reachable(parsed, members[0]) if members else set()
+    left_out = {(member, port_no) for member in members for port_no in _left_out(parsed, vswitch, member)}
+    linked, reached = (_reachable(parsed, members[:1], ports) for ports in (set(), left_out))
     for member in members:
-        if member not in reached:
-            place = (*here, "members", vswitch.members.index(member))
+        place = (*here, "members", vswitch.members.index(member))
+        if member not in linked:
             yield place, f"no trunks lead from {members[0]} to {member}: they cannot be one switch"
+        elif member not in reached:
+            yield place, f"no uplinks lead from {members[0]} to {member}: they cannot be one switch"
 
 
-def _reachable(parsed: ConfigFile, name: str) -> set[str]:
-    found, left = {name}, [name]
+def _reachable(parsed: ConfigFile, first: list[str], left_out: set[tuple[str, int | str]]) -> set[str]:
+    """The dps to which trunks lead, without those of which one end is left out."""
+    found, left = set(first), list(first)
     while left:
-        sections = parsed.dps[left.pop()].interfaces.values()
-        new = {section.link.dp for section in sections if isinstance(section, TrunkSection)} & set(parsed.dps) - found
+        here = left.pop()
+        new = {
+            section.link.dp
+            for port_no, section in parsed.dps[here].interfaces.items()
+            if isinstance(section, TrunkSection)
+            and left_out.isdisjoint(((here, port_no), (section.link.dp, section.link.port)))
+        } & set(parsed.dps) - found
         found |= new
         left += new
     return found

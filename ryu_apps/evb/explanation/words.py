@@ -68,6 +68,7 @@ TITLES: dict[int, str] = {
     Table.STEER_BACK: "frames of an appliance",
     Table.MEMBERS: "members of a set of addresses",
     Table.MIRRORS: "copy to a mirror",
+    Table.WAYS: "way to another switch, by VLAN",
     Table.COPIES: "limit of copies to the destination of a move",
     Table.GATE_COPIES: "gate of copies to a VM that moves",
     Table.TRANSLATE_OUT: "relay VID to local VID",

@@ -18,7 +18,7 @@ FIRST_GATE_METER = 0x30000000
 #: Meters from this id on belong to single VSIs.
 FIRST_OF_VSIS = 0x40000000
 #: Ids of the groups of evbridge; those with other ids belong to other applications of the switch.
-OWN_GROUPS = range(0x100000, 0x900000)
+OWN_GROUPS = range(0x100000, 0x3200000)
 #: Meters from this id on only count: they have a rate that no frame exceeds.
 FIRST_COUNTER = 0x80000000
 

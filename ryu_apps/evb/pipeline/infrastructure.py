@@ -38,6 +38,7 @@ from ryu_apps.evb.pipeline.edge import incoming, outgoing
 from ryu_apps.evb.pipeline.flood_classes import classification
 from ryu_apps.evb.pipeline.fragments import extension_headers
 from ryu_apps.evb.pipeline.plain_edge import plain_incoming, plain_outgoing, second_tags
+from ryu_apps.evb.pipeline.planes import plane_rules, plane_trunk_groups, trunk_group, way_groups
 from ryu_apps.evb.pipeline.punting import RESERVED_ADDRESSES, punting, punting_meters
 from ryu_apps.evb.pipeline.tables import (
     ALL_METADATA,
@@ -46,6 +47,7 @@ from ryu_apps.evb.pipeline.tables import (
     TAGGED_GROUP,
     TRUNK_GROUP,
     TRUNK_MASK,
+    TRUNK_SELECTOR,
     UNTAGGED_GROUP,
     WAY_GROUP,
     CookieKind,
@@ -58,9 +60,6 @@ from ryu_apps.evb.pipeline.tables import (
 from ryu_apps.evb.topology.fabric import Interface, Role, Switch
 from ryu_apps.evb.topology.graph import TrunkGraph, TrunkLink
 from ryu_apps.evb.topology.vid_translation import VidTranslation
-
-#: In GROUP_PAGE: bit of the egress port that selects a trunk, by its ordinal, instead of a page.
-TRUNK_SELECTOR = 0x8000
 
 _ALL_SYSTEMS, _ALL_NODES = 0xE0000001, 0xFF02 << 112 | 1
 #: General queries; those of IGMP by their destination, which no other IGMP message has.
@@ -99,7 +98,8 @@ def infrastructure(
         meters=tuple(meter for interface in interfaces for meter in punting_meters(interface)),
         groups=(
             *(_groups_of_ports(edge) if switch.extended else ()),
-            *(_trunk_group(trunk) for trunk in trunks),
+            *(trunk_group(TRUNK_GROUP + trunk.ordinal, trunk) for trunk in trunks),
+            *plane_trunk_groups(switch.dpid, wiring),
             *by_routes.groups,
         ),
         add=(
@@ -139,8 +139,9 @@ def _plain_ends(interfaces: list[Interface], edge: list[Interface]) -> Iterator[
 def routed(switch: Switch, wiring: TrunkGraph) -> RuleChange:
     """The part of :func:`infrastructure` that depends on the routes in force."""
     trunks = wiring.trunks(switch.dpid)
-    ways = tuple(_ways(switch.dpid, wiring, trunks)) if wiring.alternatives else ()
-    return RuleChange(groups=ways, add=(*_flood(trunks), *(_selected(trunks) if switch.extended else ())))
+    ways = tuple(way_groups(switch.dpid, wiring)) if wiring.alternatives else ()
+    of_planes = plane_rules(switch.dpid, wiring)
+    return RuleChange(groups=ways, add=(*_flood(trunks), *(_selected(trunks) if switch.extended else ()), *of_planes))
 
 
 def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ...]:
@@ -180,22 +181,6 @@ def way_between(wiring: TrunkGraph, dpid: int, target: int) -> OutputGroup | Non
     return towards(wiring, dpid, target) if target in wiring.others(dpid) else None
 
 
-def _ways(dpid: int, wiring: TrunkGraph, trunks: tuple[TrunkLink, ...]) -> Iterator[Group]:
-    """Groups that share frames between equally short paths; the switch skips buckets whose trunk is down."""
-    leading_to = {trunk.neighbour: trunk for trunk in trunks}
-    for target in wiring.others(dpid):
-        chosen = [leading_to[hop] for hop in wiring.hops(dpid, target)]
-        if len(chosen) == 1:
-            # INDIRECT for a single path: a select group would make the datapath recirculate the frame for its hash.
-            only = Group(WAY_GROUP + wiring.numbers[target], GroupType.INDIRECT, (Bucket((to_trunk(chosen[0]),)),))
-            yield only
-        else:
-            buckets = tuple(
-                Bucket((to_trunk(trunk),), weight=1, watch_group=TRUNK_GROUP + trunk.ordinal) for trunk in chosen
-            )
-            yield Group(WAY_GROUP + wiring.numbers[target], GroupType.SELECT, buckets)
-
-
 def _rule(
     table: Table,
     priority: int,
@@ -207,11 +192,6 @@ def _rule(
     meter: int | None = None,
 ) -> Rule:
     return Rule(table, priority, fields, _COOKIE, apply, meta, goto, meter)
-
-
-def _trunk_group(trunk: TrunkLink) -> Group:
-    buckets = tuple(Bucket((Output(port),), watch_port=port) for port in trunk.ports)
-    return Group(TRUNK_GROUP + trunk.ordinal, GroupType.FAST_FAILOVER, buckets)
 
 
 def _admit(interfaces: list[Interface]) -> Iterator[Rule]:

@@ -35,12 +35,12 @@ from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import CONTROL_GROUPS, MulticastGroup, SourceFilter
 from ryu_apps.evb.pipeline.flood import PAGE_SIZE, Flood
-from ryu_apps.evb.pipeline.infrastructure import TRUNK_SELECTOR
 from ryu_apps.evb.pipeline.tables import (
     PORT_BITS,
     PORT_MASK,
     PORT_SHIFT,
     REPORTS_MAC,
+    TRUNK_SELECTOR,
     VSI_BITS,
     VSI_SHIFT,
     CookieKind,

@@ -182,6 +182,8 @@ class Table(IntEnum):
     """The rate limit of all copies that the switch sends to second places of VMs that move."""
     GATE_COPIES = 99
     """Body: copies to a staged VSI, by (VID, MAC), through the meter of its gate."""
+    WAYS = 100
+    """The way to the switch whose number is in ``reg13``, by VLAN."""
 
 
 class Direction(IntEnum):
@@ -415,6 +417,12 @@ BACKEND_GROUP = 0x700000
 FLOOD_GROUP = 0x800000
 BOND_GROUP = 0x780000
 STEER_GROUP = 0x7A0000
+#: Where VLANs do not use all trunks: 20 bits of the switch, 8 of the plane; 6 bits of the trunk, 8 of the plane.
+PLANE_WAY_GROUP = 0x1000000
+PLANE_TRUNK_GROUP = 0x900000
+
+#: In GROUP_PAGE: bit of the egress port that selects a trunk, by its ordinal, instead of a page.
+TRUNK_SELECTOR = 0x8000
 
 #: Meters of ports have the port number as id, alone or added to 0x20000 and 0x30000, and no port has the number 0; this
 #: is the meter of ICMP errors about balanced connections.

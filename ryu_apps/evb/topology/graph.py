@@ -7,12 +7,13 @@ chooses the link that is up (fast failover).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import networkx as nx
 
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.numbering import numbers_of_switches
+from ryu_apps.evb.topology.planes import Plane, planes_of
 
 #: The highest number of a switch: each number has a group in the others.
 MOST_SWITCHES = 0xFFFFF
@@ -71,10 +72,12 @@ class Routes:
     Attributes:
         hops: (switch, destination switch) -> neighbours that are next on a shortest path, in order.
         tree: edges of the broadcast tree.
+        planes: those of each plane, by its number.
     """
 
     hops: Mapping[tuple[int, int], tuple[int, ...]]
     tree: frozenset[Edge]
+    planes: Mapping[int, Routes] = field(default_factory=dict)
 
     def common(self, other: Routes) -> Routes:
         """The hops and edges that both have.
@@ -86,7 +89,12 @@ class Routes:
             ends: tuple(neighbour for neighbour in found if neighbour in other.hops.get(ends, ()))
             for ends, found in self.hops.items()
         }
-        return Routes(hops, self.tree & other.tree)
+        planes = {number: routes.common(other.planes[number]) for number, routes in self.planes.items()}
+        return Routes(hops, self.tree & other.tree, planes)
+
+    def of(self, plane: Plane | None) -> Routes:
+        """Those of a plane, None: of VLANs that are in none."""
+        return self if plane is None else self.planes[plane.number]
 
 
 class TrunkGraph:
@@ -96,7 +104,9 @@ class TrunkGraph:
     rules in the switches contain them.
 
     Attributes:
-        alternatives: True if the trunks form a cycle, so that some switches are connected by more than one path.
+        alternatives: True if the trunks form a cycle, so that some switches are connected by more than one path; or if
+            VLANs differ in theirs.
+        planes: VLANs that do not use all trunks.
         routes: in force; ``switches.rerouting`` replaces them once the switches have the new rules.
         numbers: switch -> 1 to :data:`MOST_SWITCHES`; others that come or go do not change it (:mod:`.numbering`).
     """
@@ -110,13 +120,20 @@ class TrunkGraph:
                 self._links[port.dpid].setdefault(interface.peer.dpid, []).append(link)
         self.numbers = numbers_of_switches(fabric.switches, MOST_SWITCHES)
         whole = self._backbone(frozenset())
-        self.alternatives = bool(self.numbers) and not nx.is_forest(whole)
+        self.planes = planes_of(fabric)
+        self._plane_of = {vid: plane for plane in self.planes for vid in plane.vids}
+        self.alternatives = bool(self.planes) or (bool(self.numbers) and not nx.is_forest(whole))
         self._others = {dpid: tuple(sorted(nx.node_connected_component(whole, dpid) - {dpid})) for dpid in whole}
         self.routes = self._usual = self.plan(())
 
     def plan(self, down: Iterable[PortId]) -> Routes:
         """The routes over the remaining links; the same ports down always give the same routes."""
-        backbone = self._backbone(frozenset(down))
+        known = frozenset(down)
+        planes = {plane.number: self._plan(known | plane.shut) for plane in self.planes}
+        return replace(self._plan(known), planes=planes)
+
+    def _plan(self, down: frozenset[PortId]) -> Routes:
+        backbone = self._backbone(down)
         tree = nx.minimum_spanning_tree(backbone)
         distances = dict(nx.all_pairs_shortest_path_length(backbone))
         hops = {
@@ -142,29 +159,33 @@ class TrunkGraph:
                     backbone.add_edge(dpid, peer)
         return backbone
 
-    def trunks(self, dpid: int) -> tuple[TrunkLink, ...]:
-        """The trunks of a switch in the order of their ordinals."""
-        peers = self._links.get(dpid, {})
-        return tuple(
-            TrunkLink(ordinal, peer, _local_ports(dpid, peers[peer]), frozenset((dpid, peer)) in self.routes.tree)
+    def plane_of(self, vids: Iterable[int]) -> Plane | None:
+        """The plane of some VLANs, of which all are in the same one; None: they are in none."""
+        return next((self._plane_of[vid] for vid in vids if vid in self._plane_of), None)
+
+    def trunks(self, dpid: int, plane: Plane | None = None) -> tuple[TrunkLink, ...]:
+        """The trunks of a switch that a plane uses, in the order of their ordinals."""
+        peers, tree = self._links.get(dpid, {}), self.routes.of(plane).tree
+        found = (
+            TrunkLink(ordinal, peer, _local_ports(dpid, peers[peer], plane), frozenset((dpid, peer)) in tree)
             for ordinal, peer in enumerate(sorted(peers), start=1)
         )
+        return tuple(trunk for trunk in found if trunk.ports)
 
-    def branches(self, dpid: int) -> tuple[tuple[int, frozenset[int]], ...]:
+    def branches(self, dpid: int, plane: Plane | None = None) -> tuple[tuple[int, frozenset[int]], ...]:
         """The branches of the broadcast tree at a switch: ordinals of trunks, and the switches behind each."""
-        tree = nx.Graph(tuple(edge) for edge in self.routes.tree)
-        return tuple(
-            (trunk.ordinal, _behind(tree, dpid, trunk.neighbour)) for trunk in self.trunks(dpid) if trunk.in_tree
-        )
+        tree = nx.Graph(tuple(edge) for edge in self.routes.of(plane).tree)
+        trunks = (trunk for trunk in self.trunks(dpid, plane) if trunk.in_tree)
+        return tuple((trunk.ordinal, _behind(tree, dpid, trunk.neighbour)) for trunk in trunks)
 
-    def hops(self, dpid: int, target: int) -> tuple[int, ...]:
+    def hops(self, dpid: int, target: int, plane: Plane | None = None) -> tuple[int, ...]:
         """The next neighbours on shortest paths from a switch to another; empty if there is no path now."""
-        return self.routes.hops.get((dpid, target), ())
+        return self.routes.of(plane).hops.get((dpid, target), ())
 
-    def usually(self, dpid: int, target: int) -> tuple[TrunkLink, ...]:
+    def usually(self, dpid: int, target: int, plane: Plane | None = None) -> tuple[TrunkLink, ...]:
         """The trunks on shortest paths from a switch to another while all links are up."""
-        hops = self._usual.hops.get((dpid, target), ())
-        return tuple(trunk for trunk in self.trunks(dpid) if trunk.neighbour in hops)
+        hops = self._usual.of(plane).hops.get((dpid, target), ())
+        return tuple(trunk for trunk in self.trunks(dpid, plane) if trunk.neighbour in hops)
 
     def others(self, dpid: int) -> tuple[int, ...]:
         """The other switches that are reachable while all links are up; from a switch that is not configured, none."""
@@ -176,5 +197,6 @@ def _behind(tree: nx.Graph, dpid: int, neighbour: int) -> frozenset[int]:
     return frozenset(nx.node_connected_component(cut, neighbour))
 
 
-def _local_ports(dpid: int, links: list[tuple[PortId, PortId]]) -> tuple[int, ...]:
-    return tuple(port.port_no for link in sorted(links) for port in link if port.dpid == dpid)
+def _local_ports(dpid: int, links: list[tuple[PortId, PortId]], plane: Plane | None) -> tuple[int, ...]:
+    used = (link for link in sorted(links) if plane is None or plane.shut.isdisjoint(link))
+    return tuple(port.port_no for link in used for port in link if port.dpid == dpid)

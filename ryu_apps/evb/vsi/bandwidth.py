@@ -8,12 +8,13 @@ counted as the larger of the two.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ryu_apps.evb.model import Minimum
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.topology.graph import TrunkGraph, TrunkLink
+from ryu_apps.evb.topology.planes import Plane
 
 
 class Way(NamedTuple):
@@ -40,25 +41,25 @@ class PortBandwidth(NamedTuple):
     received: int
 
 
-def ways_of(wiring: TrunkGraph, port: PortId, minimum: Minimum) -> Rates:
-    """Return the rates that a VSI at a port needs: there, and on all trunks of shortest paths to other switches."""
+def ways_of(wiring: TrunkGraph, port: PortId, minimum: Minimum, vids: Iterable[int]) -> Rates:
+    """Return the rates that a VSI needs: at its port, and on all trunks of shortest paths of its VLANs."""
     rates: Counter[Way] = Counter()
     rates[Way(port, sent=False)] += minimum.from_vm
     rates[Way(port, sent=True)] += minimum.to_vm
-    others = wiring.others(port.dpid)
-    for way in {way for other in others for way in _path(wiring, port.dpid, other)}:
+    others, plane = wiring.others(port.dpid), wiring.plane_of(vids)
+    for way in {way for other in others for way in _path(wiring, port.dpid, other, plane)}:
         rates[way] += minimum.from_vm
-    for way in {way for other in others for way in _path(wiring, other, port.dpid)}:
+    for way in {way for other in others for way in _path(wiring, other, port.dpid, plane)}:
         rates[way] += minimum.to_vm
     return +rates
 
 
-def _path(wiring: TrunkGraph, dpid: int, target: int) -> Iterator[Way]:
+def _path(wiring: TrunkGraph, dpid: int, target: int, plane: Plane | None) -> Iterator[Way]:
     """All ports that send on shortest paths from one switch to another while all links are up."""
     seen, left = {dpid}, [dpid]
     while left:
         here = left.pop()
-        for trunk in wiring.usually(here, target):
+        for trunk in wiring.usually(here, target, plane):
             yield Way(_preferred(here, trunk), sent=True)
             if trunk.neighbour not in seen:
                 seen.add(trunk.neighbour)
@@ -87,11 +88,11 @@ class BandwidthReservations:
             slowest = min(speeds.get(link, 0) for link in interface.links)
             self._speeds[PortId(dpid, port_no)] = interface.speed or slowest
 
-    def rates(self, port: PortId, minimum: Minimum) -> Rates:
-        """Return the rates that a VSI at a port needs."""
+    def rates(self, port: PortId, minimum: Minimum, vids: Iterable[int]) -> Rates:
+        """Return the rates that a VSI at a port needs in its VLANs."""
         if not any(minimum):
             return {}
-        rates = ways_of(self._wiring, port, minimum)
+        rates = ways_of(self._wiring, port, minimum, vids)
         interface = self._fabric.interface(port)
         if interface is None or not interface.is_local:
             return rates

@@ -111,8 +111,11 @@ class Copies(TokenOwner):
         if vsi.owner is None or vsi.gate_program is None or program.phase is not Phase.STAGED:
             return None
         source = vsi.owner.port.dpid
-        whole_vid = any(pair.mac is None for pair in program.binding.bindings)
-        if source == destination or whole_vid or self._in_flight.has(vsi) or len(self._copies) >= MOST:
+        bindings = program.binding.bindings
+        # Plans are made of the routes of VLANs that use all trunks.
+        whole_vid = any(pair.mac is None for pair in bindings)
+        other_routes = self._wiring.plane_of(program.binding.vids) is not None
+        if source == destination or whole_vid or other_routes or self._in_flight.has(vsi) or len(self._copies) >= MOST:
             return None
         plan = self._plans.between(source, destination)
         # A switch that is away could not be told to end it.

@@ -130,7 +130,7 @@ class Installer:
         """Reserve room on every switch and at every port, or nowhere; returns the reason for a refusal."""
         if short := self._shortage(attachment, program, self._ledger.reserve):
             return short
-        rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(program.vsi_type))
+        rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(program.vsi_type), program.binding.vids)
         self._ledger.bandwidth.reserve(program.binding.vsi_index, attachment.vsi.text, rates)
         self._gatekeeper.floods.rooms.staged(attachment.port.dpid, program.binding)
         self._note_member(attachment.port.dpid, program)
@@ -144,7 +144,7 @@ class Installer:
     ) -> str | None:
         """Return the reason why there is no room; ``spent`` reserves demands, or compares them with the budgets."""
         bandwidth, dpid = self._ledger.bandwidth, attachment.port.dpid
-        rates = bandwidth.rates(attachment.port, minimum_of(program.vsi_type))
+        rates = bandwidth.rates(attachment.port, minimum_of(program.vsi_type), program.binding.vids)
         return (
             self._gatekeeper.set_members.excess(program)
             or bandwidth.shortage(attachment.vsi.text, rates)
@@ -195,7 +195,7 @@ class Installer:
         binding = replace(record.binding, gate_meter=self.gate_meters.resume(dpid, record.binding.gate_meter))
         program = Installation(vsi_type, record.epoch, binding, phase, opened=True)
         self._ledger.force(self._demands(attachment.port, program))
-        rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(vsi_type))
+        rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(vsi_type), binding.vids)
         self._ledger.bandwidth.reserve(program.binding.vsi_index, attachment.vsi.text, rates)
         self._gatekeeper.floods.rooms.staged(dpid, program.binding)
         body = self.bodies.get((dpid, program.epoch))

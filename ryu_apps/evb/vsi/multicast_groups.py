@@ -63,8 +63,10 @@ class MulticastGroups:
         self.stale: dict[VlanGroup, None] = {}
         self._wiring = wiring
         self._floods = floods
-        # Updated in place: the groups of all VLANs share this dictionary.
-        self._tree = {dpid: wiring.branches(dpid) for dpid in dpids}
+        # Updated in place: the groups of all VLANs of a plane share its dictionary.
+        self._trees = {
+            plane: {dpid: wiring.branches(dpid, plane) for dpid in dpids} for plane in (None, *wiring.planes)
+        }
         self._vids: dict[int, MulticastVid] = {}
         self._placed: dict[Installation, _Places] = {}
 
@@ -100,8 +102,9 @@ class MulticastGroups:
 
     def rewire(self) -> dict[int, RuleChange]:
         """Compute the common rules for a new broadcast tree; returns the change of each switch."""
-        # First: the VLANs compute their rules from this dictionary.
-        self._tree.update((dpid, self._wiring.branches(dpid)) for dpid in self._tree)
+        # First: the VLANs compute their rules from these dictionaries.
+        for plane, tree in self._trees.items():
+            tree.update((dpid, self._wiring.branches(dpid, plane)) for dpid in tree)
         for vid, of_vid in self._vids.items():
             self.stale.update(((vid, group), None) for group in of_vid.groups)
         return self.rebase_all()
@@ -147,7 +150,8 @@ class MulticastGroups:
 
     def _vid(self, vid: int) -> MulticastVid:
         if vid not in self._vids:
-            self._vids[vid] = MulticastVid(vid, self._tree, partial(self._floods.at, vid), self._floods.plain)
+            plane = self._wiring.plane_of([vid])
+            self._vids[vid] = MulticastVid(vid, self._trees[plane], partial(self._floods.at, vid), self._floods.plain)
         return self._vids[vid]
 
 

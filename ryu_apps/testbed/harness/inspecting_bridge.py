@@ -64,11 +64,8 @@ class InspectingBridge:
         return int(found[1])
 
 
-def bridge_of_vlans(host: EndHost, outer: int, inner: int, refused: int) -> InspectingBridge:
-    """Return a bridge between two VLANs of an end system, which is hardware with one cable."""
-    sides = {vid: f"leg{vid}" for vid in (outer, inner)}
-    host.namespace.ip(
-        *(f"link add link {host.interface} name {name} type vlan id {vid}" for vid, name in sides.items()),
-        *(f"link set {name} up" for name in sides.values()),
-    )
-    return InspectingBridge(host.namespace, sides[outer], sides[inner], refused)
+def bridge_between(outer: EndHost, inner: EndHost, refused: int) -> InspectingBridge:
+    """Return a bridge between two end systems, which are one from here on: hardware with two cables."""
+    outer.namespace.ip(f"link set dev {outer.interface} netns {inner.namespace.pid}")
+    inner.namespace.ip(f"link set {outer.interface} up")
+    return InspectingBridge(inner.namespace, outer.interface, inner.interface, refused)

@@ -10,6 +10,7 @@ from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.changes import RefusedChanges
 from ryu_apps.evb.config.reading import load_config
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.planes import MOST_PLANES
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 from ryu_apps.evb.topology.vswitches import Vswitch
@@ -144,3 +145,54 @@ def test_a_reload_changes_limits_and_refuses_other_vlans_of_a_port_in_use(
     assert old is not None and new is not None, mistakes
     refused = RefusedChanges(old, "e.yaml", changed, new).in_use([(PortId(0x11, 2), "veth1")])
     assert [str(diagnostic) for diagnostic in refused] == told
+
+
+# --- uplinks --------------------------------------------------------------------------------------
+def servers(size: int, uplinks: int) -> str:
+    """A rack of servers with two uplinks each, and a vSwitch of each with one of them; ``dvs`` spans the first two."""
+    both = (1, 2)
+    lines = ["version: 1", "vswitches:"]
+    lines += [f"  svs{n}: {{members: [vs{n}], native_vlan: {100 + n}, uplinks: [1]}}" for n in range(size)]
+    lines += [f"  dvs: {{members: [vs0, vs1], native_vlan: 99, uplinks: [{uplinks}]}}"]
+    lines += ["dps:", "  s1:", "    dp_id: 0x1", "    interfaces:"]
+    lines += [f"      9{end}: {{name: s2, role: trunk, link: {{dp: s2, port: 9{end}}}}}" for end in both]
+    for n in range(size):
+        ports = (f"{2 * n + end}: {{name: vs{n}, role: trunk, link: {{dp: vs{n}, port: {end}}}}}" for end in both)
+        lines += [f"      {port}" for port in ports]
+    for n in range(size):
+        lines += [f"  vs{n}:", f"    dp_id: {0x100 + n}", "    interfaces:"]
+        lines += [f"      {end}: {{name: s1, role: trunk, link: {{dp: s1, port: {2 * n + end}}}}}" for end in both]
+        lines += [f"      3: {{name: hv{n}, role: local_station}}"]
+    lines += ["  s2:", "    dp_id: 0x2", "    interfaces:"]
+    lines += [f"      9{end}: {{name: s1, role: trunk, link: {{dp: s1, port: 9{end}}}}}" for end in both]
+    return "\n".join(lines) + "\n"
+
+
+def test_uplinks_lead_to_each_member() -> None:
+    text = servers(2, 2)
+    assert found(text) == []
+    swapped = "{dp: s2, port: 97}}"
+    other = text.replace(
+        "{name: s1, role: trunk, link: {dp: s1, port: 4}}", f"{{name: s2, role: trunk, link: {swapped}"
+    )
+    other = other.replace("      4: {name: vs1, role: trunk, link: {dp: vs1, port: 2}}\n", "")
+    other += "      97: {name: vs1, role: trunk, link: {dp: vs1, port: 2}}\n"
+    assert found(other) == [], "by the link between the racks"
+    between = [line for line in other.splitlines() if not line.startswith(("      91:", "      92:"))]
+    (mistake,) = found("\n".join(between) + "\n")
+    assert "no uplinks lead from vs0 to vs1: they cannot be one switch" in mistake
+
+
+def test_uplinks_that_leave_out_trunks_need_switches_that_choose_by_vlan() -> None:
+    mistakes = found(servers(2, 2).replace("dp_id: 0x1\n", "dp_id: 0x1\n    profile: openflow13\n"))
+    assert [line.partition(": uplinks")[2] for line in mistakes] == [
+        " need the extensions of Open vSwitch at every dp, and s1 has none"
+    ] * 3
+    assert found(RACK.replace("dp_id: 0x1\n", "dp_id: 0x1\n        profile: openflow13\n")) == [], "all are named"
+
+
+def test_vlans_have_a_bounded_number_of_choices_of_uplinks() -> None:
+    assert not any("choices" in line for line in found(servers(MOST_PLANES - 1, 1)))
+    assert any(
+        f"more than {MOST_PLANES} different choices of uplinks" in line for line in found(servers(MOST_PLANES, 1))
+    )
