@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -13,10 +12,8 @@ from ryu_apps.cli.profiles import refused_types
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, Severity, has_errors, in_reading_order, warning
 from ryu_apps.evb.policy.loader import load_policies
-from ryu_apps.evb.policy.model import PolicySet, VsiType
-from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.services.mirror.schema import MirrorPolicy
-from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.services.body import SECTIONS, missing_names
 from ryu_apps.inventory_files import load_with_descriptors
 from ryu_apps.ovf.collect import is_instances
 from ryu_apps.ovf.instances import load_instances
@@ -82,21 +79,14 @@ def _policies_of(file: str, config: BridgeConfig | None) -> tuple[list[Source], 
 
 
 def _unmapped(config: BridgeConfig | None, policies: list[Source]) -> list[Diagnostic]:
-    """Warnings about types of a configuration whose VSIs are refused: it lacks a VID of a group, or a mirror."""
+    """Warnings about types of a configuration whose VSIs are refused: it lacks what they name."""
     types = load_policies(policies, SECTIONS)[0]
     if config is None or types is None:
         return []
-    reasons = [(vsi_type, reason) for vsi_type in types.types.values() for reason in _lacking(config.fabric, vsi_type)]
-    return [warning(vsi_type.file, Position(), f"{reason}: its VSIs are refused") for vsi_type, reason in reasons]
-
-
-def _lacking(fabric: Fabric, vsi_type: VsiType) -> Iterator[str]:
-    for group in vsi_type.network.groups:
-        if group not in fabric.groups:
-            yield f"GroupID {group} has no VID in the configuration"
-    mirror: MirrorPolicy | None = vsi_type.service("mirror")
-    if mirror is not None and mirror.to not in fabric.mirrors:
-        yield f"the configuration has no mirror {mirror.to!r}"
+    found = [missing for vsi_type in types.types.values() for missing in missing_names(vsi_type, config.fabric)]
+    return [
+        warning(each.file, Position(each.line, each.column), f"{each.reason}: its VSIs are refused") for each in found
+    ]
 
 
 def _empty_sets(policies: PolicySet | None) -> list[Diagnostic]:

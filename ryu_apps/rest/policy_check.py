@@ -12,7 +12,7 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.evb.services.body import SECTIONS, missing_names
 from ryu_apps.rest.bridge import Aside, Bridge
 
 #: Octets of the body of a request, and policies in it.
@@ -53,6 +53,10 @@ def _answer(bridge: Bridge, checked: _Checked) -> CheckedJson:
     warnings = [str(diagnostic) for diagnostic in found if not has_errors([diagnostic])]
     if policies is not None:
         mistakes += _conflicts(bridge, policies)
+        fabric = bridge.queries.fabric
+        mistakes += [
+            str(found) for key in sorted(policies.types) for found in missing_names(policies.types[key], fabric)
+        ]
     types = [str(key) for key in sorted(policies.types)] if policies is not None else []
     return {"types": types, "mistakes": mistakes, "warnings": warnings}
 

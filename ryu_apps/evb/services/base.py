@@ -14,6 +14,7 @@ from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import Table
+from ryu_apps.evb.policy.document import Finding
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.topology.fabric import Fabric
@@ -161,6 +162,10 @@ class Service:
     def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
         """Return what a switch lacks to serve a VSI in these VLANs; None: nothing."""
         return None
+
+    def missing_names(self, vsi_type: VsiType, fabric: Fabric) -> Iterable[Finding]:
+        """Return what a type names and the configuration has nowhere, with its place in the policy file."""
+        return ()
 
     def needed_by(self, vsi_type: VsiType) -> bool:
         """Return whether a type without a section in its file needs it; asked only of services that have none."""

@@ -16,6 +16,8 @@ from ryu_apps.evb.flow.rule import CookieMask, Meter, Rule
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import Binding, Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import PAGE_OF_BODY, Table
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error
+from ryu_apps.evb.policy.document import Finding, read_document
 from ryu_apps.evb.policy.kept import kept_by_type
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
@@ -210,6 +212,21 @@ def missing_requirement(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tupl
         return taken
     missing = (service.missing_requirement(vsi_type, fabric, dpid, vids) for service in _services_of(vsi_type)[0])
     return next((requirement for requirement in missing if requirement), None)
+
+
+def missing_names(vsi_type: VsiType, fabric: Fabric) -> list[Diagnostic]:
+    """Return what a type names and a configuration has nowhere, each with its line: its VSIs would be refused."""
+    found: list[Finding] = [
+        (("network", "group", index), f"GroupID {group} has no VID in the configuration")
+        for index, group in enumerate(vsi_type.network.groups)
+        if group not in fabric.groups
+    ]
+    for service in _services_of(vsi_type)[0]:
+        found += service.missing_names(vsi_type, fabric)
+    if not found:
+        return []
+    document = read_document(vsi_type.file, vsi_type.text)
+    return [error(vsi_type.file, document.value_place(path), reason) for path, reason in found]
 
 
 def extensions_needed(vsi_type: VsiType) -> str | None:

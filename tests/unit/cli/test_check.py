@@ -68,7 +68,7 @@ def test_a_group_without_a_vid_is_a_warning(tmp_path: Path) -> None:
     result = run(config)
     assert result.exit_code == 0
     assert result.output.splitlines() == [
-        f"{policy}:1:1: warning: GroupID 2000 has no VID in the configuration: its VSIs are refused",
+        f"{policy}:3:25: warning: GroupID 2000 has no VID in the configuration: its VSIs are refused",
         "1 policy file and 1 configuration: 1 warning",
     ]
     assert run(policy.parent).output == "1 policy file: no mistakes\n"
@@ -80,7 +80,7 @@ def test_a_mirror_that_the_configuration_lacks_is_a_warning(tmp_path: Path) -> N
     policy.parent.mkdir()
     policy.write_text(GOOD + "mirror: {to: ids}\n")
     assert run(config).output.splitlines() == [
-        f"{policy}:1:1: warning: the configuration has no mirror 'ids': its VSIs are refused",
+        f"{policy}:3:14: warning: the configuration has no mirror 'ids': its VSIs are refused",
         "1 policy file and 1 configuration: 1 warning",
     ]
 

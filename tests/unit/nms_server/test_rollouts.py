@@ -148,6 +148,13 @@ def test_one_bridge_that_could_not_have_them_keeps_all_as_they_are(site: Site) -
     assert [path for _, path in site.asked].count("/evb/vsitypes/reload") == 2
 
 
+def test_name_that_a_bridge_does_not_have_ends_it_with_its_line(site: Site) -> None:
+    assert site.post(policy() + "mirror: {to: ids}\n")[0] == 201
+    assert site.step() == "refused" and site.serves() is None
+    _, shown = site.ask("GET", "/nms/rollouts/1")
+    assert shown["refusals"] == {name: ["0.yaml:5:14: the configuration has no mirror 'ids'"] for name in "ab"}
+
+
 def test_bridge_that_fails_at_the_swap_has_all_taken_back(site: Site) -> None:
     site.post(policy())
     site.step(), site.step()

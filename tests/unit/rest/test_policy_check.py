@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
+
+import pytest
 
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, OPEN, Vm, two_switches
+from tests.worlds.mirrored import with_mirror
 from tests.worlds.rest import RestWorld
 
 GOOD = (
@@ -37,6 +42,33 @@ def test_good_policies_are_named_and_not_put_in_force() -> None:
 def test_each_mistake_has_its_place() -> None:
     found = checked(connected(), GOOD, GOOD.replace("default: allow", "default: perhaps", 1))
     assert found["types"] == [] and any(line.startswith("1.yaml:3:") for line in found["mistakes"])
+
+
+NAMING = {
+    "mirror: {to: ids}": (5, "the configuration has no mirror 'ids'"),
+    "load_balancer:\n  backend_of:\n  - web": (7, "the configuration has no load balancer 'web'"),
+    "appliance:\n  through: fw": (6, "the configuration has no appliance 'fw'"),
+    "appliance:\n  instance_of: fw": (6, "the configuration has no appliance 'fw'"),
+    "tcp_proxy: {ports: [80]}": (5, "no switch of the configuration has an appliance tcp_proxy"),
+    "network: {group: 7}": (5, "GroupID 7 has no VID in the configuration"),
+}
+
+
+@pytest.mark.parametrize("section", NAMING)
+def test_what_a_type_names_has_to_be_in_the_configuration(section: str) -> None:
+    line, reason = NAMING[section]
+    found = checked(connected(), GOOD, f"{GOOD.replace('type_id: 7', 'type_id: 8')}{section}\n")
+    assert len(found["mistakes"]) == 1, found
+    assert re.fullmatch(rf"1\.yaml:{line}:\d+: {re.escape(reason)}", found["mistakes"][0]), found
+
+
+def test_what_is_in_the_configuration_may_be_named() -> None:
+    fabric = with_mirror(replace(two_switches(), groups={7: 100}))
+    world = RestWorld(fabric=fabric)
+    world.connect()
+    assert (
+        checked(world, f"{GOOD}mirror: {{to: {next(iter(fabric.mirrors))}}}\nnetwork: {{group: 7}}\n")["mistakes"] == []
+    )
 
 
 def test_type_that_is_in_use_keeps_its_content() -> None:

@@ -16,6 +16,7 @@ from ryu_apps.evb.flow.match import ANY_FRAGMENT, GROUP_BIT, MatchFields, match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.appliances import NUMBER, appliance_number
 from ryu_apps.evb.pipeline.tables import STEERED, CookieKind, Direction, Priority, Table, cookie, type_metadata
+from ryu_apps.evb.policy.document import Finding
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.rule_kinds import ICMPV6, IPV4, IPV6, UDP
@@ -118,6 +119,12 @@ class ApplianceService(Service):
             # A rule that drops, too: it counts what was blocked.
             failed = actions if policy.passes else ()
             yield Rule(Table.STEER_FAILED, Priority.EXACT, match(metadata=scope), owner, failed)
+
+    def missing_names(self, vsi_type: VsiType, fabric: Fabric) -> Iterator[Finding]:
+        policy: AppliancePolicy = vsi_type.service(NAME)
+        key, name = ("instance_of", policy.instance_of) if policy.instance_of else ("through", policy.through)
+        if all(found.name != name for found in fabric.appliances):
+            yield (NAME, key), f"the configuration has no appliance {name!r}"
 
     def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
         policy: AppliancePolicy = vsi_type.service(NAME)

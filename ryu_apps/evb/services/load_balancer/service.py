@@ -23,6 +23,7 @@ from ryu_apps.evb.pipeline.load_balancing import (
     selection_rules,
 )
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, type_metadata, vsi_metadata
+from ryu_apps.evb.policy.document import Finding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, LearnedState, Route, Service
 from ryu_apps.evb.services.learnt import owner, parts_of
@@ -67,6 +68,13 @@ class LoadBalancerService(Service):
         value: Balanced = vsi_type.service(NAME)
         # Each connection that was admitted may need all its pins, so the rule budget reserves them from the start.
         return PINS_EACH * value.max_connections
+
+    def missing_names(self, vsi_type: VsiType, fabric: Fabric) -> Iterator[Finding]:
+        value: Balanced = vsi_type.service(NAME)
+        known = {balancer.name for balancer in fabric.balancers}
+        for index, name in enumerate(value.backend_of):
+            if name not in known:
+                yield (NAME, "backend_of", index), f"the configuration has no load balancer {name!r}"
 
     def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
         value: Balanced = vsi_type.service(NAME)

@@ -13,6 +13,7 @@ from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.mirrors import COPIED, PRIORITY, copied
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, type_metadata
+from ryu_apps.evb.policy.document import Finding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 from ryu_apps.evb.services.mirror.schema import NAME, SECTION, MirrorPolicy
@@ -37,17 +38,26 @@ class MirrorService(Service):
             if wanted:
                 yield Rule(table, PRIORITY, fresh, owner, tuple(copied(policy.to, direction, table)))
 
+    def missing_names(self, vsi_type: VsiType, fabric: Fabric) -> Iterator[Finding]:
+        policy: MirrorPolicy = vsi_type.service(NAME)
+        if policy.to not in fabric.mirrors:
+            yield (NAME, "to"), _unknown(policy.to)
+
     def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
         policy: MirrorPolicy = vsi_type.service(NAME)
         port = fabric.mirrors.get(policy.to)
         if port is None:
-            return f"the configuration has no mirror {policy.to!r}"
+            return _unknown(policy.to)
         if port.dpid == dpid:
             return None
         interface = fabric.interface(port)
         if interface is None or interface.remote_vlan is None:
             return f"mirror {policy.to!r} is at another switch and has no remote_vlan"
         return None if port.dpid in fabric.reachable(dpid) else f"no trunk leads to mirror {policy.to!r}"
+
+
+def _unknown(name: str) -> str:
+    return f"the configuration has no mirror {name!r}"
 
 
 MIRROR = MirrorService()

@@ -39,6 +39,7 @@ from ryu_apps.evb.pipeline.tables import (
     type_metadata,
     vsi_metadata,
 )
+from ryu_apps.evb.policy.document import Finding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.rule_kinds import IPV4, IPV6, TCP
 from ryu_apps.evb.services.base import DIRECT, LearnedState, Route, Service
@@ -178,6 +179,11 @@ class TcpProxyService(Service):
 
     def learned_capacity(self, vsi_type: VsiType) -> int:
         return capacity(vsi_type.service(NAME))
+
+    def missing_names(self, vsi_type: VsiType, fabric: Fabric) -> Iterator[Finding]:
+        interfaces = (each for switch in fabric.switches.values() for each in switch.interfaces.values())
+        if all(interface.appliance != NAME for interface in interfaces):
+            yield (NAME,), f"no switch of the configuration has an appliance {NAME}"
 
     def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
         switch = fabric.switches[dpid]
