@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,10 @@ from mininet_tests.conftest import CHECKOUT, SHORT
 from ryu_apps.testbed.conversations import DNS, HTTP, MYSQL, FirewallVm, connected, guest, passes, stack_of, trespasses
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.nms import NmsHost
+from ryu_apps.testbed.harness.rest_secrets import certify
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.separate_bridges import SeparateBridges
-from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.shell import Namespace, wait_until
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
@@ -45,6 +46,13 @@ bridges:
 statistics: {interval: 0.2}
 hooks:
   file: {steps: [stage, activate, fix-up, release], command: [/bin/sh, -c, "cat >> told"]}
+"""
+
+
+FROM_PROMETHEUS = "{interval: 1, prometheus: {url: https://127.0.0.1:9090, ca_file: prometheus.pem, history: 0}}"
+SCRAPES = """global: {scrape_interval: 500ms}
+scrape_configs:
+  - {job_name: evbridge, static_configs: [{targets: ["127.0.0.1:8080", "127.0.0.1:8081"]}]}
 """
 
 
@@ -100,15 +108,34 @@ def test_connections_go_on_and_nothing_else_gets_in(both: SeparateBridges, ladde
         assert trespasses(near, vm.stack, (uploader.getsockname()[1], HTTP)) == ["known"]
 
 
-@pytest.fixture
-def nms(both: SeparateBridges, tmp_path: Path) -> Iterator[NmsHost]:
-    """The daemon on the host ``nms``, whose hook writes what it is told into a file."""
+@pytest.fixture(params=["bridges", "prometheus"])
+def nms(both: SeparateBridges, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[NmsHost]:
+    """The daemon on the host ``nms``, whose hook writes what it is told into a file; totals come from the parameter."""
     config = tmp_path / "nms.yaml"
-    config.write_text(NMS)
-    daemon = NmsHost(both.hosts["nms"].namespace, config, (8080, 8081))
-    with closing(daemon):
+    host = both.hosts["nms"].namespace
+    with ExitStack() as stack:
+        daemon = stack.enter_context(closing(NmsHost(host, config, (8080, 8081))))
+        if request.param == "prometheus":
+            stack.enter_context(prometheus(host, tmp_path))
+        config.write_text(NMS if request.param == "bridges" else NMS.replace("{interval: 0.2}", FROM_PROMETHEUS))
         daemon.start()
         yield daemon
+
+
+@contextmanager
+def prometheus(host: Namespace, folder: Path) -> Iterator[None]:
+    """Run a Prometheus that scrapes both bridges, and that is asked over TLS."""
+    certify(folder / "prometheus.pem", folder / "prometheus.key")
+    (folder / "prometheus.yml").write_text(SCRAPES)
+    (folder / "web.yml").write_text("tls_server_config: {cert_file: prometheus.pem, key_file: prometheus.key}\n")
+    files = [f"--config.file={folder}/prometheus.yml", f"--web.config.file={folder}/web.yml"]
+    there = ["--web.listen-address=127.0.0.1:9090", f"--storage.tsdb.path={folder}/data"]
+    process = host.popen("prometheus", *files, *there, log=folder / "prometheus.log")
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def told(folder: Path, vm: FirewallVm) -> list[tuple[str, str]]:

@@ -145,7 +145,7 @@ class EngineMetrics(Collector):
 
     def _of_vsis(self) -> Iterator[Metric]:
         """Counters with the VSI as label and no switch, so that a series continues after a migration."""
-        families = [
+        families: list[CounterMetricFamily | GaugeMetricFamily] = [
             CounterMetricFamily(f"evb_vsi_{what}", f"{what.capitalize()} of a VSI{more}", labels=("vsi", "direction"))
             for what, more in (
                 ("packets", " that passed"),
@@ -156,11 +156,27 @@ class EngineMetrics(Collector):
                 ("guarded_bytes", ", dropped by guards"),
             )
         ]
-        for vsi, totals in self.queries.statistics.counted():
-            for direction, counts in totals.items():
-                for family, value in zip(families, (value for count in counts for value in count), strict=True):
-                    family.add_metric((vsi, direction.name.lower()), value)
-        yield from families
+        families += [
+            GaugeMetricFamily(
+                f"evb_vsi_carried_{what}",
+                f"{what.capitalize()} of a VSI that were given to this bridge",
+                labels=("vsi", "direction"),
+            )
+            for what in ("packets", "bytes")
+        ]
+        ports = GaugeMetricFamily(
+            "evb_vsi_port", "Port of a VSI with statistics", labels=(*DP, "port", "vsi", "extraction")
+        )
+        for counted in self.queries.statistics.counted():
+            for direction, counts in counted.frames.items():
+                values = (*(value for count in counts for value in count), *counted.base[direction])
+                for family, value in zip(families, values, strict=True):
+                    family.add_metric((counted.vsi, direction.name.lower()), value)
+            switch = self.queries.fabric.switches.get(counted.port.dpid) if counted.port is not None else None
+            if switch is not None and counted.port is not None:
+                labels = (*dp_labels(switch), str(counted.port.port_no))
+                ports.add_metric((*labels, counted.vsi, "nms" if counted.carried_by_nms else "controller"), 1)
+        yield from (*families, ports)
 
     def _of_stations(self, stations: list[StationStatus]) -> Iterator[Metric]:
         dropped = CounterMetricFamily(

@@ -30,11 +30,14 @@ def load_nms(file: str, text: str) -> tuple[NmsFile | None, list[Diagnostic]]:
 
 def _inconsistencies(parsed: NmsFile) -> Iterator[Finding]:
     for name, bridge in parsed.bridges.items():
-        if bridge.token_file is not None and any(url.startswith("http:") for url in bridge.urls if not _is_local(url)):
+        if bridge.token_file is not None and not all(map(_may_have_token, bridge.urls)):
             yield ("bridges", name), "a token is sent over https only"
     for name, source in parsed.acquisition.items():
-        if source.token_file is not None and any(url.startswith("http:") for url in source.urls if not _is_local(url)):
+        if source.token_file is not None and not all(map(_may_have_token, source.urls)):
             yield ("acquisition", name), "a token is sent over https only"
+    prometheus = parsed.statistics.prometheus
+    if prometheus is not None and prometheus.token_file is not None and not _may_have_token(prometheus.url):
+        yield ("statistics", "prometheus"), "a token is sent over https only"
     for name, hook in parsed.hooks.items():
         if (hook.command is None) == (hook.url is None):
             yield ("hooks", name), "a hook has either a command or a url"
@@ -47,5 +50,5 @@ def _inconsistencies(parsed: NmsFile) -> Iterator[Finding]:
                 yield ("hooks", name, "bridges", index), f"there is no bridge {bridge_name!r}"
 
 
-def _is_local(url: str) -> bool:
-    return url.startswith(("http://127.", "http://localhost", "http://[::1]"))
+def _may_have_token(url: str) -> bool:
+    return url.startswith(("https:", "http://127.", "http://localhost", "http://[::1]"))

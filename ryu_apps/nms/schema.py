@@ -33,13 +33,28 @@ class BridgeSection(Strict):
     timeout: Seconds = 5.0
 
 
+class PrometheusSection(Strict):
+    """A Prometheus that scrapes the bridges: the label of a series that names its bridge, and our credentials."""
+
+    url: Url
+    label: Annotated[str, Field(pattern="^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")] = "instance"
+    history: Annotated[int, Field(ge=0)] = 3600
+    timeout: Seconds = 30.0
+    token_file: _Path | None = None
+    ca_file: _Path | None = None
+
+
 class StatisticsSection(Strict):
-    """Gathering of totals: seconds between two readings, seconds for which samples are kept, and their bound."""
+    """Gathering of totals: seconds between two readings, seconds for which samples are kept, and their bound.
+
+    Without ``prometheus`` the bridges are asked.
+    """
 
     interval: Annotated[float, Field(ge=0.1, le=86400, strict=False)] = 10.0
     retention: Annotated[int, Field(ge=1)] = 604_800
     max_samples: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000_000
     max_vsis: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    prometheus: PrometheusSection | None = None
 
 
 class HookSection(Strict):

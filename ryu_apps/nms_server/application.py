@@ -213,7 +213,12 @@ class NmsApplication:
         bridges = {bridge.name: self._collector.errors.get(bridge.name) for bridge in self._bridges}
         sources = {} if self._acquisition is None else self._acquisition.errors
         refusal = None if self._acquisition is None else self._acquisition.refusal
-        troubles = (("silent.bridge", bridges), ("silent.source", sources), ("sources.refused", {"": refusal}))
+        troubles = (
+            ("silent.bridge", bridges),
+            ("silent.prometheus", {"": self._collector.prometheus_error}),
+            ("silent.source", sources),
+            ("sources.refused", {"": refusal}),
+        )
         return alarms(self._database, self._hooks, troubles, self._clock())
 
     def _all_sources(self, query: dict[str, str]) -> object:

@@ -167,9 +167,11 @@ class Database:
         question = "SELECT vsi, seen, bridge, port, totals FROM vsi WHERE vsi > ? ORDER BY vsi LIMIT ?"
         return list(map(_seen, self._rows(question, after, limit)))
 
-    def add(self, found: Iterable[tuple[Seen, Sample | None]]) -> None:
-        """Write the totals of VSIs, and a sample of those that have changed."""
+    def add(self, found: Iterable[tuple[Seen, Sample | None]], place: tuple[str, str] | None = None) -> None:
+        """Write the totals of VSIs, a sample of those that have changed, and the place up to which they were read."""
         with self._changing() as database:
+            if place is not None:
+                _set_place(database, *place)
             for seen, sample in found:
                 row = (seen.vsi, seen.seen, seen.bridge, seen.port, _totals_text(seen.totals))
                 database.execute("INSERT OR REPLACE INTO vsi VALUES (?, ?, ?, ?, ?)", row)
@@ -197,7 +199,7 @@ class Database:
 
     # --- events and hooks ---
     def place(self, bridge: str) -> str | None:
-        """Return the id of the last event of a bridge that was dealt with."""
+        """Return the id of the last event of a bridge that was dealt with, or the time up to which it was read."""
         rows = self._rows("SELECT event FROM place WHERE bridge = ?", bridge)
         return rows[0][0] if rows else None
 
@@ -209,8 +211,7 @@ class Database:
     def note(self, bridge: str, event: str, calls: Mapping[str, Mapping[str, Any]], gap: bool = False) -> None:
         """Write the calls that an event leads to and the place behind it, both or neither."""
         with self._changing() as database:
-            added = "INSERT INTO place VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET event = ?, missed = missed + ?"
-            database.execute(added, (bridge, event, int(gap), event, int(gap)))
+            _set_place(database, bridge, event, gap)
             for hook, body in calls.items():
                 database.execute("INSERT INTO call (hook, body) VALUES (?, ?)", (hook, json.dumps(body)))
                 step_rows.begin(database, hook, body, self._clock())
@@ -315,6 +316,11 @@ class Database:
     def _roll_out(self, which: str, *values: object) -> RollOutRow | None:
         rows = self._rows(f"{_ROLL_OUTS} WHERE {which}", *values)
         return RollOutRow(*rows[0]) if rows else None
+
+
+def _set_place(database: sqlite3.Connection, name: str, place: str, gap: bool = False) -> None:
+    added = "INSERT INTO place VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET event = ?, missed = missed + ?"
+    database.execute(added, (name, place, int(gap), place, int(gap)))
 
 
 def _seen(row: tuple[Any, ...]) -> Seen:

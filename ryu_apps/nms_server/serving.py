@@ -17,6 +17,7 @@ from ryu_apps.nms_server.collector import Collector
 from ryu_apps.nms_server.database import Database
 from ryu_apps.nms_server.following import Follower
 from ryu_apps.nms_server.hooks import HookRunner
+from ryu_apps.nms_server.prometheus import PrometheusClient
 from ryu_apps.nms_server.rollouts import RollOuts
 from ryu_apps.rest.callers import Limit
 from ryu_apps.rest_daemon import DaemonAccess, ServedApplication, serve_daemon
@@ -46,7 +47,9 @@ def _made(
 ) -> ServedApplication:
     database = _database(base / config.state_dir)
     bridges = [BridgeClient(name, section, base) for name, section in config.bridges.items()]
-    collector = Collector(bridges, config.statistics, database)
+    section = config.statistics.prometheus
+    prometheus = None if section is None else PrometheusClient(section, bridges, base)
+    collector = Collector(bridges, config.statistics, database, prometheus=prometheus)
     followers = [
         (bridge.name, Follower(bridge, url, config.hooks, database))
         for bridge in (bridges if config.hooks else ())

@@ -46,6 +46,22 @@ class DirectionTotals(NamedTuple):
     rules: tuple[CountedRule, ...] | None
 
 
+class CountedVsi(NamedTuple):
+    """What a VSI with complete totals has counted.
+
+    Attributes:
+        port: as of :class:`AccountStatus`.
+        carried_by_nms: each port has totals of its own.
+        base: the part that others have given to this bridge, by direction.
+    """
+
+    vsi: str
+    port: PortId | None
+    carried_by_nms: bool
+    base: Mapping[Direction, Count]
+    frames: Mapping[Direction, CountedFrames]
+
+
 class AccountStatus(NamedTuple):
     """Totals of one VSI, or of one of its ports.
 
@@ -91,10 +107,16 @@ class StatisticsQueries:
         found = self._in_force(text) or next(reversed(self._engine.counters.accounts.of(text)), None)
         return None if found is None else self._account(found)
 
-    def counted(self) -> Iterator[tuple[str, dict[Direction, CountedFrames]]]:
+    def counted(self) -> Iterator[CountedVsi]:
         """Yield the counted frames of each VSI with complete totals: those of its gate, or else the newest."""
         for account in self._engine.counters.shown(self._engine.registry.named):
-            yield account.vsi, {direction: _frames(account, direction) for direction in DIRECTIONS}
+            yield CountedVsi(
+                account.vsi,
+                self._port_of(account),
+                account.port is not None,
+                {direction: account.base.get(direction, CounterValue()) for direction in DIRECTIONS},
+                {direction: _frames(account, direction) for direction in DIRECTIONS},
+            )
 
     def sums(self) -> tuple[dict[str, dict[Direction, CountedFrames]], frozenset[str]]:
         """Return the frames of all VSIs that have been in each group, and the groups whose sums are not complete."""
@@ -118,18 +140,21 @@ class StatisticsQueries:
         return None if vsi is None else self._engine.counters.account_in_force(vsi)
 
     def _account(self, account: Account) -> AccountStatus:
-        vsi = self._engine.registry.named(account.vsi)
         up = self._engine.lifecycle.up
         return AccountStatus(
             account.vsi,
             account.type,
-            account.port or (vsi.owner.port if vsi is not None and vsi.owner is not None else None),
+            self._port_of(account),
             account.port is not None,
             self._in_force(account.vsi) is not None,
             account.read,
             tuple(tally.dpid for tally in account.tallies if tally.dpid not in up),
             {direction: self._totals(account, direction) for direction in DIRECTIONS} if account.complete else None,
         )
+
+    def _port_of(self, account: Account) -> PortId | None:
+        vsi = self._engine.registry.named(account.vsi)
+        return account.port or (vsi.owner.port if vsi is not None and vsi.owner is not None else None)
 
     def _totals(self, account: Account, direction: Direction) -> DirectionTotals:
         return DirectionTotals(

@@ -88,7 +88,7 @@ class VswitchQueries:
                 phases.setdefault((vswitch.name, attachment.port.dpid), Counter())[attachment.phase] += 1
                 if attachment.vsi.owner is attachment:
                     active[attachment.text] = vswitch.name
-        counted = Counter(active[text] for text, _ in self._statistics.counted() if text in active)
+        counted = Counter(active[counted.vsi] for counted in self._statistics.counted() if counted.vsi in active)
         sums, incomplete = self._statistics.sums()
         nothing = dict.fromkeys(DIRECTIONS, _NONE)
         return [

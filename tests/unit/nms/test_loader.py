@@ -31,6 +31,8 @@ def test_file_is_read() -> None:
     [
         ('"http://127.0.0.1:8080/"', '"127.0.0.1"', 4, "a URL as"),
         ('"https://b1', '"http://b1', 5, "over https only"),
+        ("interval: 5", "prometheus: {url: 'http://p.example.net', token_file: t}", 6, "over https only"),
+        ("interval: 5", "prometheus: {url: 'http://127.0.0.1', label: a-b}", 6, "match pattern"),
         ("interval: 5", "interval: 0", 6, "greater than or equal to 0.1"),
         ("command: [./configure], ", "", 8, "either a command or a url"),
         ("[stage, release]", "[stage, start]", 8, "start"),

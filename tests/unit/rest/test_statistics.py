@@ -250,6 +250,42 @@ def test_the_series_of_a_vsi_goes_on_through_a_move(world: Counting) -> None:
     assert metric(world, "evb_vsi_bytes_total", "to_vm") == world.interface(VM).rx.octets
 
 
+def sample(world: Counting, name: str, direction: str | None = None) -> tuple[dict[str, str], float] | None:
+    """Labels and value of the one series of the VM; None: there is none."""
+    text = world.request("/metrics").text
+    found = [
+        (sample.labels, sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and sample.labels["vsi"] == VM.text and sample.labels.get("direction") == direction
+    ]
+    return found[0] if found else None
+
+
+def test_a_series_names_the_port_until_the_vsi_has_left(world: Counting) -> None:
+    where = {"dp_name": "s1", "port": "1", "vsi": VM.text, "extraction": "controller"}
+    world.move(VM, HV1)
+    world.read()
+    assert sample(world, "evb_vsi_port") == ({"dp_id": "0x1", **where}, 1.0)
+    world.move(VM, HV3)
+    world.read()
+    assert sample(world, "evb_vsi_port") == ({**where, "dp_id": "0x2", "dp_name": "s2"}, 1.0)
+    world.ask(HV3, VM, VdpMode.DEASSOCIATE)
+    assert sample(world, "evb_vsi_port") is None and metric(world, "evb_vsi_packets_total", "to_vm") is not None
+
+
+def test_what_others_have_given_is_a_series_of_its_own(world: Counting) -> None:
+    world.move(NMS_VM, HV1)
+    world.read()
+    put(world, (5, 300), (6, 360))
+    shown = [
+        metric(world, f"evb_vsi_carried_{what}", way) for way in ("from_vm", "to_vm") for what in ("packets", "bytes")
+    ]
+    assert shown == [5, 300, 6, 360]
+    found = sample(world, "evb_vsi_port")
+    assert found is not None and found[0]["extraction"] == "nms"
+
+
 def test_totals_are_read_in_parts_and_by_type(world: Counting) -> None:
     others = [Vm(3, type=PLAIN), Vm(9, type=BY_NMS), Vm(1, type=BY_NMS)]
     for vm in (VM, *others):
