@@ -46,7 +46,7 @@ class AcquiredOvf(NamedTuple):
 
 
 def acquire(
-    places: Iterable[str], base: Path, ca_file: str | None = None
+    places: Iterable[str], base: Path, ca_file: str | None = None, token_file: str | None = None
 ) -> tuple[list[AcquiredOvf], list[Diagnostic]]:
     """Read descriptors.
 
@@ -54,14 +54,16 @@ def acquire(
         places: files, directories with ``*.ovf``, and URLs (HTTP, HTTPS).
         base: folder to which paths are relative.
         ca_file: certificates that authenticate servers; None: those that the system trusts.
+        token_file: file with the token that authenticates us at servers; None: none.
 
     Returns:
         what could be read, in order, and a diagnostic for what could not.
     """
     acquired: list[AcquiredOvf] = []
     found: list[Diagnostic] = []
+    limits = _Limits(ca_file=ca_file, token_file=token_file)
     for place in places:
-        texts = _downloaded(place, base, ca_file) if _is_remote(place) else _read(base / place)
+        texts = _downloaded(place, base, limits) if is_remote(place) else _read(base / place)
         for text in texts:
             if isinstance(text, Diagnostic):
                 found.append(text)
@@ -85,7 +87,8 @@ def profile_beside(directory: Path, uri: str) -> Source | str:
     return found[0] if found else mistakes[0].reason
 
 
-def _is_remote(place: str) -> bool:
+def is_remote(place: str) -> bool:
+    """Return True if a place is a URL."""
     return place.partition("://")[0].lower() in _REMOTE
 
 
@@ -100,19 +103,19 @@ def _read(path: Path) -> Iterator[AcquiredOvf | Diagnostic]:
             yield AcquiredOvf(name, text, partial(profile_beside, file.parent))
 
 
-def _downloaded(url: str, base: Path, ca_file: str | None) -> Iterator[AcquiredOvf | Diagnostic]:
-    text = _get(url, base, ca_file)
+def _downloaded(url: str, base: Path, limits: _Limits) -> Iterator[AcquiredOvf | Diagnostic]:
+    text = _get(url, base, limits)
     if isinstance(text, Diagnostic):
         yield text
     else:
-        yield AcquiredOvf(url, text, _ProfilesAt(url, base, ca_file))
+        yield AcquiredOvf(url, text, _ProfilesAt(url, base, limits))
 
 
 class _ProfilesAt:
     """Finds the network port profiles of a descriptor at its own server."""
 
-    def __init__(self, url: str, base: Path, ca_file: str | None) -> None:
-        self._url, self._base, self._ca_file = url, base, ca_file
+    def __init__(self, url: str, base: Path, limits: _Limits) -> None:
+        self._url, self._base, self._limits = url, base, limits
         self._left = _MOST_PROFILES
 
     def __call__(self, uri: str) -> Source | str:
@@ -125,7 +128,7 @@ class _ProfilesAt:
         if not self._left:
             return f"more than {_MOST_PROFILES} network port profiles"
         self._left -= 1
-        text = _get(target, self._base, self._ca_file)
+        text = _get(target, self._base, self._limits)
         return text.reason if isinstance(text, Diagnostic) else (target, text)
 
 
@@ -134,9 +137,8 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def _get(url: str, base: Path, ca_file: str | None) -> str | Diagnostic:
+def _get(url: str, base: Path, limits: _Limits) -> str | Diagnostic:
     """Return the text of a URL, or why there is none."""
-    limits = _Limits(ca_file=ca_file)
     try:
         if urlsplit(url).hostname is None:
             return error(url, Position(), "a URL has a host")

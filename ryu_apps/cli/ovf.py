@@ -16,8 +16,8 @@ from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.ovf.collect import collect_package
 from ryu_apps.ovf.envelope import ReadFile, read_package
 from ryu_apps.ovf.instances import instances_text
-from ryu_apps.ovf.model import Package, PortProfile
-from ryu_apps.ovf.policy_file import policy_text
+from ryu_apps.ovf.model import Package
+from ryu_apps.ovf.policy_file import policy_file_name, policy_text
 from ryu_apps.ovf.writer import write_envelope
 from ryu_apps.ovf_files import profile_beside
 from ryu_apps.sources import Source, read_sources
@@ -93,7 +93,7 @@ def policies_of_package(paths: tuple[Path, ...]) -> dict[str, str]:
     _report([*found, *diagnostics], err=True)
     profiles = package.profiles if package is not None else ()
     origin = ", ".join(path.name for path in paths)
-    return {_file_name(profile): policy_text(profile, origin) for profile in profiles}
+    return {policy_file_name(profile): policy_text(profile, origin) for profile in profiles}
 
 
 def _fetch_beside(paths: Iterable[Path], sources: list[Source]) -> ReadFile:
@@ -109,13 +109,10 @@ def _fetch_beside(paths: Iterable[Path], sources: list[Source]) -> ReadFile:
 
 
 def _files(package: Package, directory: Path, origin: str) -> dict[Path, str]:
-    files = {directory / "policies" / _file_name(profile): policy_text(profile, origin) for profile in package.profiles}
+    files = {
+        directory / "policies" / policy_file_name(profile): policy_text(profile, origin) for profile in package.profiles
+    }
     return files | {directory / "instances.yaml": instances_text(package)}
-
-
-def _file_name(profile: PortProfile) -> str:
-    words = re.sub(r"[^a-z0-9]+", "_", profile.name.lower()).strip("_")
-    return f"{words[:40] or 'type'}_{profile.key.type_id}_{profile.key.version}.yaml"
 
 
 def _in_the_way(files: dict[Path, str]) -> list[Diagnostic]:

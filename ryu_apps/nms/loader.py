@@ -33,7 +33,10 @@ def _inconsistencies(parsed: NmsFile) -> Iterator[Finding]:
         if bridge.token_file is not None and not all(map(_may_have_token, bridge.urls)):
             yield ("bridges", name), "a token is sent over https only"
     for name, source in parsed.acquisition.items():
-        if source.token_file is not None and not all(map(_may_have_token, source.urls)):
+        if not source.urls and not source.ovf:
+            yield ("acquisition", name), "a source has urls, ovf, or both"
+        remote = [place for place in (*source.urls, *source.ovf) if "://" in place]
+        if source.token_file is not None and not all(map(_may_have_token, remote)):
             yield ("acquisition", name), "a token is sent over https only"
     prometheus = parsed.statistics.prometheus
     if prometheus is not None and prometheus.token_file is not None and not _may_have_token(prometheus.url):

@@ -72,9 +72,10 @@ class HookSection(Strict):
 
 
 class SourceSection(Strict):
-    """A VSI manager whose policy files are acquired: their URLs, seconds between two questions, and our credentials."""
+    """A source of VSI types: URLs of policy files, OVF packages, seconds between two questions, and our credentials."""
 
-    urls: Annotated[list[Url], Field(min_length=1, max_length=1000)]
+    urls: Annotated[list[Url], Field(max_length=1000, default_factory=list)]
+    ovf: Annotated[list[_Path], Field(max_length=1000, default_factory=list)]
     interval: Annotated[float, Field(ge=1, le=86400, strict=False)] = 60.0
     timeout: Seconds = 10.0
     token_file: _Path | None = None

@@ -1,4 +1,4 @@
-"""Acquires policy files from VSI managers at intervals, and rolls a set out that differs from the one that is served.
+"""Acquires policy files and OVF packages at intervals, and rolls a set out that differs from the one that is served.
 
 A source that does not answer keeps what it has given last.  As long as one has given nothing, nothing is rolled out: a
 set that lacks its types would take them from the bridges.
@@ -19,6 +19,7 @@ from typing import NamedTuple
 from ryu_apps.http_client import RefusedError, Request, exchange, words
 from ryu_apps.nms.schema import SourceSection
 from ryu_apps.nms_server.database import Database
+from ryu_apps.nms_server.packages import PackageError, policies_of_packages
 from ryu_apps.nms_server.rollouts import RollOutError, RollOuts
 
 LOG = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Acquisition:
         self._base = base
         self._clock = clock
         self._files: dict[str, dict[str, _File]] = {name: {} for name in sources}
+        self._packages: dict[str, dict[str, str]] = {}
         self._due = dict.fromkeys(sources, 0.0)
 
     def run(self, stopped: threading.Event) -> None:
@@ -97,14 +99,19 @@ class Acquisition:
 
     @property
     def _complete(self) -> bool:
-        return all(len(self._files[name]) == len(set(source.urls)) for name, source in self._sources.items())
+        return all(
+            len(self._files[name]) == len(set(source.urls)) and (name in self._packages or not source.ovf)
+            for name, source in self._sources.items()
+        )
 
     def _ask(self, name: str, now: float) -> None:
-        files = self._files[name]
+        source, files = self._sources[name], self._files[name]
         try:
-            for url in self._sources[name].urls:
-                files[url] = self._file(self._sources[name], url, files.get(url))
-        except SourceError as error:
+            for url in source.urls:
+                files[url] = self._file(source, url, files.get(url))
+            if source.ovf:
+                self._packages[name] = policies_of_packages(source.ovf, self._base, source.ca_file, source.token_file)
+        except (SourceError, PackageError) as error:
             if self.errors.get(name) is None:
                 LOG.warning("source %s: %s", name, error)
             self.errors[name] = str(error)
@@ -150,3 +157,5 @@ class Acquisition:
         for name, files in self._files.items():
             for number, (url, file) in enumerate(files.items()):
                 yield f"{name}/{number}/{url.rpartition('/')[2]}"[:_LONGEST], file.text
+            for file_name, text in self._packages.get(name, {}).items():
+                yield f"{name}/ovf/{file_name}"[:_LONGEST], text

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ryu_apps.ovf.concise import concise
 from ryu_apps.ovf.model import FilterAcl, FilterRule, PortProfile
 from ryu_apps.ovf.policy_text import policy_lines
+
+
+def policy_file_name(profile: PortProfile) -> str:
+    """The name of the policy file of a VSI type."""
+    words = re.sub(r"[^a-z0-9]+", "_", profile.name.lower()).strip("_")
+    return f"{words[:40] or 'type'}_{profile.key.type_id}_{profile.key.version}.yaml"
 
 
 def policy_text(profile: PortProfile, origin: str) -> str:

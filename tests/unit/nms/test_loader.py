@@ -37,6 +37,8 @@ def test_file_is_read() -> None:
         ("command: [./configure], ", "", 8, "either a command or a url"),
         ("[stage, release]", "[stage, start]", 8, "start"),
         ("[./configure]", "[./configure], token_file: token", 8, "are of a url"),
+        ("interval: 5}", "interval: 5}\nacquisition: {x: {interval: 5}}", 7, "a source has urls, ovf, or both"),
+        ("interval: 5}", "interval: 5}\nacquisition: {x: {ovf: ['http://a.b/c.ovf'], token_file: t}}", 7, "https only"),
         ("https://tickets", "http://tickets", 9, "over https only"),
         ("bridges: [a]", "bridges: [c]", 9, "there is no bridge 'c'"),
         ("state_dir: state\n", "", 1, "missing key 'state_dir'"),

@@ -1,4 +1,4 @@
-"""Policy files that the NMS acquires from VSI managers at intervals, and rolls out when they have changed."""
+"""Policy files and OVF packages that the NMS acquires at intervals, and rolls out when they have changed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.nms.schema import SourceSection
 from ryu_apps.nms_server.acquisition import Acquisition
+from ryu_apps.ovf.collect import collect_package
+from ryu_apps.ovf.writer import write_envelope
 from tests.unit.nms_server.test_rollouts import Site, policy
 
 
@@ -58,7 +61,15 @@ class Acquiring:
             "shop": SourceSection(urls=[f"{self.shop.url}/shop.yaml"], interval=300),
         }
         self.now = 1000.0
-        self.acquisition = Acquisition(sources, self.site.database, self.site.roll_outs, folder, lambda: self.now)
+        self._folder = folder
+        self._sources: dict[str, SourceSection] = {}
+        self.acquire(**sources)
+
+    def acquire(self, **sources: SourceSection) -> None:
+        """Acquire from these, and from those of before that have another name."""
+        self._sources |= sources
+        database, roll_outs = self.site.database, self.site.roll_outs
+        self.acquisition = Acquisition(self._sources, database, roll_outs, self._folder, lambda: self.now)
 
     def round(self, seconds: float = 60.0) -> list[str]:
         """Let time pass, acquire, and carry out what is rolled out; returns the states of all roll-outs."""
@@ -120,3 +131,65 @@ def test_set_that_a_bridge_has_not_taken_is_rolled_out_again(nms: Acquiring) -> 
     nms.site.silent = set()
     assert nms.round() == ["taken back", "done"]
     assert json.loads(nms.site.database.served().policies).keys() == {"web/0/web.yaml", "shop/0/shop.yaml"}  # type: ignore[union-attr]
+
+
+def package(version: int = 1, verdict: str = "allow") -> bytes:
+    """A descriptor with the network port profile of VSI type 9."""
+    found, mistakes = collect_package([("nine.yaml", policy(9, version, verdict))], SECTIONS)
+    assert found is not None, mistakes
+    return write_envelope(found).encode()
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Iterator[Acquiring]:
+    """An NMS that acquires a folder of packages, one of a server, and policy files beside them."""
+    with ExitStack() as stack:
+        nms = Acquiring(tmp_path, stack)
+        (tmp_path / "packages").mkdir()
+        (tmp_path / "packages" / "nine.ovf").write_bytes(package())
+        nms.shop.files["/shop.ovf"] = package()
+        nms.acquire(shop=SourceSection(ovf=["packages", f"{nms.shop.url}/shop.ovf"]))
+        yield nms
+
+
+def test_packages_are_rolled_out_and_again_when_they_have_changed(packages: Acquiring, tmp_path: Path) -> None:
+    assert packages.round() == ["done"]
+    served = packages.site.serves(9)
+    assert served is not None and "type_id: 9" in served and packages.site.serves(7) == policy(7)
+    assert packages.round() == ["done"], "nothing has changed"
+    (tmp_path / "packages" / "nine.ovf").write_bytes(package(2))
+    assert packages.round() == ["done", "done"]
+    assert packages.site.serves(9, 2) is not None and packages.site.serves(9) == served
+
+
+def test_package_with_mistakes_and_one_that_is_gone_keep_what_was_there(packages: Acquiring, tmp_path: Path) -> None:
+    packages.round()
+    served = packages.site.serves(9)
+    (tmp_path / "packages" / "nine.ovf").write_text("<Envelope")
+    assert packages.round() == ["done"] and packages.site.serves(9) == served
+    assert "nine.ovf:1:" in (packages.acquisition.errors["shop"] or "")
+    (tmp_path / "packages" / "nine.ovf").write_bytes(package())
+    del packages.shop.files["/shop.ovf"]
+    packages.web.files["/web.yaml"] = policy(7, 2).encode()
+    assert packages.round() == ["done", "done"]
+    assert packages.site.serves(9) == served and packages.site.serves(7, 2) is not None
+    assert packages.acquisition.errors["shop"] == f"{packages.shop.url}/shop.ovf:1:1: HTTP 404 Not Found"
+
+
+def test_nothing_is_rolled_out_before_each_package_has_come(packages: Acquiring) -> None:
+    del packages.shop.files["/shop.ovf"]
+    assert packages.round() == []
+
+
+def test_two_packages_that_differ_about_a_type_are_refused(packages: Acquiring) -> None:
+    packages.shop.files["/shop.ovf"] = package(verdict="deny")
+    assert packages.round() == []
+    assert packages.acquisition.refusal is not None and "9/1" in packages.acquisition.refusal
+
+
+def test_other_content_of_a_package_under_a_served_version_is_refused(packages: Acquiring, tmp_path: Path) -> None:
+    packages.round()
+    packages.shop.files["/shop.ovf"] = package(verdict="deny")
+    (tmp_path / "packages" / "nine.ovf").write_bytes(package(verdict="deny"))
+    assert packages.round() == ["done"]
+    assert packages.acquisition.refusal is not None and "give it a new version" in packages.acquisition.refusal
