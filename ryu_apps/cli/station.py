@@ -11,6 +11,7 @@ import click
 
 from ryu_apps.cli.station_hypervisors import COMMANDS
 from ryu_apps.cli.station_options import CONTROL, DEADLINE, FILE, begin_logging
+from ryu_apps.cli.station_vm import vm
 from ryu_apps.station_daemon.client import DEFAULT_CONTROL, call
 
 _STATE = DEFAULT_CONTROL.with_name("state.json")
@@ -25,7 +26,7 @@ def station() -> None:
     """
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, vm):
     station.add_command(command)
 
 

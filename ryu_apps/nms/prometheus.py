@@ -28,7 +28,7 @@ _LONGEST = 200
 
 
 class Reading(NamedTuple):
-    """What a Prometheus has of one time.
+    """Samples of one time, by bridge.
 
     Attributes:
         t: Unix time in seconds.

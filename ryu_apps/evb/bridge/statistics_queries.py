@@ -47,7 +47,7 @@ class DirectionTotals(NamedTuple):
 
 
 class CountedVsi(NamedTuple):
-    """What a VSI with complete totals has counted.
+    """Counts of a VSI with complete totals.
 
     Attributes:
         port: as of :class:`AccountStatus`.

@@ -7,19 +7,21 @@ bridge would eat the group addresses that lldpad listens to, and would switch be
 * a frame from the uplink goes to the port whose MAC address it bears;
 * a group frame goes to every port except the one of the VM that sent it (a reflected frame).
 
-A VM whose VLAN is not the native one of the uplink has an access port of that VLAN (:mod:`.vlan_port`).
+A VM whose VLAN is not the native one of the uplink has an access port of that VLAN
+(:mod:`ryu_apps.station_daemon.access_port`).
 """
 
 from __future__ import annotations
 
 import socket
 import threading
+from contextlib import closing
 from typing import ClassVar
 
 from ryu_apps.evb.pipeline.punting import STATION_PROTOCOLS
+from ryu_apps.station_daemon.access_port import tag_port
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.shell import Namespace, interface_flags, set_interface_flags
-from ryu_apps.testbed.harness.vlan_port import tag_port
 
 IFF_UP = 1
 
@@ -99,7 +101,8 @@ class VepaEdge:
         """Lead what the VM of a port sends to the uplink, in its VLAN."""
         tci = self._tags.get(self._ports[port])
         if tci is not None:
-            tag_port(self.namespace, port, self.uplink, tci, _OUT)
+            with closing(self.namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)) as rtnetlink:
+                tag_port(rtnetlink, port, self.uplink, tci, _OUT)
             return
         everything = f"u32 match u32 0 0 {redirected(self.uplink)}"
         self.namespace.tc(f"filter add dev {port} ingress protocol all pref {_OUT} {everything}")

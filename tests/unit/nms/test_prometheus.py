@@ -1,4 +1,4 @@
-"""What a Prometheus has scraped, as objects of ``/evb/statistics``."""
+"""Samples of a Prometheus as objects of ``/evb/statistics``."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def test_series_become_accounts_in_the_order_of_time() -> None:
 
 def test_only_the_leader_of_a_cluster_counts() -> None:
     octets = answer(
-        *counts("10.0.0.1:8080", 10.0, 4),
-        series("evb_vsi_port", "10.0.0.1:8080", (10.0, "1"), vsi="v", **PORT),
-        series("evb_cluster_leads", "10.0.0.1:8080", (10.0, "0")),
         *counts("10.0.0.2:8080", 10.0, 6),
         series("evb_vsi_port", "10.0.0.2:8080", (10.0, "1"), vsi="v", **PORT),
         series("evb_cluster_leads", "10.0.0.2:8080", (10.0, "1")),
+        *counts("10.0.0.1:8080", 10.0, 4),
+        series("evb_vsi_port", "10.0.0.1:8080", (10.0, "1"), vsi="v", **PORT),
+        series("evb_cluster_leads", "10.0.0.1:8080", (10.0, "0")),
     )
     (reading,) = readings(octets, "instance", NAMES)
     assert [account["from_vm"] for _, account in reading.accounts] == [way(6)]

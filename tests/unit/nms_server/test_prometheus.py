@@ -201,7 +201,7 @@ def test_token_is_sent(scraper: Scraper, tmp_path: Path) -> None:
 def test_totals_and_the_place_up_to_which_they_were_read_are_written_together(
     scraper: Scraper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was written before a crash is not read a second time."""
+    """After a crash, times that were written are not read a second time."""
     nms = Nms(scraper, tmp_path)
     for number in range(1, 4):
         scraper.shows(1000.0 + 10 * number, HERE, number)

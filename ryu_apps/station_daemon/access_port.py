@@ -12,9 +12,8 @@ import os
 import platform
 import socket
 import struct
+import subprocess
 from contextlib import closing
-
-from ryu_apps.testbed.harness.shell import CommandError, Namespace
 
 #: linux/sockios.h; asm/unistd.h: number of the system call ``bpf``.
 _SIOCGIFINDEX = 0x8933
@@ -33,25 +32,50 @@ _NEW_FILTER, _FLAGS = 44, 0x1 | 0x4 | 0x400 | 0x200
 _INGRESS, _EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 _KIND, _OPTIONS, _BPF_FD, _BPF_NAME, _BPF_FLAGS, _DIRECT_ACTION = 1, 2, 6, 7, 8, 1
 _VID = 0x0FFF
+#: Of the filters at a port of :func:`set_access_port`.
+PREFERENCE = 100
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def tag_port(namespace: Namespace, port: str, uplink: str, tci: int, preference: int) -> None:
+def tag_port(rtnetlink: socket.socket, port: str, uplink: str, tci: int, preference: int) -> None:
     """Make a port the access port of a VLAN; its queueing discipline ``clsact`` is there already.
 
     Args:
+        rtnetlink: socket of the network namespace.
         uplink: where frames of the VM leave, tagged.
         tci: VID and PCP of the tag.
         preference: of both filters.
 
     Raises:
-        OSError: the kernel loads no eBPF.
-        CommandError: the kernel refuses a filter.
+        OSError: there is no such interface, or the kernel refuses a program of eBPF or a filter.
     """
-    with closing(namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)) as rtnetlink:
-        index = _index(rtnetlink, port)
-        _attach(rtnetlink, index, _INGRESS, preference, _pushing(tci, _index(rtnetlink, uplink)))
-        _attach(rtnetlink, index, _EGRESS, preference, _popping(tci & _VID))
+    index = _index(rtnetlink, port)
+    _attach(rtnetlink, index, _INGRESS, preference, _pushing(tci, _index(rtnetlink, uplink)))
+    _attach(rtnetlink, index, _EGRESS, preference, _popping(tci & _VID))
+
+
+def set_access_port(port: str, uplink: str, tci: int | None) -> None:
+    """Make an interface of this namespace the access port of a VLAN, in the place of what it was.
+
+    Args:
+        tci: VID and PCP of the tag; None: of none, frames pass as they are.
+
+    Raises:
+        OSError: see :func:`tag_port`.
+    """
+    _tc("qdisc", "replace", "dev", port, "clsact")
+    for way in ("ingress", "egress"):
+        # Without such a filter it fails, as it should.
+        _tc("filter", "del", "dev", port, way, "protocol", "all", "pref", str(PREFERENCE), must=False)
+    if tci is not None:
+        with closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)) as rtnetlink:
+            tag_port(rtnetlink, port, uplink, tci, PREFERENCE)
+
+
+def _tc(*words: str, must: bool = True) -> None:
+    done = subprocess.run(["tc", *words], capture_output=True, text=True, check=False)
+    if must and done.returncode:
+        raise OSError(f"tc {' '.join(words)}: {done.stderr.strip()}")
 
 
 def _index(rtnetlink: socket.socket, interface: str) -> int:
@@ -101,6 +125,8 @@ def _load(program: bytes) -> int:
     code, licence = ctypes.create_string_buffer(program, len(program)), ctypes.create_string_buffer(b"GPL")
     lengths = _SCHED_CLS, len(program) // 8
     attributes = struct.pack("<IIQQ", *lengths, ctypes.addressof(code), ctypes.addressof(licence)).ljust(128, b"\0")
+    if platform.machine() not in _BPF:
+        raise OSError(f"no tags at ports of a {platform.machine()}")
     found: int = _libc.syscall(_BPF[platform.machine()], _PROG_LOAD, attributes, len(attributes))
     if found < 0:
         raise OSError(ctypes.get_errno(), f"bpf: {os.strerror(ctypes.get_errno())}")
@@ -120,7 +146,7 @@ def _attach(rtnetlink: socket.socket, index: int, parent: int, preference: int, 
     finally:
         os.close(descriptor)
     if error:
-        raise CommandError(f"filter of interface {index}: {os.strerror(-error)}")
+        raise OSError(-error, f"filter of interface {index}: {os.strerror(-error)}")
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
