@@ -297,9 +297,8 @@ class Orchestrator:
         avoid = dict(self._plan.leaving)
         avoid |= {node: f"{node} is dead" for node in self._dead}
         avoid |= {node: f"tried: {reason}" for node, reason in move.tried.items()}
-        ranking = rank(
-            PlacementQuestion(self._inventory, self.occupancy, self._inventory.vms[move.vm], avoid, self._plan.down)
-        )
+        vm, dead = self._inventory.vms[move.vm], self._plan.dead | self._dead
+        ranking = rank(PlacementQuestion(self._inventory, self.occupancy, vm, avoid, self._plan.down, dead))
         return [candidate.node for candidate in ranking.candidates], ranking.refusal
 
     def _way_home(self, move: Move) -> tuple[list[str], str]:

@@ -23,6 +23,7 @@ class PlacementQuestion:
     Attributes:
         avoid: nodes that are out of the question, and why.
         down: switches that no path may use, now or later.
+        dead: nodes that are dead, or will be when the place is used: a disk that no other node reaches is lost to it.
     """
 
     inventory: Inventory
@@ -30,6 +31,7 @@ class PlacementQuestion:
     vm: InventoryVm
     avoid: Mapping[str, str] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
+    dead: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class _Survey:
         self.occupancy = question.occupancy
         self.avoid = question.avoid
         self.down = question.down
+        self.dead = question.dead
         self.hops = question.inventory.hops(question.down)
         self.needed = {name: self._switches(name) for name in question.vm.reaches}
         self.clients = {
@@ -212,7 +215,11 @@ def _without_its_disk(survey: _Survey, node: InventoryNode) -> Iterator[str]:
     disk = survey.vm.disk
     if disk is None or survey.inventory.reach(survey.vm, node.name):
         return
-    if not disk.copied:
+    store = survey.inventory.datastores[disk.datastore]
+    if store.nodes <= survey.dead:
+        names = ", ".join(sorted(store.nodes, key=natural))
+        yield f"its disk is in datastore {disk.datastore}, which only {names} reached: it comes back with the node"
+    elif not disk.copied:
         yield f"it does not reach datastore {disk.datastore}"
     elif survey.store_for(node) is None:
         yield f"no datastore that it reaches has {disk.gib} GiB left"

@@ -81,6 +81,7 @@ class Plan:
         leaving: nodes that no VM may go to, and why.
         down: switches that no path may use.
         parallel: most moves at a time.
+        dead: nodes that are dead, or for whose death the plan is made.
     """
 
     goal: Goal
@@ -88,6 +89,7 @@ class Plan:
     leaving: Mapping[str, str] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
     parallel: int = 2
+    dead: frozenset[str] = frozenset()
 
     @property
     def stuck(self) -> tuple[PlannedMove, ...]:
@@ -102,6 +104,7 @@ def make_plan(
     parallel: int = 2,
     avoid: Mapping[str, str] = MappingProxyType({}),
     down: frozenset[str] = frozenset(),
+    dead: frozenset[str] = frozenset(),
 ) -> Plan:
     """Plan for a goal.
 
@@ -109,24 +112,26 @@ def make_plan(
         occupancy: who is where; None: where the inventory says.
         avoid: nodes that are out of the question whatever the goal, and why.
         down: switches that no path may use, for any goal.
+        dead: nodes that are dead, whatever the goal.
 
     Raises:
         GoalError: there is no such node, switch or power domain.
     """
     now = occupancy or Occupancy(inventory)
     if goal.kind is GoalKind.REBALANCE:
-        return Plan(goal, tuple(_rebalance(inventory, now, avoid, down)), avoid, down, parallel)
+        return Plan(goal, tuple(_rebalance(inventory, now, avoid, down)), avoid, down, parallel, dead)
     nodes = affected(inventory, goal)
     leaving = {**dict.fromkeys(nodes, _REASONS[goal.kind].format(goal.subject)), **avoid}
     down = inventory.with_servers(down | {goal.subject} & set(inventory.switches))
-    question = _Question(inventory, goal, nodes, leaving, down)
+    dead |= frozenset() if goal.kind is GoalKind.EVACUATE else frozenset(nodes)
+    question = _Question(inventory, goal, nodes, leaving, down, dead)
     vms = in_order(inventory, [name for node in nodes for name in now.at(node)])
     moves = question.one_by_one(vms, now)
     stuck = sum(move.target is None for move in moves)
     if stuck:
         found = assign(vms, now, question.rank, question.take, more_than=len(moves) - stuck)
         moves = question.as_found(found, vms, now) if found else moves
-    return Plan(goal, tuple(moves), leaving, down, parallel)
+    return Plan(goal, tuple(moves), leaving, down, parallel, dead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +143,11 @@ class _Question:
     nodes: tuple[str, ...]
     leaving: Mapping[str, str]
     down: frozenset[str]
+    dead: frozenset[str]
 
     def rank(self, vm: InventoryVm, now: Occupancy) -> Ranking:
         """Rank the nodes for one VM."""
-        return rank(PlacementQuestion(self.inventory, now, vm, self.leaving, self.down))
+        return rank(PlacementQuestion(self.inventory, now, vm, self.leaving, self.down, self.dead))
 
     def take(self, now: Occupancy, vm: InventoryVm, target: str) -> Occupancy:
         """Occupy a place; what is protected stays where it is and weighs on both nodes."""

@@ -130,7 +130,8 @@ class ManagerService:
             Unknown: there is no such VM.
         """
         who = self.inventory.vms[self._known(vm)]
-        return rank(PlacementQuestion(self.inventory, self.occupancy, who, self._out(), self._down()))
+        dead = frozenset(self.dead)
+        return rank(PlacementQuestion(self.inventory, self.occupancy, who, self._out(), self._down(), dead))
 
     def descriptor(self, vm: str) -> str:
         """The OVF that a step ``push`` is about; empty: the VM has none.
@@ -154,7 +155,8 @@ class ManagerService:
         if self.is_busy:
             raise NameTaken(f"goal {self.pursuits[-1].number} is not over")
         inventory = self.as_it_is()
-        plan = make_plan(inventory, goal, parallel=parallel, avoid=self._out(), down=self._down())
+        dead = frozenset(self.dead)
+        plan = make_plan(inventory, goal, parallel=parallel, avoid=self._out(), down=self._down(), dead=dead)
         if goal.kind is GoalKind.FAIL_OVER:
             self.dead.update(affected(inventory, goal))
         pursuit = GoalRun(self.goals + 1, plan, Orchestrator(inventory, plan, settings, self.dead), policy)

@@ -92,6 +92,51 @@ def test_storage_that_cannot_be_is_a_mistake(old: str, new: str, reason: str) ->
     assert reason in [diagnostic.reason for diagnostic in found]
 
 
+# --- datastores that only dead nodes reach ---
+LOCAL = "its disk is in datastore local, which only hv3 reached: it comes back with the node"
+
+
+def at_hv3() -> Inventory:
+    """A VM at hv3 with a disk there, and one with a disk in ``san``; both may be copied."""
+    made = cluster(VmDisk("local", 20, copied=True), VmDisk("san", 20, copied=True))
+    moved = {"vm1": replace(made.vms["vm1"], at="hv3"), "vm2": replace(made.vms["vm2"], at="hv2")}
+    return replace(made, vms=moved)
+
+
+@pytest.mark.parametrize("kind", [GoalKind.FAIL_OVER, GoalKind.PROTECT])
+def test_a_disk_at_a_dead_node_is_not_copied_from_there(kind: GoalKind) -> None:
+    made = at_hv3()
+    assert make_plan(made, Goal(GoalKind.EVACUATE, "hv3")).moves[0].target is not None
+    (stuck,) = make_plan(made, Goal(kind, "hv3")).stuck
+    assert stuck.vm == "vm1" and stuck.words.count(LOCAL) == len(stuck.ranking.rejected) == 3
+    # A store of several nodes is not lost with one of them.
+    assert make_plan(made, Goal(kind, "hv2")).moves[0].target is not None
+
+
+def test_its_vm_is_never_tried_and_is_back_with_the_node() -> None:
+    service = ManagerService(at_hv3())
+    run = service.pursue(Goal(GoalKind.FAIL_OVER, "hv3"), MoveLimits(), 2, 0.0)
+    (move,) = run.orchestrator.moves
+    assert not run.handed and move.ended and LOCAL in move.log[-1].text
+    assert service.rank("vm1").candidates == () and service.as_it_is().vms["vm1"].at == "hv3"
+    # Neither is it by a later goal.
+    again = service.pursue(Goal(GoalKind.EVACUATE, "hv3"), MoveLimits(), 2, 1.0)
+    assert not again.handed
+    service.revived("hv3")
+    assert [candidate.node for candidate in service.rank("vm1").candidates] == ["hv1", "hv2"]
+    last = service.pursue(Goal(GoalKind.EVACUATE, "hv3"), MoveLimits(), 2, 2.0)
+    assert [do.step for do in last.handed.values()] == [MoveStep.RESERVE]
+
+
+def test_a_node_that_dies_meanwhile_takes_its_disks_along() -> None:
+    made = at_hv3()
+    service = ManagerService(made)
+    run = service.pursue(Goal(GoalKind.EVACUATE, "hv3"), MoveLimits(), 2, 0.0)
+    service.lost(1, "hv3", 1.0)
+    run = service.answered(1, 1, "refused", 2.0)
+    assert run.orchestrator.moves[0].ended and LOCAL in run.orchestrator.moves[0].log[-1].text
+
+
 # --- the time of a copy, and where the disk is afterwards ---
 def timed(*disks: VmDisk) -> Inventory:
     """The same, with rates: ``san`` 1024 MiB/s, ``local`` 512 MiB/s."""
