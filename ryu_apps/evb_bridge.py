@@ -480,6 +480,8 @@ class EvbBridge(app_manager.RyuApp):
         self.owes += 1
         ended = partial(self._saved, self.engine, save.token, time.monotonic())
         if self.member is None:
+            # It writes before it returns; the switches work meanwhile.
+            self.southbound.flush()
             self.store.begin(save.changes, ended)
         else:
             self.member.save(save.changes, ended)

@@ -44,6 +44,9 @@ ATTACHMENT = RecordKind(
     "vsi.records.attachment",
     "event vsi.not_restored; the VSI returns with the next keep-alive of its station",
 )
+OPENING = RecordKind(
+    "opening/", "VSIID@port", 1, "vsi.records.opening", "counts as that of a VSI which had its gate nowhere before"
+)
 DEPARTED = RecordKind(
     "departed/", "VSIID", 1, "vsi.departures", "deleted; a stale station is refused, not answered De-Associate"
 )
@@ -73,7 +76,7 @@ PROBE = RecordKind("probe", "", 0, "bridge.engine", "never read; written to see 
 
 RECORD_KINDS = (
     *(ATTACHMENT, DEPARTED, STATISTICS, BALANCER, VSI_TYPE, RELAY, STATION, LINKS_DOWN, RECOVERING, GENERATION),
-    *(SUMS, SILENT, INSTANCE_DOWN, PROBE, LEASE, BEAT, MEMBER),
+    *(SUMS, SILENT, INSTANCE_DOWN, PROBE, LEASE, BEAT, MEMBER, OPENING),
 )
 
 

@@ -35,7 +35,7 @@ from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProto
 from ryu_apps.evb.topology.fabric import Fabric, GateMode, PortId
 from ryu_apps.evb.vsi import state_refresh
 from ryu_apps.evb.vsi.reservation import METERS, ResourceKind, SwitchResource
-from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.evb.wire.vdp import ResponseStatus, VdpMode
 from ryu_apps.southbound.encode import flow_add, group_add
 from ryu_apps.southbound.wall import check
 from tests.worlds.bridge import (
@@ -305,6 +305,26 @@ class BridgeModel(RuleBasedStateMachine):
         self.world.hold.clear()
         self.order.restart(self.world.store)
         self.world.restart_controller()
+
+    @rule(port=PORTS, vm=VMS, mode=MODES, effects=st.integers(0, 30))
+    def controller_dies_meanwhile(self, port: PortId, vm: Vm, mode: VdpMode, effects: int) -> None:
+        """Behind any effect of a request, or of what it waits for: the next life keeps what was answered, no more."""
+        self.owners.asked(port, vm.text, mode, True)
+        answers = len(self.world.ask(port, vm, VdpMode.PREASSOCIATE_RR))
+        self.world.advance(0.01)
+        self.world.dies_after = effects
+        self.world.send(port, vm.tlv(mode, migrating=True), vm.address)
+        self.world.release()
+        self.world.store_answers()
+        given = [answer for answer in self.world.sent.get(port, ())[answers:] if answer.vsi_id == vm.vsi_id]
+        away = set(self.away)
+        self.controller_dies()
+        if given and mode is VdpMode.ASSOCIATE and given[-1].MODE is mode and not away:
+            vsi = self.world.engine.registry.named(vm.text)
+            owner = vsi.owner.port if vsi is not None and vsi.owner is not None else None
+            status = given[-1].status
+            assert isinstance(status, ResponseStatus)
+            assert (owner == port) is (status.success or status.keep), (owner, status)
 
     @rule(refuses=st.booleans())
     def disk(self, refuses: bool) -> None:

@@ -238,6 +238,7 @@ class World:
         alone: there are no other pods.
         express: changes of gates are sent ahead of the Associates that lead to them.
         unproven: reasons for which gates must not open by meters, per datapath.
+        dies_after: number of effects after which the controller dies and carries out no more; None: it does not.
         life: of the engine; a switch here asks nobody for a role, :mod:`tests.worlds.fenced` has those that do.
     """
 
@@ -267,6 +268,7 @@ class World:
     alone: bool = True
     express: bool = True
     unproven: dict[int, str] = field(default_factory=dict)
+    dies_after: int | None = None
     life: Life = Life(1, True, {})
 
     def __post_init__(self) -> None:
@@ -392,6 +394,7 @@ class World:
         self.reads.clear()
         self._unsaved.clear()
         self.fetching.clear()
+        self.dies_after = None
         records = dict(self.store) if remembering else None
         self._first_sequence = (self._first_sequence + _NUMBERS) % 0x10000
         self.engine = self._new_engine(records)
@@ -530,10 +533,20 @@ class World:
                 for observe in self.observers:
                     observe(event, effects)
                 for effect in effects:
+                    if self._is_dead():
+                        self._inbox.clear()
+                        break
                     self._perform(effect)
         finally:
             # After an observer has found a mistake: a model that is torn down would wait for its deadlines for ever.
             self._feeding = False
+
+    def _is_dead(self) -> bool:
+        """Count an effect that is due; True: the controller is dead before it."""
+        if self.dies_after is None:
+            return False
+        self.dies_after -= 1
+        return self.dies_after < 0
 
     def _fed(self, event: Event) -> list[Effect]:
         """Feed the engine; what it sends ahead of a frame has to be all that the frame changes at those gates."""

@@ -86,6 +86,7 @@ from ryu_apps.evb.record_kinds import (
     DEPARTED,
     INSTANCE_DOWN,
     LINKS_DOWN,
+    OPENING,
     RELAY,
     SILENT,
     STATION,
@@ -393,6 +394,7 @@ class Engine:
         for failure in self.counters.restore(known[STATISTICS], known[SUMS], self.fabric.switches):
             self._effects.put(failure)
         self.lifecycle.resumed(self.registry.attachments())
+        self.lifecycle.interrupted.restore(known[OPENING], self.registry, now)
         self.imports.resumed()
         self.recovery.restore(records, not self.not_restored)
         self.lifecycle.installer.remember_ended(not self.recovery.over)
@@ -444,6 +446,7 @@ class Engine:
             self.lifecycle.refresh.deadline,
             self.lifecycle.preparation.deadline,
             self.lifecycle.late.deadline,
+            self.lifecycle.grants.deadline,
         )
 
     @property

@@ -16,7 +16,7 @@ from ryu_apps.evb.bridge.vsi_queries import (
 )
 from ryu_apps.evb.model import Binding, Phase, VsiTypeKey
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.record_kinds import ATTACHMENT
+from ryu_apps.evb.record_kinds import ATTACHMENT, OPENING
 from ryu_apps.evb.services.body import services_of
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.vsi_ports import UNNAMED
@@ -41,6 +41,7 @@ class FollowedVsis:
         self._recall = recall
         self._groups = {vid: group for group, vid in fabric.groups.items()}
         self._records: dict[str, list[bytes]] = {}
+        self._opening = {OPENING.subject_of(key) for key in records if key.startswith(OPENING.prefix)}
         for key, record in sorted(records.items()):
             if key.startswith(ATTACHMENT.prefix):
                 text, _, _ = ATTACHMENT.subject_of(key).partition("@")
@@ -66,7 +67,9 @@ class FollowedVsis:
 
     def _attachment(self, record: AttachmentRecord) -> AttachmentStatus:
         program = record.program
-        phase = Phase.PREASSOCIATED if program is None else Phase.ACTIVE if record.owner else Phase.STAGED
+        opening = f"{record.newest.vsi_id}@{record.port}" in self._opening
+        owned = Phase.ACTIVATING if opening else Phase.ACTIVE
+        phase = Phase.PREASSOCIATED if program is None else owned if record.owner else Phase.STAGED
         key = VsiTypeKey(record.newest.type_id, record.newest.version) if program is None else program.key
         return AttachmentStatus(
             record.port,

@@ -232,6 +232,9 @@ class Associations:
         elif held and self.backlog.is_worked_for(port) and not self._takeovers.waits_for(attachment.vsi):
             self._machines.watch(attachment, now + _EXPIRE_AGAIN)
             return
+        elif attachment.machine.is_overdue(now):
+            # Ahead of the refusal that follows: a restart must not carry out what was refused.
+            self._lifecycle.abandon(attachment)
         self._machines.feed(attachment, Tick(), now)
         self._drain(now)
 

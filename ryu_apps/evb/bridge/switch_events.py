@@ -197,6 +197,7 @@ class SwitchEvents(TokenOwner):
             rules = tuple(shown.left())
             self._recognize_stations(dpid, rules)
             self._floods.read(dpid, rules)
+        self._lifecycle.interrupted.shown(dpid, shown.cookies())
         install = self._bringup.read(dpid, token, shown)
         if install is not None:
             self._effects.put(install)
@@ -229,7 +230,7 @@ class SwitchEvents(TokenOwner):
 
     def _ready(self, state: SwitchState, now: float) -> None:
         dpid = state.dpid
-        self._lifecycle.switch_ready(dpid, now)
+        self._lifecycle.switch_ready(dpid)
         numbers = (gate_number(meter.meter_id) for meter in state.meters or ())
         self._lifecycle.installer.gate_meters.shown(dpid, (number for number in numbers if number is not None), now)
         if self._listens_since is None:
@@ -239,6 +240,9 @@ class SwitchEvents(TokenOwner):
         self._agenda.set((Chore.AUDIT, dpid), now + self._turns[dpid] * INTERVAL)
         self._effects.put(SwitchReady(dpid, self._bringup.forget(dpid)))
         self._ports.bring_up(dpid, state.ports, now)
+        # Behind the links of its stations, which may be answered now.
+        self._lifecycle.go_on(dpid, now)
+        self._requests.proceed(now)
         if self._comparisons.end_repair(state):
             self.heard_again(dpid, now)
         self._links.hello(dpid, now)

@@ -105,6 +105,7 @@ class Timers:
         self._delete_idle_meters(now)
         self._gate_meters.tick(now, self._explained())
         self._preparation.tick(now)
+        self._lifecycle.grants.tick(now)
 
     def _delete_idle_meters(self, now: float) -> None:
         """Delete rate limits that no cached flow uses any more; a switch that is away loses them when it is back."""

@@ -217,6 +217,14 @@ class VdpBridge:
         machine._restart_keep_alive(now)
         return machine
 
+    def decide_again(self) -> None:
+        """Take back that the mode in force was granted: it may not have been answered, and is decided anew.
+
+        However long that takes: the station may rely on it.
+        """
+        self.state, self.wanted, self.deadline = VsiState.DECIDING, self.in_force, None
+        self.attempt += 1
+
     def restart_keep_alive(self, now: float) -> None:
         """Begin toutKA anew, after a period in which no frame could be received."""
         if self.state is VsiState.HELD:
@@ -276,6 +284,10 @@ class VdpBridge:
     def awaits(self, attempt: int | None) -> bool:
         """True if the result of this attempt (None: the last) is awaited."""
         return self.state is VsiState.DECIDING and attempt in (None, self.attempt)
+
+    def is_overdue(self, now: float) -> bool:
+        """True if a request has waited for its decision for too long."""
+        return self.state is VsiState.DECIDING and self.deadline is not None and now >= self.deadline
 
     def _keeps(self) -> bool:
         """True if the station stays associated after a refusal; only then may the answer have Keep."""

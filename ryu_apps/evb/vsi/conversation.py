@@ -123,9 +123,14 @@ class Conversation:
                     return first
         return filter_info
 
+    @property
+    def asking(self) -> Standing:
+        """The newest request, as it stands when it is granted."""
+        return Standing(self.asked, self.filled, self.newest, self.manager_id, self.told, self.port_name)
+
     def stand(self) -> None:
         """Note that the newest request has been granted."""
-        self.granted = Standing(self.asked, self.filled, self.newest, self.manager_id, self.told, self.port_name)
+        self.granted = self.asking
 
     def fall_back(self) -> None:
         """Return to the request that was granted before the newest, which has been refused."""

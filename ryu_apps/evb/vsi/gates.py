@@ -19,6 +19,7 @@ from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.steps import GateChange, GateSwitch
+from ryu_apps.evb.wire.vdp import VdpMode
 
 
 class GateSwitches:
@@ -94,16 +95,21 @@ class GateSwitches:
                 loser.holding.program.phase = Phase.STAGED
             self._pending.decide(loser, BridgeDeassociate("associated at another port"))
 
-    def undo(self, attachment: Attachment) -> None:
-        """Give the gate back to the attachment that had it before the change to this one, if it is still there."""
+    def undo(self, attachment: Attachment) -> GateSwitch | None:
+        """Give the gate back to the attachment that had it before the change to this one, if it is still there.
+
+        Returns:
+            The change that is not made; None: there was none.
+        """
         gate_switch = self.of(attachment)
         if gate_switch is None:
-            return
+            return None
         self.end(gate_switch)
         # To all switches, also to those that have not confirmed yet: the lane puts this change behind the refused one.
         gate_switch.program.phase = Phase.STAGED
-        keeper = gate_switch.old_owner if gate_switch.old_owner and gate_switch.old_owner.present else None
+        keeper = gate_switch.old_owner if gate_switch.old_owner and _keeps(gate_switch.old_owner) else None
         self._send(attachment.vsi, keeper, gate_switch.old_program if keeper else None, attachment)
+        return gate_switch
 
     def copy(self, attachment: Attachment, program: Installation) -> None:
         """Let switches send what is for the VSI to a staged attachment, too, for some seconds."""
@@ -134,6 +140,10 @@ class GateSwitches:
         # The changes are not sent: a switch is compared with the desired rules when it connects.
         self._gatekeeper.resume(attachment.vsi, attachment, program, pages)
 
+    def resume_opening(self, gate_switch: GateSwitch) -> None:
+        """Take up a change that was under way before the controller was restarted."""
+        self._under_way[gate_switch.attachment.vsi] = gate_switch
+
     def _new(self, attachment: Attachment, program: Installation) -> GateSwitch:
         vsi = attachment.vsi
         pending = self._under_way.get(vsi)
@@ -144,7 +154,11 @@ class GateSwitches:
         # No change on the way was confirmed, so an undo has to go back to before the first of them; and every port that
         # may have had the gate meanwhile gets a De-Associate in the end.
         displaced = (*pending.displaced, pending.attachment)
-        return GateSwitch(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
+        gate_switch = GateSwitch(
+            attachment, program, pending.old_owner, pending.old_program, pending.source, displaced
+        )
+        gate_switch.overtaken = pending.recorded
+        return gate_switch
 
     def _send(
         self,
@@ -173,3 +187,8 @@ class GateSwitches:
             self._pending.steps[token] = GateChange(dpid, on_behalf, before, waits)
             if waits is not None:
                 waits.waiting.add(token)
+
+
+def _keeps(owner: Attachment) -> bool:
+    """True for an owner to which the gate may return: it has not gone back to Pre-Associate meanwhile."""
+    return owner.present and owner.machine.in_force is VdpMode.ASSOCIATE and owner.holding.granted is None

@@ -79,6 +79,7 @@ class Holding:
         retired: older programs whose rules still have to go.
         turn: grows with every Associate of the bridge, so that the newest is known.
         decided: attempt that was admitted last; a later one still waits for its turn.
+        recorded: attempt whose grant the store has, or is about to have; it may not be answered yet.
         granted: attempt that is granted when its gates are shut; None: there is none.
         sweeping: tokens of changes that remove its rules.
         releasing: all of it is to go.
@@ -89,6 +90,7 @@ class Holding:
     retired: list[Installation] = field(default_factory=list)
     turn: int = 0
     decided: int | None = None
+    recorded: int | None = None
     granted: int | None = None
     sweeping: Tokens = ()
     releasing: bool = False

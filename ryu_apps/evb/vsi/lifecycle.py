@@ -38,6 +38,7 @@ from ryu_apps.evb.vsi.grants import Grants
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.installation import Installation, without
 from ryu_apps.evb.vsi.installer import Installer
+from ryu_apps.evb.vsi.interrupted import InterruptedOpenings
 from ryu_apps.evb.vsi.late_switches import LateSwitches
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
@@ -56,6 +57,7 @@ from ryu_apps.evb.vsi.steps import (
     Granting,
     Staging,
     StateReadOut,
+    TakingBack,
     is_answered,
 )
 from ryu_apps.evb.vsi.withdrawal import Withdrawal
@@ -72,6 +74,7 @@ class Lifecycle(TokenOwner):
         refresh: what keeps staged state up to date.
         preparation: what prepares flips.
         late: switches that are away, and what waits for them.
+        interrupted: openings that an earlier life of the bridge has begun.
         gates, grants, installer, groups, counters: gates and records under way, bodies, multicast groups, statistics.
         opened: called when a gate is open, newly or at another port, and every switch has confirmed.
         refused: called with switch, reason and time when a switch refuses what it should have taken.
@@ -109,6 +112,7 @@ class Lifecycle(TokenOwner):
             pending, ledger, epochs, gatekeeper, self.groups, self.state, self.counters, gatekeeper.meters
         )
         self.withdrawal = Withdrawal(self.installer, self.gates, self.grants, self.state, pending)
+        self.interrupted = InterruptedOpenings(self.gates, self.grants, self.late, pending, self.abandon)
         self.opened: Callable[[GateSwitch, float], None] = lambda gate_switch, now: None
         self.refused: Callable[[int, str, float], None] = lambda dpid, reason, now: None
         self.is_clear: Callable[[Attachment], bool] = lambda attachment: True
@@ -260,22 +264,27 @@ class Lifecycle(TokenOwner):
             self.late.hold(step.dpid, token, step.opening)
             step.opening = None
 
-    def switch_ready(self, dpid: int, now: float) -> None:
-        """Process that a switch has been compared, and may be changed step by step."""
+    def switch_ready(self, dpid: int) -> None:
+        """Process that a switch has been compared, and may be changed step by step; :meth:`go_on` has to follow."""
         self.up.add(dpid)
         self.compared(dpid)
         self.late.ready(dpid)
-        self._go_on(dpid, now)
 
     def tick(self, now: float) -> None:
         """Go on without switches that are away for too long."""
         for dpid in list(self.late.due(now)):
-            self._go_on(dpid, now)
+            self.go_on(dpid, now)
 
-    def _go_on(self, dpid: int, now: float) -> None:
+    def go_on(self, dpid: int, now: float) -> None:
+        """Continue what has waited for a switch that is ready, or given up."""
         unconfirmed, waiting = self.late.take(dpid)
         for token, opening in unconfirmed:
-            self._settle_gate(token, opening, None, now)
+            if opening.attachment.port.dpid == dpid not in self.up:
+                # The switch of the gate itself: nothing is answered without it.
+                self.late.hold(dpid, token, opening)
+            else:
+                self.pending.steps.pop(token, None)
+                self._settle_gate(token, opening, None, now)
         for attachment, attempt in waiting:
             self.cleared(attachment, attempt, None)
 
@@ -294,9 +303,13 @@ class Lifecycle(TokenOwner):
             case GateChange():
                 self._settle_change(token, step, failure, now, lost)
             case GateSwitch():
+                if failure is not None:
+                    self.grants.not_recorded(step)
                 self._settle_gate(token, step, failure, now)
             case Granting():
                 self._settle_grant(step, failure)
+            case TakingBack():
+                self.grants.taken_back(step, failure)
             case Forgetting():
                 self.withdrawal.forgotten(step, failure)
             case DeleteByCookie():
@@ -332,9 +345,9 @@ class Lifecycle(TokenOwner):
             return
         if failure is not None:
             self._deny(gate_switch.attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
-        # Two rounds: all switches, then the store.
+        # All switches and the store, whichever is the last one.
         elif not gate_switch.waiting:
-            self._activated(gate_switch, now) if gate_switch.saving else self.grants.record_move(gate_switch)
+            self._activated(gate_switch, now)
 
     def _settle_grant(self, step: Granting, failure: str | None) -> None:
         attachment, machine = step.attachment, step.attachment.machine
@@ -345,6 +358,7 @@ class Lifecycle(TokenOwner):
             attachment.holding.granted = step.attempt
             self._grant_when_shut(attachment)
         elif machine.attempt == step.attempt and machine.wanted is not None:
+            attachment.holding.recorded = None
             self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
 
     def _grant_when_shut(self, attachment: Attachment) -> None:
@@ -408,11 +422,10 @@ class Lifecycle(TokenOwner):
         # From the sending on: a switch may carry out a change whose confirmation is lost with the channel.
         program.opened = True
         gate_switch = self.gates.open(attachment, program)
+        # Behind the changes of the switches, which then have it beside their own work.
+        self.grants.record_move(gate_switch)
         # Now, not when the gate is open: until then the store writes, and a reading would take its processor time.
         self.state.interrupt(program, gate_switch.source)
-        if not gate_switch.waiting:
-            # No switch is connected; all get the gate when they return.
-            self.grants.record_move(gate_switch)
 
     def _waits(self, attachment: Attachment) -> bool:
         """Let an Associate wait if its VSI would have two gates, of which one cannot be shut now."""
@@ -445,6 +458,7 @@ class Lifecycle(TokenOwner):
         if not self.gates.end(gate_switch):
             return
         gate_switch.program.phase = Phase.ACTIVE
+        self.grants.confirmed(gate_switch)
         # The station does not wait for the last state, which is read before the source's body is removed.
         self.state.conclude(attachment, gate_switch.program, gate_switch.source)
         self.withdrawal.drop_left(attachment.vsi)
@@ -467,14 +481,25 @@ class Lifecycle(TokenOwner):
 
     def _deny(self, attachment: Attachment, error: VdpError, reason: str) -> None:
         self.pending.log(VdpRefused, attachment, reason=reason, error=error)
-        self.abandon(attachment)
-        self.pending.decide(attachment, Denied(error))
+        undone, denied = self._undo(attachment), Denied(error, attempt=attachment.machine.attempt)
+        if undone is not None and undone.recorded:
+            # Not before the store has the former owner again: a restart must not carry out what was refused.
+            attachment.holding.decided = None
+            self.grants.take_back(undone, denied)
+        else:
+            self.pending.decide(attachment, denied)
 
     def abandon(self, attachment: Attachment) -> None:
         """Return to the program whose gate is open, if the attachment has one that is confirmed."""
+        undone = self._undo(attachment)
+        if undone is not None and undone.recorded:
+            self.grants.take_back(undone)
+
+    def _undo(self, attachment: Attachment) -> GateSwitch | None:
         self.called_off(attachment)
-        self.gates.undo(attachment)
+        undone = self.gates.undo(attachment)
         vsi, holding = attachment.vsi, attachment.holding
         if vsi.owner is attachment and holding.program not in (None, vsi.gate_program):
             holding.return_to(vsi.gate_program)
             self.withdrawal.sweep_retired(attachment)
+        return undone

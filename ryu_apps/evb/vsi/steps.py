@@ -9,6 +9,7 @@ from enum import Enum
 from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.protocol.vdp_bridge import Denied
 from ryu_apps.evb.vsi.bodies import TypeBody
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment, SourceState
@@ -91,6 +92,10 @@ class GateSwitch:
         old_owner, old_program: attachment and program of the gate before the change, which get it back if it fails.
         source: place of the VSI's state before the change.
         displaced: attachments that had the gate before, also those whose change was not confirmed by every switch.
+        waiting: tokens of what has to be confirmed: the changes of the switches, and the writing of the records.
+        recorded: attachments whose records are written with it, or were by the changes that it has overtaken.
+        overtaken: those of the latter.
+        voided: attachments whose announcements do not count any more once the gate is open.
     """
 
     attachment: Attachment
@@ -100,7 +105,9 @@ class GateSwitch:
     source: SourceState | None
     displaced: tuple[Attachment, ...] = ()
     waiting: set[int] = field(default_factory=set)
-    saving: bool = False
+    recorded: tuple[Attachment, ...] = ()
+    overtaken: tuple[Attachment, ...] = ()
+    voided: tuple[Attachment, ...] = ()
     settled: bool = False
 
     @property
@@ -136,6 +143,21 @@ class Granting:
 
 
 @dataclass(eq=False, slots=True)
+class TakingBack:
+    """The records of before a gate was to be opened, on their way into the store.
+
+    Attributes:
+        attachment: the one whose gate was to be opened.
+        recorded: attachments whose records are written or deleted.
+        denied: what its machine is fed then; None: it does not wait for that.
+    """
+
+    attachment: Attachment
+    recorded: tuple[Attachment, ...]
+    denied: Denied | None = None
+
+
+@dataclass(eq=False, slots=True)
 class Forgetting:
     """The end of an attachment (None: of some, tried again) on its way into the store."""
 
@@ -151,7 +173,9 @@ class DeleteByCookie:
     index: int | None = None
 
 
-PendingStep = Staging | StateReadOut | FixUp | GateChange | GateSwitch | Granting | Forgetting | DeleteByCookie
+PendingStep = (
+    Staging | StateReadOut | FixUp | GateChange | GateSwitch | Granting | TakingBack | Forgetting | DeleteByCookie
+)
 
 
 def concerned(step: PendingStep) -> tuple[Attachment, ...]:

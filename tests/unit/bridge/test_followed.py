@@ -25,6 +25,7 @@ def granted() -> World:
     world.connect()
     for port, vm in ((HV1, VM), (HV2, OTHER)):
         world.ask(port, vm, VdpMode.ASSOCIATE)
+    world.advance(0.5)
     return world
 
 

@@ -16,11 +16,13 @@ def test_station_whose_link_returns_after_a_restart_is_sent_a_de_associate() -> 
     world = World()
     world.connect()
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.advance(0.5)
     ((key, held),) = [(key, held) for key, held in world.store.items() if key.endswith(str(HV1))]
     world.cut.add(HV1)
     world.feed(PortChanged(HV1, False))
     world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     assert world.answer(HV3).success
+    world.advance(0.5)
     # As of the moment between the move and the removal of what the station had.
     world.store[key] = replace(AttachmentRecord.decode(held), owner=False, left=True).encode()
     world.restart_controller()

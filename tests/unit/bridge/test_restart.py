@@ -58,12 +58,23 @@ def test_stations_that_do_not_come_back_expire(world: World) -> None:
 
 
 @pytest.mark.parametrize("confirmed", [(), (S1,), (S2,)])
-def test_flip_that_was_not_answered_did_not_happen(world: World, confirmed: tuple[int, ...]) -> None:
+def test_flip_that_was_not_answered_goes_on(world: World, confirmed: tuple[int, ...]) -> None:
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
-    before = world.snapshot()
     world.hold.update({S1, S2} - set(confirmed))
     world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
+    answers = len(world.sent[HV3])
     world.hold.clear()
+    world.restart_controller()
+    assert gate_ports(world) == {HV3, HV2}
+    assert [tlv.MODE for tlv in world.sent[HV3][answers:]] == [VdpMode.ASSOCIATE] and world.answer(HV3).success
+
+
+def test_flip_that_was_not_recorded_did_not_happen(world: World) -> None:
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
+    before = world.snapshot()
+    world.store_delays = True
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
+    world.store_delays = False
     world.restart_controller()
     assert gate_ports(world) == {HV1, HV2}
     assert {dpid: rules.keys() for dpid, rules in world.snapshot().items()} == {
@@ -223,6 +234,7 @@ def test_two_records_never_share_an_index(world: World) -> None:
 
 
 def test_records_of_the_first_schema_are_taken_up_and_written_anew(world: World) -> None:
+    world.advance(0.5)
     for key, data in world.store.items():
         schema, *fields, services = msgpack.unpackb(data)
         assert (schema, services) == (2, {"services": {}})
@@ -232,5 +244,5 @@ def test_records_of_the_first_schema_are_taken_up_and_written_anew(world: World)
     assert world.snapshot() == before and gate_ports(world) == {HV1, HV2}
     world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     assert gate_ports(world) == {HV3, HV2}
-    moved = next(data for key, data in world.store.items() if key.endswith(str(HV3)))
+    moved = next(data for key, data in world.store.items() if key.startswith("vsi/") and key.endswith(str(HV3)))
     assert msgpack.unpackb(moved)[0] == 2

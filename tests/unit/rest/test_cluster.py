@@ -10,7 +10,7 @@ from ryu_apps.evb.cluster.members import StandbyStatus
 from ryu_apps.evb.cluster.status import ClusterStatus
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.resources import RESOURCES, Resource
-from tests.worlds.bridge import HV1, HV2, HV3, Vm
+from tests.worlds.bridge import HV1, HV2, HV3, S1, Vm
 from tests.worlds.rest import RestWorld
 
 STANDBYS = (StandbyStatus("c2", 0.0123, 0.4, 2, "1.0"), StandbyStatus("c3", None, 30.0, 1, "1.0"))
@@ -97,6 +97,7 @@ def test_standby_answers_reads_of_vsis_as_the_leader_does_but_for_what_only_that
     leader.ask(HV1, VM, VdpMode.ASSOCIATE)
     leader.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
     leader.ask(HV2, STAGED, VdpMode.PREASSOCIATE)
+    leader.advance(0.5)
     standby = world(STANDBY)
     standby.store = leader.store
     path = f"/evb/vsis/{VM.text}"
@@ -107,6 +108,22 @@ def test_standby_answers_reads_of_vsis_as_the_leader_does_but_for_what_only_that
         assert without_unknown(response.json) == without_unknown(leader.request(place).json), place
     assert standby.get(path)["owner"] == str(HV1)  # type: ignore[index]
     assert standby.request(path.replace(VM.text, Vm(9).text)).status_int == 404
+
+
+def test_standby_shows_a_gate_that_is_being_opened_as_such() -> None:
+    leader, standby = world(LEADER), world(STANDBY)
+    leader.hold.add(S1)
+    leader.ask(HV1, VM, VdpMode.ASSOCIATE)
+    leader.release()
+    leader.hold.add(S1)
+    leader.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
+    leader.ask(HV3, VM, VdpMode.ASSOCIATE)
+    standby.store = leader.store
+    (shown,) = standby.get("/evb/vsis?phase=activating")  # type: ignore[misc]
+    assert shown["owner"] == str(HV3)
+    leader.release()
+    leader.advance(0.5)
+    assert standby.get("/evb/vsis?phase=activating") == []
 
 
 def without_unknown(answer: object) -> object:

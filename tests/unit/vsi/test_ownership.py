@@ -137,6 +137,7 @@ def test_vm_that_has_ended_may_start_where_it_once_was(world: World) -> None:
     world.restart_controller()
     world.ask(HV1, VM, A)
     assert world.answer(HV1).success and gate_ports(world) == {HV1}
+    world.advance(0.5)
     assert set(world.store) == {key for key in world.store if key.startswith("vsi/")}
 
 
