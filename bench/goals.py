@@ -104,10 +104,10 @@ GOALS = (
         "sent ahead of its steps (136), 2.18 and 2.44 since, with little beside the runs.  "
         "Flips are prepared (72), what an Associate repeats is kept (91), and "
         "journal and metrics are told when idle (71).  The floor is the octets of such a flip by a script without "
-        "eventlet, VDP and store.  What is left: 150 short Python functions ahead of the change, 380 more of which the "
-        "switch's work hides a half, and 350 from its confirmation to the answer, which has to wait for both switch "
-        "and store: 117 that note the confirmation and write the record, 231 behind the store's, and 6 that send.  The "
-        "231 make the announcements of the VM, too, which leave in the same write.  All take 2.6 times as long amid "
+        "eventlet, VDP and store.  Since then the record is written while the switches work (169), and the answer "
+        "leaves ahead of what follows from the open gate (170).  What is left: 150 short Python functions ahead of the "
+        "change, 470 more of which the switch's work hides a part, and 170 from the later one of its confirmation and "
+        "the store's to the answer; 250 that follow are behind its octets.  All take 2.6 times as long amid "
         "other work as in a loop: caches (118).",
     ),
     Goal(

@@ -454,6 +454,11 @@ class EvbBridge(app_manager.RyuApp):
             self.southbound.flush()
         for effect in serving.feed(event, now):
             self._perform(effect, occurred)
+        if isinstance(serving, Engine) and serving.has_rest:
+            # The station has its answer while the engine does what follows from it.
+            self.southbound.flush()
+            for effect in serving.rest(now):
+                self._perform(effect, occurred)
         self._observers.note(occurred, now)
 
     def report(self, happened: LogEvent) -> None:

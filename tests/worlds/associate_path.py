@@ -82,13 +82,14 @@ class AssociatePath:
         self.world.connect()
         self.world.engine.feed = self._feed  # type: ignore[method-assign]
         self.world.engine.ahead = self._ahead  # type: ignore[method-assign]
+        self._engine_rests = self.world.engine.rest
+        self.world.engine.rest = self._rest  # type: ignore[method-assign]
 
     def associate(self, vm: Vm) -> Counter[str]:
         """Stage a VM at hv1, associate it, and take it off; returns the efforts of the Associate.
 
         ``sent``: from the frame to the octets of the change; ``meanwhile``: what is left to be done about the frame
-        while switches work; ``answered``: from the confirmation to the octets of the answer, with what comes behind
-        them.
+        while switches work; ``answered``: from the confirmation to the octets of the answer; ``behind``: what follows.
         """
         self.world.ask(HV1, vm, VdpMode.PREASSOCIATE_RR)
         # The channel to the station is free again; what is not the Associate's is done before.
@@ -118,6 +119,13 @@ class AssociatePath:
         if isinstance(event, Confirmed):
             self._part = "answered"
         self._measured(lambda: effects.extend(self._engine_feeds(event, now)))
+        self._perform(effects)
+        return effects
+
+    def _rest(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        self._part = "behind"
+        self._measured(lambda: effects.extend(self._engine_rests(now)))
         self._perform(effects)
         return effects
 

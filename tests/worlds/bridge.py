@@ -554,6 +554,8 @@ class World:
         if self.express and isinstance(self.engine, Engine) and isinstance(event, FrameReceived):
             ahead = self.engine.ahead(event, self.now)
         behind = self.engine.feed(event, self.now)
+        if isinstance(self.engine, Engine) and self.engine.has_rest:
+            behind += self.engine.rest(self.now)
         self.foreseen += bool(ahead)
         sent = {effect.dpid for effect in ahead if isinstance(effect, Apply)}
         for effect in behind if sent else ():

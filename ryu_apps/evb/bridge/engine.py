@@ -187,6 +187,7 @@ class Engine:
         tokens = self._tokens = TokenTable()
         effects = self._effects = EffectSink(self._passing)
         self._agenda: Agenda = Agenda()
+        self._answered_by: int | None = None
         self.fabric, self._alone = fabric, alone
         self.registry, self.migrations, self.epochs = Registry(), Migrations(), Epochs(ready)
         self.wiring = TrunkGraph(fabric)
@@ -477,9 +478,55 @@ class Engine:
         return self._effects.take() if self._express.ahead(event, now) else []
 
     def feed(self, event: Event, now: float) -> list[Effect]:
-        """Take one event, return what is to be done about it, in order."""
+        """Take one event, return what is to be done about it, in order; what :attr:`has_rest` says has to follow."""
         self._effects.now = now
+        if self.has_rest:
+            self._conclude(now)
         self._express.foreseen.clear()
+        self._handle(event, now)
+        if not self.has_rest:
+            self._end_turn(now)
+        return self._effects.take()
+
+    @property
+    def has_rest(self) -> bool:
+        """True if an Associate is answered by what :meth:`feed` has returned; :meth:`rest` has to follow at once."""
+        return bool(self.lifecycle.activated)
+
+    def rest(self, now: float) -> list[Effect]:
+        """Return what else is to be done about the last event: no station waits for it."""
+        self._effects.now = now
+        self._conclude(now)
+        return self._effects.take()
+
+    def _conclude(self, now: float) -> None:
+        answered, self._answered_by = self._answered_by, None
+        self.lifecycle.conclude(now)
+        self._go_on(answered, now)
+        self._end_turn(now)
+
+    def _go_on(self, dpid: int | None, now: float) -> None:
+        """Process what the answer of a switch has ended (None: of the store); of an open gate the answer, at first."""
+        if self.has_rest:
+            self._answered_by = dpid
+            self.associations.answer(now)
+            return
+        self.associations.proceed(now)
+        if dpid is not None:
+            self.comparisons.answered(dpid, now)
+
+    def _end_turn(self, now: float) -> None:
+        self._timers.plan_statistics(now)
+        # After each event, so only what is new is worth a call.
+        for follower in self._followers:
+            if follower.new:
+                follower.planned(now)
+        self.lifecycle.groups.planned(now)
+        self.lifecycle.preparation.planned(now)
+        if self.lifecycle.pending.ahead:
+            self._compare_unasked(now)
+
+    def _handle(self, event: Event, now: float) -> None:
         match event:
             case FrameReceived():
                 self._ports.frame(event, now)
@@ -506,13 +553,11 @@ class Engine:
             case Confirmed(dpid, token):
                 self.comparisons.audit.settled(dpid, token)
                 self._tokens.confirm(dpid, token, now)
-                self.associations.proceed(now)
-                self.comparisons.answered(dpid, now)
+                self._go_on(dpid, now)
             case Rejected(dpid, token, reason):
                 self.comparisons.audit.settled(dpid, token)
                 self._tokens.reject(dpid, token, reason, now)
-                self.associations.proceed(now)
-                self.comparisons.answered(dpid, now)
+                self._go_on(dpid, now)
             case RulesRead(dpid, token, rules, more=True):
                 self._tokens.show(dpid, token, rules, now)
             case RulesRead(dpid, token, omitted=True):
@@ -528,8 +573,10 @@ class Engine:
                 self._tokens.read_meters(dpid, token, counts, now)
             case Saved(token):
                 self._store.ended(token, None, now)
+                self._go_on(None, now)
             case NotSaved(token, reason):
                 self._store.ended(token, reason, now)
+                self._go_on(None, now)
             case TypeFetched(token, offer):
                 self.associations.fetched(token, offer, now)
             case VsiCleared():
@@ -559,16 +606,6 @@ class Engine:
             case TimerExpired(unread):
                 self._timers.expired(now, unread)
                 self._express.prepare(now)
-        self._timers.plan_statistics(now)
-        # After each event, so only what is new is worth a call.
-        for follower in self._followers:
-            if follower.new:
-                follower.planned(now)
-        self.lifecycle.groups.planned(now)
-        self.lifecycle.preparation.planned(now)
-        if self.lifecycle.pending.ahead:
-            self._compare_unasked(now)
-        return self._effects.take()
 
     def _compare_unasked(self, now: float) -> None:
         """Have switches compared that were sent a change which nothing has asked for in the end: it does not stay."""

@@ -124,10 +124,14 @@ class Associations:
         self._answers.departures.acknowledge(vsi_id, port, identity, now, attached)
         self._answers.conclude()
 
-    def proceed(self, now: float) -> None:
-        """Process what the lifecycle has decided, then requests that have waited for switches."""
+    def answer(self, now: float) -> None:
+        """Process what the lifecycle has decided; :meth:`proceed` has to follow."""
         self._machines.feed_decisions(now)
         self._drain(now)
+
+    def proceed(self, now: float) -> None:
+        """Process what the lifecycle has decided, then requests that have waited for switches."""
+        self.answer(now)
         for work in self._suspensions.take_ready():
             work(now)
         self._go_on(now)

@@ -40,14 +40,13 @@ class StoreEvents(TokenOwner):
         self._probe: int | None = None
 
     def ended(self, token: int, failure: str | None, now: float) -> None:
-        """Process the end of a writing; ``failure`` None: the store holds it."""
+        """Process the end of a writing, but for :meth:`Associations.proceed`; ``failure`` None: the store holds it."""
         if failure is not None:
             self._failed = True
             self._effects.put(StoreFailed(failure))
         # Records of types are written with those of the VSIs that use them, by the owners of these.
         self._types.saved(token, failure, now)
         self._tokens.saved(token, failure, now)
-        self._requests.proceed(now)
         if failure is not None:
             self._agenda.set((Chore.STORE, 0), now + _RETRY)
 

@@ -241,7 +241,8 @@ class SwitchEvents(TokenOwner):
         self._effects.put(SwitchReady(dpid, self._bringup.forget(dpid)))
         self._ports.bring_up(dpid, state.ports, now)
         # Behind the links of its stations, which may be answered now.
-        self._lifecycle.go_on(dpid, now)
+        self._lifecycle.go_on(dpid)
+        self._lifecycle.conclude(now)
         self._requests.proceed(now)
         if self._comparisons.end_repair(state):
             self.heard_again(dpid, now)

@@ -97,6 +97,7 @@ class Timers:
         self._refresh.tick(now)
         if (given_up := self._lifecycle.late.deadline) is not None and given_up <= now:
             self._lifecycle.tick(now)
+            self._lifecycle.conclude(now)
             self._requests.proceed(now)
         self._requests.tick(now, unread)
         self._snooper.tick(now)

@@ -154,9 +154,7 @@ class GateSwitches:
         # No change on the way was confirmed, so an undo has to go back to before the first of them; and every port that
         # may have had the gate meanwhile gets a De-Associate in the end.
         displaced = (*pending.displaced, pending.attachment)
-        gate_switch = GateSwitch(
-            attachment, program, pending.old_owner, pending.old_program, pending.source, displaced
-        )
+        gate_switch = GateSwitch(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
         gate_switch.overtaken = pending.recorded
         return gate_switch
 

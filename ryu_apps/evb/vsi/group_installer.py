@@ -50,7 +50,7 @@ class GroupInstaller(TokenOwner):
     """
 
     def __init__(
-        self, groups: MulticastGroups, pending: PendingChanges, finished: Callable[[int, str | None, float], None]
+        self, groups: MulticastGroups, pending: PendingChanges, finished: Callable[[int, str | None], None]
     ) -> None:
         """
         Args:
@@ -162,7 +162,7 @@ class GroupInstaller(TokenOwner):
 
     def _finish(self, token: int, failure: str | None, now: float) -> None:
         del self._works[token]
-        self._finished(token, failure, now)
+        self._finished(token, failure)
 
     # --- work ---
     def _begin(self, changes: GroupChanges, dpid: int, step: PendingStep) -> int | None:

@@ -76,6 +76,7 @@ class Lifecycle(TokenOwner):
         late: switches that are away, and what waits for them.
         interrupted: openings that an earlier life of the bridge has begun.
         gates, grants, installer, groups, counters: gates and records under way, bodies, multicast groups, statistics.
+        activated: gates that are open since the last :meth:`conclude`.
         opened: called when a gate is open, newly or at another port, and every switch has confirmed.
         refused: called with switch, reason and time when a switch refuses what it should have taken.
         is_clear: called when a gate would open; False: another pod may have the VSI, :meth:`cleared` follows.
@@ -113,6 +114,7 @@ class Lifecycle(TokenOwner):
         )
         self.withdrawal = Withdrawal(self.installer, self.gates, self.grants, self.state, pending)
         self.interrupted = InterruptedOpenings(self.gates, self.grants, self.late, pending, self.abandon)
+        self.activated: list[GateSwitch] = []
         self.opened: Callable[[GateSwitch, float], None] = lambda gate_switch, now: None
         self.refused: Callable[[int, str, float], None] = lambda dpid, reason, now: None
         self.is_clear: Callable[[Attachment], bool] = lambda attachment: True
@@ -227,11 +229,11 @@ class Lifecycle(TokenOwner):
 
     def confirmed(self, dpid: int, token: int, now: float) -> None:
         """Process the confirmation of a change."""
-        self._settle(token, None, now)
+        self._settle(token, None)
 
     def saved(self, token: int, failure: str | None, now: float) -> None:
         """Process the end of a writing."""
-        self._settle(token, failure, now)
+        self._settle(token, failure)
 
     def rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
         """Process the refusal of a change, or its loss with the switch."""
@@ -245,7 +247,7 @@ class Lifecycle(TokenOwner):
                 self.withdrawal.not_closed(dpid, *step.shut, token)
             elif step.shut[0].port.dpid == dpid:
                 self._doubt(token, step)
-        self._settle(token, f"{dpid:016x}: {reason}", now, lost)
+        self._settle(token, f"{dpid:016x}: {reason}", lost)
 
     def compared(self, dpid: int) -> None:
         """Process the end of a comparison: the switch has no gates but those that it should have.
@@ -273,9 +275,9 @@ class Lifecycle(TokenOwner):
     def tick(self, now: float) -> None:
         """Go on without switches that are away for too long."""
         for dpid in list(self.late.due(now)):
-            self.go_on(dpid, now)
+            self.go_on(dpid)
 
-    def go_on(self, dpid: int, now: float) -> None:
+    def go_on(self, dpid: int) -> None:
         """Continue what has waited for a switch that is ready, or given up."""
         unconfirmed, waiting = self.late.take(dpid)
         for token, opening in unconfirmed:
@@ -284,11 +286,11 @@ class Lifecycle(TokenOwner):
                 self.late.hold(dpid, token, opening)
             else:
                 self.pending.steps.pop(token, None)
-                self._settle_gate(token, opening, None, now)
+                self._settle_gate(token, opening, None)
         for attachment, attempt in waiting:
             self.cleared(attachment, attempt, None)
 
-    def _settle(self, token: int, failure: str | None, now: float, lost: bool = False) -> None:
+    def _settle(self, token: int, failure: str | None, lost: bool = False) -> None:
         # None: nothing waits for this token, or a newer decision has overtaken the one that did.
         step = self.pending.steps.pop(token, None)
         match step:
@@ -301,11 +303,11 @@ class Lifecycle(TokenOwner):
             case FixUp():
                 self.state.fixed_up(step, token, failure)
             case GateChange():
-                self._settle_change(token, step, failure, now, lost)
+                self._settle_change(token, step, failure, lost)
             case GateSwitch():
                 if failure is not None:
                     self.grants.not_recorded(step)
-                self._settle_gate(token, step, failure, now)
+                self._settle_gate(token, step, failure)
             case Granting():
                 self._settle_grant(step, failure)
             case TakingBack():
@@ -329,16 +331,16 @@ class Lifecycle(TokenOwner):
             elif current and not program.waiting and program.phase is Phase.STAGING:
                 self._staged(attachment, program)
 
-    def _settle_change(self, token: int, step: GateChange, failure: str | None, now: float, lost: bool) -> None:
+    def _settle_change(self, token: int, step: GateChange, failure: str | None, lost: bool) -> None:
         if step.shut is not None and (failure is None or lost):
             self.withdrawal.closed(*step.shut, token)
             self._grant_when_shut(step.shut[0])
         if step.opening is not None:
             # A lost switch that is not the VSI's own gets the gate when it returns.
             elsewhere = lost and step.attachment.port.dpid in self.up
-            self._settle_gate(token, step.opening, None if elsewhere else failure, now)
+            self._settle_gate(token, step.opening, None if elsewhere else failure)
 
-    def _settle_gate(self, token: int, gate_switch: GateSwitch, failure: str | None, now: float) -> None:
+    def _settle_gate(self, token: int, gate_switch: GateSwitch, failure: str | None) -> None:
         gate_switch.waiting.discard(token)
         # Undone, or overtaken: confirmations of the other switches still come.
         if gate_switch.settled:
@@ -347,7 +349,7 @@ class Lifecycle(TokenOwner):
             self._deny(gate_switch.attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
         # All switches and the store, whichever is the last one.
         elif not gate_switch.waiting:
-            self._activated(gate_switch, now)
+            self._activated(gate_switch)
 
     def _settle_grant(self, step: Granting, failure: str | None) -> None:
         attachment, machine = step.attachment, step.attachment.machine
@@ -453,25 +455,31 @@ class Lifecycle(TokenOwner):
         elif program is not None and not program.waiting and attachment.holding.decided == attempt:
             self._activate(attachment, program)
 
-    def _activated(self, gate_switch: GateSwitch, now: float) -> None:
-        attachment = gate_switch.attachment
+    def _activated(self, gate_switch: GateSwitch) -> None:
+        """Grant an Associate; what follows from the open gate is left to :meth:`conclude`."""
         if not self.gates.end(gate_switch):
             return
         gate_switch.program.phase = Phase.ACTIVE
-        self.grants.confirmed(gate_switch)
-        # The station does not wait for the last state, which is read before the source's body is removed.
-        self.state.conclude(attachment, gate_switch.program, gate_switch.source)
-        self.withdrawal.drop_left(attachment.vsi)
-        self.pending.log(GateOpened, attachment)
+        self.pending.log(GateOpened, gate_switch.attachment)
         # Else a newer request, not answered yet, is on its way to another program; until then this one is in force.
-        newest = attachment.holding.program is gate_switch.program
-        if newest:
-            self.pending.decide(attachment, Granted())
-        self.opened(gate_switch, now)
-        if newest:
-            self.withdrawal.sweep_retired(attachment)
-        self.gates.displace(gate_switch)
-        self._announcer.announce(gate_switch, self.pending)
+        if gate_switch.attachment.holding.program is gate_switch.program:
+            self.pending.decide(gate_switch.attachment, Granted())
+        self.activated.append(gate_switch)
+
+    def conclude(self, now: float) -> None:
+        """Do what follows from gates that are open: no station waits for it."""
+        activated, self.activated = self.activated, []
+        for gate_switch in activated:
+            attachment, program = gate_switch.attachment, gate_switch.program
+            self.grants.confirmed(gate_switch)
+            # The last state is read before the source's body is removed.
+            self.state.conclude(attachment, program, gate_switch.source)
+            self.withdrawal.drop_left(attachment.vsi)
+            self.opened(gate_switch, now)
+            if attachment.holding.program is program:
+                self.withdrawal.sweep_retired(attachment)
+            self.gates.displace(gate_switch)
+            self._announcer.announce(gate_switch, self.pending)
 
     # --- refusing ---
     def _call_off(self, attachment: Attachment) -> None:

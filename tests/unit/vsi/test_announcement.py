@@ -88,6 +88,7 @@ def test_a_vm_that_was_shut_out_and_comes_back_is_announced(world: World) -> Non
 
 def test_a_restart_of_the_controller_announces_nothing(world: World) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.advance(0.5)
     announced(world)
     world.restart_controller()
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
