@@ -181,7 +181,9 @@ class OtherPods(TokenOwner):
     def hand_over(self, event: HandOver, now: float) -> None:
         """Take a VSI off every port where it is active, or about to be; what is only staged stays."""
         vsi = self._registry.named(event.vsi)
-        for attachment in list(vsi.attachments.values()) if vsi is not None else ():
+        there = [] if vsi is None else list(vsi.attachments.values())
+        # The port at which the gate is being opened first: the former one gets it back, and loses it in its turn.
+        for attachment in sorted(there, key=lambda attachment: attachment is not attachment.vsi.owner):
             machine = attachment.machine
             asks = machine.state is VdpState.DECIDING and machine.wanted is VdpMode.ASSOCIATE
             if attachment is attachment.vsi.owner or asks:

@@ -36,6 +36,7 @@ def leading(site: Site) -> FencedBridge:
     bridge = site.start()
     bridge.connect()
     associate(bridge, HV1, VM)
+    bridge.advance(0.5)
     return bridge
 
 
@@ -142,6 +143,24 @@ def test_repeated_request_is_answered_before_the_switch_is_compared_and_sends_no
     assert standby.snapshot() == before
 
 
+def test_request_whose_gate_was_being_opened_is_answered_when_both_switches_have_been_compared() -> None:
+    """The leader may have died before or after its answer: the record has a mark."""
+    site = Site()
+    leader = leading(site)
+    associate(leader, HV3, VM)
+    assert any(key.startswith("opening/") for key in leader.store)
+    standby = taken_over(site, leader=leader)
+    standby.send(HV3, VM.tlv(VdpMode.ASSOCIATE), VM.address)
+    read(standby, S2)
+    standby.send(HV3, VM.tlv(VdpMode.ASSOCIATE), VM.address)
+    assert not standby.sent.get(HV3)
+    read_all(standby)
+    assert standby.answer(HV3).success and len(standby.sent[HV3]) == 1
+    assert gate_ports(standby) == {HV3}
+    standby.advance(0.5)
+    assert not any(key.startswith("opening/") for key in standby.store)
+
+
 @pytest.mark.parametrize(
     ("port", "vm", "mode"),
     [
@@ -189,6 +208,7 @@ def test_record_of_a_port_that_the_vsi_has_left_is_no_grant(noted: bool) -> None
     leader = leading(site)
     key, record = next((key, value) for key, value in leader.store.items() if key.endswith(f"@{HV1}"))
     associate(leader, HV3, VM)
+    leader.advance(0.5)
     assert key not in leader.store
     leader.store[key] = replace(AttachmentRecord.decode(record), owner=not noted, left=noted).encode()
     standby = taken_over(site, leader=leader)

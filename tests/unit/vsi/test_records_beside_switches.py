@@ -6,7 +6,9 @@ import pytest
 
 from ryu_apps.evb.events.effect import Apply, Effect, Mode, Save, SendFrame
 from ryu_apps.evb.events.event import Event
+from ryu_apps.evb.events.other import HandOver
 from ryu_apps.evb.events.switch import FrameReceived
+from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.vsi.records.opening import decode
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -42,7 +44,7 @@ def marks(world: World) -> dict[str, list[str]]:
     return {key.rpartition("@")[2]: list(map(str, former)) for key, former in found.items()}
 
 
-def answers(world: World, port=HV3) -> int:
+def answers(world: World, port: PortId = HV3) -> int:
     return len(world.sent.get(port, []))
 
 
@@ -229,6 +231,19 @@ def test_owner_that_has_gone_back_to_pre_associate_does_not_get_the_gate_back(wo
     world.refuse[S2, Mode.ATOMIC] = "table full"
     world.release()
     assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
+    assert gate_ports(world) == set() and owners(world) == set()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_vsi_that_is_handed_over_while_it_moves_is_open_at_neither_port(world: World, restarts: bool) -> None:
+    world.hold.add(S2)
+    world.ask(HV3, VM, ASSOCIATE)
+    world.feed(HandOver(VM.text, "b"))
+    if restarts:
+        world.hold.clear()
+        world.restart_controller()
+    else:
+        world.release()
     assert gate_ports(world) == set() and owners(world) == set()
 
 
