@@ -234,6 +234,21 @@ def test_owner_that_has_gone_back_to_pre_associate_does_not_get_the_gate_back(wo
     assert gate_ports(world) == set() and owners(world) == set()
 
 
+def test_newer_associate_that_is_not_recorded_gives_back_what_the_older_one_has_written(world: World) -> None:
+    world.ask(HV4, VM, STAGE)
+    world.hold.update((S1, S2))
+    world.ask(HV3, VM, ASSOCIATE)
+    world.store_failure = "disk full"
+    world.ask(HV4, VM, ASSOCIATE)
+    world.release()
+    assert world.answer(HV4).error is VdpError.INSUFFICIENT_RESOURCES and gate_ports(world) == {HV1}
+    world.store_failure = None
+    for _ in range(6):
+        world.advance(1.0)
+        world.ask(HV1, VM, ASSOCIATE)
+    assert owners(world) == {str(HV1)} and marks(world) == {}
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 def test_vsi_that_is_handed_over_while_it_moves_is_open_at_neither_port(world: World, restarts: bool) -> None:
     world.hold.add(S2)
