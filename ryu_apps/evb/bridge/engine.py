@@ -480,12 +480,10 @@ class Engine:
     def feed(self, event: Event, now: float) -> list[Effect]:
         """Take one event, return what is to be done about it, in order; what :attr:`has_rest` says has to follow."""
         self._effects.now = now
-        if self.has_rest:
-            self._conclude(now)
+        if self.lifecycle.activated:
+            self._handle(None, now)
         self._express.foreseen.clear()
         self._handle(event, now)
-        if not self.has_rest:
-            self._end_turn(now)
         return self._effects.take()
 
     @property
@@ -496,18 +494,12 @@ class Engine:
     def rest(self, now: float) -> list[Effect]:
         """Return what else is to be done about the last event: no station waits for it."""
         self._effects.now = now
-        self._conclude(now)
+        self._handle(None, now)
         return self._effects.take()
-
-    def _conclude(self, now: float) -> None:
-        answered, self._answered_by = self._answered_by, None
-        self.lifecycle.conclude(now)
-        self._go_on(answered, now)
-        self._end_turn(now)
 
     def _go_on(self, dpid: int | None, now: float) -> None:
         """Process what the answer of a switch has ended (None: of the store); of an open gate the answer, at first."""
-        if self.has_rest:
+        if self.lifecycle.activated:
             self._answered_by = dpid
             self.associations.answer(now)
             return
@@ -515,18 +507,8 @@ class Engine:
         if dpid is not None:
             self.comparisons.answered(dpid, now)
 
-    def _end_turn(self, now: float) -> None:
-        self._timers.plan_statistics(now)
-        # After each event, so only what is new is worth a call.
-        for follower in self._followers:
-            if follower.new:
-                follower.planned(now)
-        self.lifecycle.groups.planned(now)
-        self.lifecycle.preparation.planned(now)
-        if self.lifecycle.pending.ahead:
-            self._compare_unasked(now)
-
-    def _handle(self, event: Event, now: float) -> None:
+    def _handle(self, event: Event | None, now: float) -> None:
+        """Hand an event to the component that it belongs to; None: what follows from the last one."""
         match event:
             case FrameReceived():
                 self._ports.frame(event, now)
@@ -606,6 +588,21 @@ class Engine:
             case TimerExpired(unread):
                 self._timers.expired(now, unread)
                 self._express.prepare(now)
+            case None:
+                answered, self._answered_by = self._answered_by, None
+                self.lifecycle.conclude(now)
+                self._go_on(answered, now)
+        if self.lifecycle.activated:
+            return
+        self._timers.plan_statistics(now)
+        # After each event, so only what is new is worth a call.
+        for follower in self._followers:
+            if follower.new:
+                follower.planned(now)
+        self.lifecycle.groups.planned(now)
+        self.lifecycle.preparation.planned(now)
+        if self.lifecycle.pending.ahead:
+            self._compare_unasked(now)
 
     def _compare_unasked(self, now: float) -> None:
         """Have switches compared that were sent a change which nothing has asked for in the end: it does not stay."""
