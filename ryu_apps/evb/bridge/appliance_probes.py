@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import IPv4Address
 
 from ryu_apps.evb.bridge.chores import Agenda, Chore
 from ryu_apps.evb.bridge.probe_frames import number_of, question, through
@@ -121,7 +120,7 @@ class ApplianceProbes:
         self._send(appliance, instance, ports[0], probed.number)
 
     def _send(self, appliance: Appliance, instance: ApplianceInstance, port: PortId, number: int) -> None:
-        if isinstance(instance.address, IPv4Address):
+        if instance.address is not None:
             frame, vid = question(instance.mac, instance.address, number), appliance.vid
         else:
             frame, vid = through(number), instance.inside

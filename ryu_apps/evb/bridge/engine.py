@@ -126,7 +126,7 @@ from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 
 #: Kinds of records on which the restoration of attachments depends.
-FOUNDATIONS = (LINKS_DOWN, BALANCER, SILENT, VSI_TYPE)
+FOUNDATIONS = (LINKS_DOWN, BALANCER, SILENT, INSTANCE_DOWN, VSI_TYPE)
 _UNASKED = "sent ahead of a request that has not led to it"
 #: A life that no other one is compared with.
 _ONLY = Life(1, True, {})

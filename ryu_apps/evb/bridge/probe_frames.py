@@ -1,15 +1,16 @@
-"""Probes of appliances: ARP that an inspecting VM passes on, or that a router answers.
+"""Probes of appliances: ARP that an inspecting VM passes on, or ARP or neighbour discovery that a router answers.
 
-The target hardware address of what comes back has a number of 32 bits that only the VM has been sent.  The sender's IP
-address is 0.0.0.0, as in ARP probes (RFC 5227 2.1.1), so that no receiver notes it.
+The address to which the answer comes has a number of 32 bits that only the instance has been sent.  The sender's IP
+address of ARP is 0.0.0.0, as in ARP probes (RFC 5227 2.1.1), so that no receiver notes it.  A router with IPv6 has to
+note a sender to answer it: it is always the same address, so it has one entry at most.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.pipeline.appliance_probes import INNER, OUTER, PREFIX, PREFIX_MASK
-from ryu_apps.evb.wire.announcement import ARP, ETHERTYPE_ARP
+from ryu_apps.evb.pipeline.appliance_probes import INNER, OUTER, PREFIX, PREFIX_MASK, PROBER
+from ryu_apps.evb.wire.announcement import ARP, ETHERTYPE_ARP, ETHERTYPE_IPV6, neighbour_solicitation
 from ryu_apps.evb.wire.ethernet import Frame
 
 _REQUEST = 1
@@ -26,20 +27,26 @@ def through(number: int) -> Frame:
     return Frame(OUTER, INNER, ETHERTYPE_ARP, _arp(INNER, _NOWHERE, PREFIX | number))
 
 
-def question(mac: int, address: IPv4Address, number: int) -> Frame:
-    """A request to a router for its own address; the answer has the sender of the request as target."""
+def question(mac: int, address: IPv4Address | IPv6Address, number: int) -> Frame:
+    """A request to a router for its own address; the answer comes to the sender of the request."""
     sender = PREFIX | number
+    if isinstance(address, IPv6Address):
+        return neighbour_solicitation(sender, PROBER, mac, address)
     return Frame(mac, sender, ETHERTYPE_ARP, _arp(sender, address, 0))
 
 
 def number_of(data: bytes) -> int | None:
     """Return the number of a tagged frame that is a probe or its answer; None: it is neither."""
-    end = _PAYLOAD + ARP.size
-    if len(data) < end or int.from_bytes(data[_ETHERTYPE]) != ETHERTYPE_ARP:
+    destination, end = int.from_bytes(data[:6]), _PAYLOAD + ARP.size
+    if len(data) < end or destination & PREFIX_MASK != PREFIX:
+        return None
+    if int.from_bytes(data[_ETHERTYPE]) == ETHERTYPE_IPV6:
+        # The rule by which it comes is for neighbour advertisements to the sender of probes.
+        return destination & _NUMBER_BITS
+    if int.from_bytes(data[_ETHERTYPE]) != ETHERTYPE_ARP:
         return None
     target = int.from_bytes(ARP.unpack(data[_PAYLOAD:end])[7])
-    is_ours = int.from_bytes(data[:6]) & PREFIX_MASK == target & PREFIX_MASK == PREFIX
-    return target & _NUMBER_BITS if is_ours else None
+    return target & _NUMBER_BITS if target & PREFIX_MASK == PREFIX else None
 
 
 def _arp(sender: int, asked: IPv4Address, target: int) -> bytes:

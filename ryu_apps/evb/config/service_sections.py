@@ -73,8 +73,6 @@ class InstanceSection(Strict):
             raise ValueError("either inside and outside were expected, or mac")
         if self.address is not None and self.mac is None:
             raise ValueError("address belongs to mac")
-        if self.address is not None and self.address.version != 4:
-            raise ValueError("an IPv4 address was expected: routers are asked by ARP")
         return self
 
 

@@ -7,6 +7,7 @@ looked for where all frames of an instance pass by, and nothing else does: in ST
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 
 from ryu_apps.evb.flow.actions import CONTROLLER, Action, Output
 from ryu_apps.evb.flow.match import VLAN_PRESENT, MatchFields, match
@@ -18,7 +19,10 @@ from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, Applianc
 PREFIX, PREFIX_MASK = 0x0EEB00000000, 0xFFFF00000000
 #: Source and destination of frames through a bump in the wire.  The latter sends none, so no bridge there learns it.
 INNER, OUTER = PREFIX, PREFIX | 1
+#: Sender of neighbour solicitations, a link-local address.
+PROBER = IPv6Address("fe80::eeb")
 _ARP, _REQUEST, _REPLY = 0x0806, 1, 2
+_IPV6, _ICMPV6, _ADVERTISEMENT = 0x86DD, 58, 136
 #: Rate (frames a second) and burst of the answers of one instance.
 _RATE, _BURST = 10, 10
 #: Above all other rules of STEER_BACK.
@@ -55,18 +59,11 @@ def _metered(appliance: Appliance) -> Iterator[tuple[int, ApplianceInstance]]:
 
 def _answer(appliance: Appliance, instance: ApplianceInstance) -> MatchFields:
     """Match of what comes back from a bump in the wire, by its outer leg, or from a router."""
-    fields: MatchFields = {"eth_type": _ARP}
     if not instance.mac:
-        return fields | {
-            "vlan_vid": VLAN_PRESENT | instance.outside,
-            "eth_dst": OUTER,
-            "arp_op": _REQUEST,
-            "arp_spa": 0,
-        }
-    return fields | {
-        "vlan_vid": VLAN_PRESENT | appliance.vid,
-        "eth_src": instance.mac,
-        "eth_dst": (PREFIX, PREFIX_MASK),
-        "arp_op": _REPLY,
-        "arp_tpa": 0,
-    }
+        passed: MatchFields = {"eth_type": _ARP, "arp_op": _REQUEST, "arp_spa": 0}
+        return {"vlan_vid": VLAN_PRESENT | instance.outside, "eth_dst": OUTER} | passed
+    answer: MatchFields = {"eth_type": _ARP, "arp_op": _REPLY, "arp_tpa": 0}
+    if isinstance(instance.address, IPv6Address):
+        answer = {"eth_type": _IPV6, "ip_proto": _ICMPV6, "icmpv6_type": _ADVERTISEMENT, "ipv6_dst": int(PROBER)}
+    ends: MatchFields = {"eth_src": instance.mac, "eth_dst": (PREFIX, PREFIX_MASK)}
+    return {"vlan_vid": VLAN_PRESENT | appliance.vid} | ends | answer

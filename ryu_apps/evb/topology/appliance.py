@@ -20,7 +20,7 @@ class ApplianceInstance(NamedTuple):
         name: operator's name, unique in its appliance.
         inside, outside: VIDs of its two legs, towards the clients and away from them; 0: it is a router.
         mac: address of a router in the VLAN of its clients, 48 bits; 0: it is a bump in the wire.
-        address: of a router there, IPv4; None: not known.
+        address: of a router there; None: not known.
     """
 
     name: str

@@ -2,7 +2,8 @@
 
 The three frames that a hypervisor or a guest sends after a move: RARP, gratuitous ARP, unsolicited
 neighbour advertisement.  Built here and never decoded: the bridge takes the location of a VSI from VDP,
-not from announcements.  The caller makes sure that the addresses are unicast.
+not from announcements.  A neighbour solicitation has the same form.  The caller makes sure that the addresses are
+unicast.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ _ALL_NODES_MAC = 0x333300000001
 
 ETHERTYPE_ARP, ETHERTYPE_RARP, ETHERTYPE_IPV6 = 0x0806, 0x8035, 0x86DD
 _REQUEST, _REQUEST_REVERSE = 1, 3
-_ICMPV6, _ADVERTISEMENT, _OVERRIDE, _TARGET_LINK_LAYER = 58, 136, 1 << 29, 2
+_ICMPV6, _SOLICITATION, _ADVERTISEMENT, _OVERRIDE = 58, 135, 136, 1 << 29
+#: Options of RFC 4861 4.6.1.
+_SOURCE_LINK_LAYER, _TARGET_LINK_LAYER = 1, 2
 
 #: RFC 826: Ethernet, IPv4, lengths, operation; hardware and protocol address of sender and target.
 ARP = Struct("!HHBBH6s4s6s4s")
@@ -47,12 +50,29 @@ def neighbour_advertisement(mac: int, address: IPv6Address) -> Frame:
 
     R and S flags clear; hop limit 255, without which receivers discard it (7.1.2).
     """
-    option = _TARGET_LINK_LAYER, 1, mac.to_bytes(6)
-    blank = _NEIGHBOUR.pack(_ADVERTISEMENT, 0, 0, _OVERRIDE, address.packed, *option)
-    covered = _PSEUDO.pack(address.packed, ALL_NODES.packed, len(blank), _ICMPV6) + blank
-    message = _NEIGHBOUR.pack(_ADVERTISEMENT, 0, _checksum(covered), _OVERRIDE, address.packed, *option)
-    header = _IPV6.pack(6 << 28, len(message), _ICMPV6, 255, address.packed, ALL_NODES.packed)
-    return Frame(_ALL_NODES_MAC, mac, ETHERTYPE_IPV6, header + message)
+    told = _OVERRIDE, address.packed, _TARGET_LINK_LAYER, 1, mac.to_bytes(6)
+    return Frame(_ALL_NODES_MAC, mac, ETHERTYPE_IPV6, _neighbour(_ADVERTISEMENT, address, ALL_NODES, told))
+
+
+def neighbour_solicitation(mac: int, address: IPv6Address, there: int, target: IPv6Address) -> Frame:
+    """A neighbour solicitation to a node whose Ethernet address is known, as for reachability (RFC 4861 7.3.3).
+
+    Args:
+        mac, address: of the sender, to which the advertisement comes.
+        there, target: of the node.
+    """
+    asked = 0, target.packed, _SOURCE_LINK_LAYER, 1, mac.to_bytes(6)
+    return Frame(there, mac, ETHERTYPE_IPV6, _neighbour(_SOLICITATION, address, target, asked))
+
+
+def _neighbour(
+    kind: int, source: IPv6Address, destination: IPv6Address, content: tuple[int, bytes, int, int, bytes]
+) -> bytes:
+    """A packet of neighbour discovery; ``content`` is what follows the checksum."""
+    blank = _NEIGHBOUR.pack(kind, 0, 0, *content)
+    covered = _PSEUDO.pack(source.packed, destination.packed, len(blank), _ICMPV6) + blank
+    message = _NEIGHBOUR.pack(kind, 0, _checksum(covered), *content)
+    return _IPV6.pack(6 << 28, len(message), _ICMPV6, 255, source.packed, destination.packed) + message
 
 
 def _arp(operation: int, own: bytes, address: bytes, target: bytes) -> bytes:
