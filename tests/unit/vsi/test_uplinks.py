@@ -5,9 +5,11 @@ Two racks with a link between them, and two servers with three uplinks each: 1 a
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import networkx as nx
 import pytest
 
 from ryu_apps.evb.model import Minimum
@@ -266,3 +268,43 @@ def test_ip_multicast_of_a_snooped_vsi_follows_the_tree_of_its_vlan(uplink: int)
     for cut, arrives in (((), True), ((PortId(L1, 3 - uplink),), True), ((PortId(L1, uplink),), False)):
         world.cut = {*cut, *(peer for end in cut if (peer := world.fabric.interface(end).peer))}
         assert (at in {arrival.port for arrival in stream(world)}) is arrives
+
+
+# --- whatever fails ---------------------------------------------------------------------------------
+ALLOWED = {VLAN: {2, 3}, OTHER_VLAN: {1}, FREE_VLAN: {1, 2, 3}}
+
+
+def left_over(world: UplinkWorld, vid: int) -> nx.Graph:
+    """The switches, and the links between them that a VLAN may use and that are up."""
+    graph = nx.Graph()
+    graph.add_nodes_from(world.fabric.switches)
+    for port in world.fabric.ports(Role.TRUNK):
+        interface = world.fabric.interface(port)
+        assert interface is not None and interface.peer is not None
+        ends = port, interface.peer
+        named = all(end.dpid not in STATIONS or end.port_no in ALLOWED[vid] for end in ends)
+        if named and world.cut.isdisjoint(ends):
+            graph.add_edge(port.dpid, interface.peer.dpid)
+    return graph
+
+
+def test_whatever_links_fail_each_frame_arrives_once_where_its_vlan_has_a_way_and_crosses_no_other_uplink() -> None:
+    draw = random.Random(177)
+    world = world_of({VLAN: (2, 3), OTHER_VLAN: (1,)})
+    links = [port for port in world.fabric.ports(Role.TRUNK) if port < world.fabric.interface(port).peer]
+    for _ in range(30):
+        changed = draw.choice(links)
+        world.link(changed, changed in world.cut)
+        for vid in VIDS:
+            graph, (first, second) = left_over(world, vid), vms_of(vid)
+            there = {HOST1: RACK1, HOST2: RACK2, TAPS[vid][0]: SERVER1, TAPS[vid][1]: SERVER2}
+            world.used()
+            for source, mac in ((HOST1, host_mac(RACK1)), (TAPS[vid][0], first.mac)):
+                reached = {end for end, dpid in there.items() if nx.has_path(graph, there[source], dpid)}
+                flooded = world.carry(source, tagged(vid, udp(mac, BROADCAST, 443, 0xFFFFFFFF, int(first.address))))
+                assert sorted(copy.port for copy in flooded) == sorted(reached - {source})
+                for target, to in ((HOST2, host_mac(RACK2)), (TAPS[vid][1], second.mac)):
+                    frame = tagged(vid, udp(mac, to, 443, int(second.address), int(first.address)))
+                    delivered = [copy.port for copy in world.carry(source, frame)]
+                    assert delivered == [target] * (target in reached)
+            assert {number for _, number in world.used()} <= ALLOWED[vid]
