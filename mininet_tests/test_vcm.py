@@ -169,6 +169,71 @@ def test_a_dead_nodes_vms_start_on_the_reservations_that_were_made_ahead(tmp_pat
         assert len(asked) > 1 and max(asked) < associated, "and kept alive"
 
 
+# --- components that speak no OpenFlow ---
+NMS = """version: 1
+state_dir: state
+bridges: {rack1: {urls: ["http://127.0.0.1:8080"]}}
+hooks:
+  vlans: {steps: [stage, activate, release], attempts: 2,
+          command: [/bin/sh, -c, "cat >> FOLDER/told; ! mkdir FOLDER/once"]}
+  ports: {steps: [stage], command: [/bin/sh, -c, "! grep -q 0000000000000001:2"], attempts: 1}
+"""
+
+
+def evacuation(folder: Path, subject: str, *more: str) -> tuple[dict[str, Any], str]:
+    """Type the command for ``coordinated.yaml``; returns its report and what it has printed."""
+    arguments = ["evacuate", subject, "--output", str(folder / "report"), *more]
+    command = ["evbridge", "vcm", "run", str(folder / "coordinated.yaml"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
+    written = folder / "report" / "report.json"
+    assert written.exists(), done.stdout + done.stderr
+    return json.loads(written.read_text(encoding="utf-8")), done.stdout + done.stderr
+
+
+def test_moves_wait_for_components_and_go_elsewhere_if_one_gives_up(tmp_path: Path) -> None:
+    """One hook fails once and is called again; the other one gives up what is staged at hv2, the best node."""
+    (tmp_path / "nms.yaml").write_text(NMS.replace("FOLDER", str(tmp_path)))
+    text = (INVENTORIES / "two-switch.yaml").read_text(encoding="utf-8")
+    more = f"nms: {{bridge: rack1, deadline: 20}}\ncluster: {{policies: [{CHECKOUT}/policies], nms: nms.yaml}}\n"
+    (tmp_path / "coordinated.yaml").write_text(text + more, encoding="utf-8")
+    report, _ = evacuation(tmp_path, "hv1", "--parallel", "1")
+    assert report["ok"] and [attempt["figures"]["outcome"] for attempt in report["attempts"]].count("completed") == 2
+    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    drawn = (tmp_path / "report" / "ladders.txt").read_text(encoding="utf-8").split("minimize-latency: ")[1:]
+    failed = [ladder for ladder in drawn if "NMS: not ready: ports stage failed: /bin/sh: status 1" in ladder]
+    assert failed and all("copy memory" not in ladder for ladder in failed)
+    assert all(vm["node"] not in ("hv1", "hv2") for vm in report["vms"] if vm["vm"] in ("fw1", "web1"))
+    assert len(drawn) == len(failed) + 2
+    for ladder in (ladder for ladder in drawn if ladder not in failed):
+        rungs = [
+            "await stage",
+            "all components are ready",
+            "final suspend",
+            "await activate",
+            "resume",
+            "await release",
+        ]
+        places = [ladder.index(rung) for rung in rungs]
+        assert places == sorted(places)
+    # What was waited for has been told, of both VMs and for each place in which they were.
+    assert {call["step"] for call in told} == {"stage", "activate", "release"}
+    assert len({call["vsi"] for call in told}) == 2
+
+
+def test_a_component_that_is_late_costs_the_goal_and_no_packet(tmp_path: Path) -> None:
+    hanging = '[/bin/sh, -c, "exec sleep 60"], deadline: 60'
+    (tmp_path / "nms.yaml").write_text(
+        re.sub(r"  vlans: (.|\n)*", f"  slow: {{steps: [stage], command: {hanging}}}", NMS)
+    )
+    text = (INVENTORIES / "two-switch.yaml").read_text(encoding="utf-8")
+    more = f"nms: {{bridge: rack1, deadline: 0.2}}\ncluster: {{policies: [{CHECKOUT}/policies], nms: nms.yaml}}\n"
+    (tmp_path / "coordinated.yaml").write_text(text + more, encoding="utf-8")
+    report, printed = evacuation(tmp_path, "hv4")
+    assert not report["ok"] and "db1 is still at hv4" in printed, printed
+    assert "not ready within 0.2 s: slow stage waiting" in printed
+    assert [vm["lost"] for vm in report["vms"]] == [0] * len(report["vms"])
+
+
 # --- refused ---
 def test_a_vm_goes_where_the_bridge_has_rules_left_and_the_command_says_so(tmp_path: Path) -> None:
     program = "from ryu_apps.cli.main import main; main()"

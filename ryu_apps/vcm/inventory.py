@@ -13,6 +13,7 @@ from enum import Enum
 import networkx as nx
 
 from ryu_apps.vcm.bridge_room import NO_ROOM_KNOWN, BridgeRoom
+from ryu_apps.vcm.move_events import Coordination
 from ryu_apps.vcm.vm_interface import VmInterface
 
 __all__ = [
@@ -187,6 +188,7 @@ class Inventory:
 
     Attributes:
         room: that the bridge had left when it was asked.
+        coordination: components that moves wait for; None: none.
     """
 
     name: str
@@ -198,6 +200,7 @@ class Inventory:
     appliances: Mapping[str, InventoryAppliance] = field(default_factory=dict)
     datastores: Mapping[str, Datastore] = field(default_factory=dict)
     room: BridgeRoom = NO_ROOM_KNOWN
+    coordination: Coordination | None = None
 
     def reach(self, vm: InventoryVm, node: str) -> bool:
         """Return True if a node reaches the disk of a VM where it is, or the VM has none."""

@@ -29,6 +29,7 @@ from ryu_apps.vcm.inventory import (
     VmDisk,
     VmInterface,
 )
+from ryu_apps.vcm.move_events import COMPONENT_STEPS, Coordination
 from ryu_apps.vcm.schema import InventoryFile
 
 
@@ -274,6 +275,9 @@ def _inventory(parsed: InventoryFile, descriptors: Mapping[str, VmDescriptor]) -
             name: Datastore(name, frozenset(store.nodes), store.capacity_gib, store.copy_mib_s)
             for name, store in parsed.datastores.items()
         },
+        coordination=None
+        if parsed.nms is None
+        else Coordination(parsed.nms.bridge, frozenset(parsed.nms.steps or COMPONENT_STEPS), parsed.nms.deadline),
     )
 
 

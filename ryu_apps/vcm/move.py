@@ -78,7 +78,7 @@ class Move(MoveActions):
     def _input(self, event: MoveEvent, now: float) -> MoveInput | None:
         match event:
             case StepDone(step, node):
-                return MoveInput.DONE if (step, node) == (self.awaited, self.node) else None
+                return self._success() if (step, node) == (self.awaited, self.node) else None
             case StepFailed(step, node):
                 return self._failure() if (step, node) == (self.awaited, self.node) else None
             case Lapsed(node):
@@ -89,6 +89,11 @@ class Move(MoveActions):
                 return MoveInput.LATE if self.deadline is not None and self.deadline <= now else None
         return _PLAIN[type(event)]
 
+    def _success(self) -> MoveInput:
+        wanted = self.coordination.steps if self.coordination is not None else frozenset()
+        follows = not wanted.isdisjoint(_FOLLOWS.get(self.state, ())) and self._has_row(MoveInput.AWAITED)
+        return MoveInput.AWAITED if follows else MoveInput.DONE
+
     def _failure(self) -> MoveInput:
         if self.state is MoveState.RETURNING and self.returns >= RETURN_ATTEMPTS:
             return MoveInput.FAILED_AGAIN
@@ -98,6 +103,13 @@ class Move(MoveActions):
         return (self.state, given) in TABLES[self.way]
 
 
+#: State -> steps of components that follow its success, where the ladder has a row for that.
+_FOLLOWS = {
+    MoveState.RESERVING: ("stage",),
+    MoveState.ASSOCIATING: ("activate", "fix-up"),
+    MoveState.RESUMING: ("release",),
+    MoveState.CLEARING: ("release",),
+}
 _PLAIN = {
     Push: MoveInput.PUSH,
     Probe: MoveInput.PROBE,

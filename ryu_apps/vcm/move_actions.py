@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ryu_apps.vcm.move_events import (
     Begin,
+    Coordination,
     DeadlinePassed,
     Do,
     Exhausted,
@@ -25,7 +26,7 @@ from ryu_apps.vcm.move_states import MoveState
 
 #: Seconds that a bridge may take to answer; what has not been granted by then counts as refused.
 PATIENCE = 10.0
-_UNANSWERED = f"no answer in {PATIENCE:g} s"
+_AWAITS = (MoveStep.AWAIT_STAGE, MoveStep.AWAIT_ACTIVATE, MoveStep.AWAIT_RELEASE)
 #: Seconds between two attempts to run a VM at its source again.
 RETURN_INTERVAL = 1.0
 
@@ -39,6 +40,7 @@ class MoveActions:
         target: the place to try first, None for none in particular.
         home: it goes back to ``target``, and to nowhere else.
         kept: its reservation is kept until it is to be used.
+        coordination: components that it waits for; None: none.
         state, since: present state, and when it was entered.
         node: the destination in hand, or the last one; empty before the first.
         network: of the VM at ``node``, if the bridge has chosen it; None: not known.
@@ -54,7 +56,14 @@ class MoveActions:
     """
 
     def __init__(
-        self, vm: str, source: str, way: Ladder, target: str | None = None, home: bool = False, kept: bool = False
+        self,
+        vm: str,
+        source: str,
+        way: Ladder,
+        target: str | None = None,
+        home: bool = False,
+        kept: bool = False,
+        coordination: Coordination | None = None,
     ) -> None:
         self.vm = vm
         self.source = source
@@ -62,6 +71,7 @@ class MoveActions:
         self.target = target
         self.home = home
         self.kept = kept
+        self.coordination = coordination
         self.state = MoveState.WAITING
         self.since = 0.0
         self.node = ""
@@ -96,7 +106,7 @@ class MoveActions:
 
     def unpushed(self, _: DeadlinePassed, now: float) -> list[Do]:
         """Note that the hypervisor has not answered."""
-        return self._give_up(now, _UNANSWERED)
+        return self._give_up(now, self._unanswered)
 
     def reserve(self, begin: Begin, now: float) -> list[Do]:
         """Pre-Associate with Resource Reservation there, start the patience."""
@@ -107,6 +117,25 @@ class MoveActions:
         """Keep the reservation until it is used or released."""
         self.network = event.network
         return self._rest(now, "reserved" if event.network is None else f"reserved, {event.network}")
+
+    def await_stage(self, event: StepDone, now: float) -> list[Do]:
+        """Wait for components at the destination, before the VM is touched."""
+        self.network = event.network
+        return self._await(MoveStep.AWAIT_STAGE, now)
+
+    def hold_staged(self, _: StepDone, now: float) -> list[Do]:
+        """Keep the reservation, for which components are ready, until it is used or released."""
+        words = "reserved, components are ready"
+        return self._rest(now, words if self.network is None else f"{words}, {self.network}")
+
+    def await_activate(self, event: StepDone, now: float) -> list[Do]:
+        """Wait for components at the destination, before the VM runs there."""
+        self.network = event.network or self.network
+        return self._await(MoveStep.AWAIT_ACTIVATE, now)
+
+    def await_release(self, _: StepDone, now: float) -> list[Do]:
+        """Wait for components at the source."""
+        return self._await(MoveStep.AWAIT_RELEASE, now)
 
     def next(self, event: StepFailed | Lapsed, now: float) -> list[Do]:
         """Note why not this one."""
@@ -142,9 +171,14 @@ class MoveActions:
         self.network = event.network or self.network
         return self._do(MoveStep.RESUME, now)
 
-    def finish(self, event: StepDone | StepFailed | SourceLost, now: float) -> list[Do]:
+    def finish(self, event: StepDone | StepFailed | SourceLost | DeadlinePassed, now: float) -> list[Do]:
         """Nothing is left to do."""
-        return self._rest(now, f"done, but the source: {event.reason}" if isinstance(event, StepFailed) else "done")
+        match event:
+            case StepFailed(reason=reason):
+                return self._rest(now, f"done, but the source: {reason}")
+            case DeadlinePassed():
+                return self._rest(now, f"done, but the source: {self._unanswered}")
+        return self._rest(now, "done")
 
     def cancel(self, event: Halt | Lapsed, now: float) -> list[Do]:
         """Stop copying."""
@@ -154,7 +188,9 @@ class MoveActions:
             self.tried[self.node] = "the reservation has lapsed"
         return self._do(MoveStep.CANCEL, now)
 
-    def release(self, event: StepDone | StepFailed | Halt | DeadlinePassed | SourceLost, now: float) -> list[Do]:
+    def release(
+        self, event: StepDone | StepFailed | Halt | Lapsed | DeadlinePassed | SourceLost, now: float
+    ) -> list[Do]:
         """De-Associate at the destination."""
         self._blame(event)
         return self._do(MoveStep.RELEASE, now)
@@ -207,7 +243,7 @@ class MoveActions:
     def wait_anew(self, now: float) -> None:
         """The step in hand has its whole patience again: for a while no answer to it could be received."""
         if self.awaited is not None and self.deadline is not None:
-            self.deadline = now + PATIENCE
+            self.deadline = now + self._patience_of(self.awaited)
 
     # --- what actions share ---
     def _do(self, step: MoveStep, now: float, patience: float | None = None) -> list[Do]:
@@ -215,6 +251,18 @@ class MoveActions:
         self.deadline = None if patience is None else now + patience
         self.log.append(Note(now, self.node, step.value))
         return [Do(self.vm, step, self.node, self.source)]
+
+    def _await(self, step: MoveStep, now: float) -> list[Do]:
+        return self._do(step, now, self._patience_of(step))
+
+    def _patience_of(self, step: MoveStep | None) -> float:
+        """Seconds for the answer to a step: an executor says itself which component is late."""
+        waits = self.coordination is not None and step in _AWAITS
+        return PATIENCE + (self.coordination.deadline if self.coordination is not None and waits else 0.0)
+
+    @property
+    def _unanswered(self) -> str:
+        return f"no answer in {self._patience_of(self.awaited):g} s"
 
     def _rest(self, now: float, words: str) -> list[Do]:
         self.awaited = None
@@ -233,5 +281,7 @@ class MoveActions:
                 self.halted = True
             case StepFailed(reason=reason) if self.state not in (MoveState.CANCELLING, MoveState.ROLLING_BACK):
                 self.tried[self.node] = reason
+            case Lapsed():
+                self.tried[self.node] = "the reservation has lapsed"
             case DeadlinePassed():
-                self.tried[self.node] = _UNANSWERED
+                self.tried[self.node] = self._unanswered

@@ -47,6 +47,31 @@ class MoveStep(Enum):
     """Back to the source: associated there, if it is not, and running."""
     DISCARD = "discard"
     """Forget what was booted at the node."""
+    AWAIT_STAGE = "await stage"
+    """Wait until the NMS says that all its components have staged the VM at the node."""
+    AWAIT_ACTIVATE = "await activate"
+    """Likewise: have activated it, and taken what came after it was staged."""
+    AWAIT_RELEASE = "await release"
+    """Likewise: have released it at the source."""
+
+
+#: Steps of components, in the words of an NMS.
+COMPONENT_STEPS = frozenset({"stage", "activate", "fix-up", "release"})
+
+
+@dataclass(frozen=True, slots=True)
+class Coordination:
+    """Steps of components that an NMS tells, which moves wait for.
+
+    Attributes:
+        bridge: name of the bridge at the NMS.
+        steps: of ``stage``, ``activate``, ``fix-up`` and ``release``.
+        deadline: seconds for each.
+    """
+
+    bridge: str
+    steps: frozenset[str] = COMPONENT_STEPS
+    deadline: float = 30.0
 
 
 # --- events ---

@@ -12,14 +12,17 @@ class MoveState(Enum):
     PUSHING = "pushing"
     PROBING = "probing"
     RESERVING = "reserving"
+    STAGING = "components stage"
     RESERVED = "reserved"
     COPYING = "copying"
     BOOTING = "booting"
     SUSPENDING = "suspending"
     DEASSOCIATING_SOURCE = "de-associating source"
     ASSOCIATING = "associating"
+    ACTIVATING = "components activate"
     RESUMING = "resuming"
     CLEARING = "source clears up"
+    SETTLING = "components release"
     CANCELLING = "cancelling"
     RELEASING = "releasing"
     ROLLING_BACK = "rolling back"
@@ -40,6 +43,7 @@ class MoveInput(Enum):
     EXHAUSTED = "no node left"
     START = "start"
     DONE = "step done"
+    AWAITED = "step done, components follow"
     FAILED = "step failed"
     FAILED_AGAIN = "step failed too often"
     LATE = "no answer in time"
@@ -56,6 +60,7 @@ UNDERWAY = frozenset(
         MoveState.SUSPENDING,
         MoveState.DEASSOCIATING_SOURCE,
         MoveState.ASSOCIATING,
+        MoveState.ACTIVATING,
         MoveState.RESUMING,
         MoveState.ROLLING_BACK,
         MoveState.WITHDRAWING,

@@ -96,7 +96,8 @@ class Orchestrator:
         self._dead = set(dead) | (set(plan.leaving) if plan.goal.kind is GoalKind.FAIL_OVER else set())
         for move in plan.moves:
             way = Ladder.RESTART if move.source in self._dead else settings.way
-            self.moves.append(Move(move.vm, move.source, way, move.target, kept=plan.goal.kind is GoalKind.PROTECT))
+            kept = plan.goal.kind is GoalKind.PROTECT
+            self.moves.append(self._move(move.vm, move.source, way, move.target, kept=kept))
 
     # --- what can be asked ---
     @property
@@ -181,7 +182,7 @@ class Orchestrator:
                 if newest.source == node:
                     todo += _tell([newest], SourceLost(), now)
             elif occupancy.places[vm] == {node}:
-                self.moves.append(Move(vm, node, Ladder.RESTART))
+                self.moves.append(self._move(vm, node, Ladder.RESTART))
         return todo
 
     # --- what follows from where everything stands ---
@@ -214,9 +215,14 @@ class Orchestrator:
                 return move, event
         if self._undo and not self._open() and (undoable := self._undoable()):
             done = undoable[-1]
-            self.moves.append(Move(done.vm, done.node, self._settings.way, done.source, home=True))
+            self.moves.append(self._move(done.vm, done.node, self._settings.way, done.source, home=True))
             return self._next(now)
         return None
+
+    def _move(
+        self, vm: str, source: str, way: Ladder, target: str | None = None, home: bool = False, kept: bool = False
+    ) -> Move:
+        return Move(vm, source, way, target, home, kept, self._inventory.coordination)
 
     def _undoable(self) -> list[Move]:
         """Moves that are done and are to be undone: the newest move of its VM, its node not dead."""
@@ -312,7 +318,10 @@ class Orchestrator:
 #: Beginning of the line of a move's log that names a VM which is moved, or started, first.
 WAITS = "waits for"
 #: Without a reservation, and perhaps with one soon.
-_WITHOUT = (MoveState.WAITING, MoveState.PUSHING, MoveState.PROBING, MoveState.RESERVING, MoveState.RELEASING)
+_WITHOUT = (
+    *(MoveState.WAITING, MoveState.PUSHING, MoveState.PROBING, MoveState.RESERVING, MoveState.STAGING),
+    MoveState.RELEASING,
+)
 #: Nothing is being done to it.
 _BESIDE = (MoveState.WAITING, MoveState.RESERVED)
 

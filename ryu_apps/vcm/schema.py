@@ -128,6 +128,7 @@ class ClusterSection(Strict):
         hosts: addresses of end systems, where the topology has none or others.
         copy_mib_s: rate at which memory is copied, in rounds; None: a copy takes a fixed time.
         downtime_ms: time in which the last pages have to be sent.
+        nms: file of ``evbridge nms serve``, relative to the inventory, with the bridge at http://127.0.0.1:8080.
     """
 
     topology: str = "two_switch"
@@ -138,12 +139,22 @@ class ClusterSection(Strict):
     policies: list[str] | None = None
     copy_mib_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     downtime_ms: Annotated[float, Field(ge=0, le=10_000)] = 50.0
+    nms: str | None = None
+
+
+class NmsSection(Strict):
+    """An NMS whose components moves wait for: its name of the bridge, the steps, and seconds for each."""
+
+    bridge: PlainName
+    steps: Annotated[list[Literal["stage", "activate", "fix-up", "release"]], Field(min_length=1)] | None = None
+    deadline: Annotated[float, Field(gt=0, le=3600, strict=False)] = 30.0
 
 
 class InventoryFile(Strict):
     """The whole file.
 
     Attributes:
+        nms: None: moves wait for no component.
         policies: goals that start by themselves.
         ovf: files, directories and URLs of descriptors; a virtual system describes the VM of its name.
     """
@@ -159,4 +170,5 @@ class InventoryFile(Strict):
     vms: dict[PlainName, VmSection]
     ovf: list[str] = Field(default_factory=list)
     policies: dict[PlainName, OperatorPolicySection] = Field(default_factory=dict)
+    nms: NmsSection | None = None
     cluster: ClusterSection = ClusterSection()

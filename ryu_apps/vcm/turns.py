@@ -19,6 +19,7 @@ _AT_REST = frozenset(
         MoveState.PUSHING,
         MoveState.PROBING,
         MoveState.RESERVING,
+        MoveState.STAGING,
         MoveState.RESERVED,
         MoveState.RELEASING,
     }

@@ -203,9 +203,10 @@ def test_the_inventory_page_has_the_keys_of_the_schema() -> None:
         "datastores.NAME.": inventory_schema.DatastoreSection,
         "vms.NAME.": inventory_schema.VmSection,
         "vms.NAME.traffic.": inventory_schema.Traffic,
+        "nms.": inventory_schema.NmsSection,
         "cluster.": inventory_schema.ClusterSection,
     }
-    nested = {"switches", "nodes", "groups", "appliances", "datastores", "vms", "vms.NAME.traffic", "cluster"}
+    nested = {"switches", "nodes", "groups", "appliances", "datastores", "vms", "vms.NAME.traffic", "nms", "cluster"}
     keys = {prefix + name for prefix, model in parts.items() for name in model.model_fields} - nested
     assert table_keys(text("docs/vcm.rst").partition("Inventories\n---")[2].partition("\nPlacement\n")[0]) == keys
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ryu_apps.vcm.goal_events import Go, HaltGoal, MoveLimits, NodeLost, ReleasePlaces, StepAnswer, Use
 from ryu_apps.vcm.inventory import Inventory, InventoryNode, InventoryVm, Level, Occupancy, Purpose
-from ryu_apps.vcm.move_events import DeadlinePassed, Ladder, Lapsed, MoveStep
+from ryu_apps.vcm.move_events import COMPONENT_STEPS, Coordination, DeadlinePassed, Ladder, Lapsed, MoveStep
 from ryu_apps.vcm.move_states import MoveState
 from ryu_apps.vcm.orchestrator import Orchestrator
 from ryu_apps.vcm.placement import PlacementQuestion, rank
@@ -48,7 +50,9 @@ def clusters(draw: st.DrawFn) -> Inventory:
             )
     apart = {"db": draw(st.sets(st.sampled_from(list(Level)), max_size=1))}
     links = (("s1", "s2"), ("s2", "s3"))
-    return inventory(nodes, vms, links, apart, {"box": (draw(st.sampled_from(["s1", "s3"])),)})
+    made = inventory(nodes, vms, links, apart, {"box": (draw(st.sampled_from(["s1", "s3"])),)})
+    steps = draw(st.sets(st.sampled_from(sorted(COMPONENT_STEPS))))
+    return replace(made, coordination=Coordination("b", frozenset(steps)) if steps else None)
 
 
 @st.composite

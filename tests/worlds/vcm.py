@@ -125,6 +125,16 @@ class Hypervisors:
         self._check_described(do)
         self.reserved[do.vm].add(do.node)
 
+    def _await_stage(self, do: Do) -> None:
+        assert do.node in self.reserved[do.vm], "waited for without a reservation"
+        assert self.running[do.vm] == do.source or do.source in self.dead, "waited for after it was touched"
+
+    def _await_activate(self, do: Do) -> None:
+        assert self.associated[do.vm] == {do.node} and self.running[do.vm] is None
+
+    def _await_release(self, do: Do) -> None:
+        assert do.source not in self.associated[do.vm] and self.running[do.vm] == do.node
+
     def _copy(self, do: Do) -> None:
         assert self.running[do.vm] == do.source
 

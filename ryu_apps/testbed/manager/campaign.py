@@ -22,7 +22,8 @@ from ryu_apps.testbed.harness.station import LldpadStation
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.ladder import text
 from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
-from ryu_apps.testbed.manager.guests import TestVms, cluster_of, copies_of
+from ryu_apps.testbed.manager.coordination import HOST, ClusterNms
+from ryu_apps.testbed.manager.guests import MismatchError, TestVms, cluster_of, copies_of
 from ryu_apps.testbed.manager.leftovers import NO_GATE, Leftovers
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, attempt_report
 from ryu_apps.testbed.manager.run import Manager, MoveOptions
@@ -95,8 +96,8 @@ def perform(
         cluster = cluster_of(loaded, place, Path(folder), maker)
         tell(f"starting {len(cluster.fabric.switches)} switches and their hypervisors")
         try:
-            with cluster, proxies_of(cluster, Path(folder)):
-                campaign = Campaign(loaded, cluster, task, station, tell)
+            with cluster, proxies_of(cluster, Path(folder)), _nms_of(loaded, cluster, place) as nms:
+                campaign = Campaign(loaded, cluster, task, station, tell, nms=nms)
                 ready(lambda: campaign.manager.post(HaltGoal()))
                 report = campaign.run()
         finally:
@@ -107,6 +108,22 @@ def perform(
     drawn = "\n".join(map(text.render, campaign.ladders))
     (output / "ladders.txt").write_text(drawn, encoding="utf-8")
     return report
+
+
+@contextmanager
+def _nms_of(loaded: Loaded, cluster: Cluster, place: Path) -> Iterator[ClusterNms | None]:
+    """The NMS whose components the moves wait for, started; None: they wait for none."""
+    coordination, config = loaded.inventory.coordination, loaded.file.cluster.nms
+    if coordination is None:
+        yield None
+        return
+    if config is None or HOST not in cluster.hosts:
+        raise MismatchError(f"nms: cluster.nms, a file, and an end system {HOST!r} are needed")
+    if not (place / config).is_file():
+        raise MismatchError(f"cluster.nms: there is no file {config}")
+    with closing(ClusterNms(cluster, place / config, coordination)) as nms:
+        nms.start()
+        yield nms
 
 
 @contextmanager
@@ -141,6 +158,7 @@ class Campaign:
         station: str = "emulated",
         tell: ShowProgress = lambda words: None,
         meanwhile: Callable[[Manager, Do], None] = lambda manager, do: None,
+        nms: ClusterNms | None = None,
     ) -> None:
         self._loaded = loaded
         self._cluster = cluster
@@ -157,7 +175,8 @@ class Campaign:
         self._unplaced: dict[str, dict[str, str]] = {}
         options = MoveOptions(task.settings.way, task.copy, task.inject, copies_of(loaded))
         self._orchestrator = Orchestrator(loaded.inventory, self._plan, task.settings)
-        self.manager = Manager(self._guests, self._orchestrator, options, tell)
+        waits = None if nms is None else nms.wait
+        self.manager = Manager(self._guests, self._orchestrator, options, tell, waits)
         self.manager.before_step = self._before_step
 
     def run(self) -> ClusterReport:

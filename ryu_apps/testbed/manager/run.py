@@ -14,7 +14,7 @@ from ryu_apps.testbed.harness.staged import StagedTarget
 from ryu_apps.testbed.harness.station import VdptoolAnswer
 from ryu_apps.testbed.manager.guests import TestVms
 from ryu_apps.testbed.moves.attempt import Attempt, MoveRecord
-from ryu_apps.testbed.moves.executor import StepExecutor
+from ryu_apps.testbed.moves.executor import AwaitComponents, StepExecutor
 from ryu_apps.testbed.moves.observers import EvidenceRecorder, StagedPortProof, StepObserver
 from ryu_apps.testbed.moves.preparation import Preparations
 from ryu_apps.testbed.progress import ShowProgress
@@ -94,12 +94,19 @@ class Manager:
         before_step: called with every step, before it is carried out; may post events.
     """
 
-    def __init__(self, guests: TestVms, orchestrator: Orchestrator, options: MoveOptions, tell: ShowProgress) -> None:
+    def __init__(
+        self,
+        guests: TestVms,
+        orchestrator: Orchestrator,
+        options: MoveOptions,
+        tell: ShowProgress,
+        components: AwaitComponents | None = None,
+    ) -> None:
         self.orchestrator = orchestrator
         self.indices = ProgramIndices(guests)
         observers = EvidenceRecorder(), StagedPortProof(self._target), self.indices, RestartedProbers(guests)
         preparations = Preparations(guests.cluster.hypervisors, guests.descriptors, guests.vsis)
-        self.executor = StepExecutor(self._attempt, observers, self._heard, preparations)
+        self.executor = StepExecutor(self._attempt, observers, self._heard, preparations, components)
         self._guests = guests
         self._options = options
         self._tell = tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from ryu_apps.testbed.moves.observers import StepObserver
 from ryu_apps.testbed.moves.preparation import Preparations
 from ryu_apps.vcm.move_events import Do, MoveStep, StepDone, StepFailed
 
+#: Waits for components at a step; called with the attempt, and what says that the wait is not wanted any more.
+AwaitComponents = Callable[[MoveStep, Attempt, Callable[[], bool]], None]
 #: Called with the VM and the result of each step.
 StepReport = Callable[[str, StepDone | StepFailed], None]
 
@@ -33,6 +36,7 @@ class StepExecutor:
         observers: Sequence[StepObserver],
         report: StepReport,
         preparations: Preparations | None = None,
+        components: AwaitComponents | None = None,
     ) -> None:
         """
         Args:
@@ -40,6 +44,7 @@ class StepExecutor:
             observers: called in this order.
             report: called by :meth:`submit`'s thread.
             preparations: carries out what precedes a reservation; None: the moves have nothing of the kind.
+            components: raises :class:`TestbedError` if they are not ready; None: no move waits for any.
         """
         self.attempts: list[Attempt] = []
         self.deaths: dict[str, float] = {}
@@ -48,12 +53,16 @@ class StepExecutor:
         self._observers = tuple(observers)
         self._report = report
         self._preparations = preparations
+        self._components = components
+        self._waits: dict[str, threading.Event] = {}
         self._workers: dict[str, ThreadPoolExecutor] = {}
 
     def submit(self, do: Do, owner: MoveRecord) -> None:
         """Carry a step out in the VM's own thread; the result goes to the report."""
         if do.step is MoveStep.CANCEL:
             self._newest(do.vm).cancel()  # at once: the thread is busy with the copy
+        if do.vm in self._waits:
+            self._waits[do.vm].set()  # a step that is asked for meanwhile ends the wait
         if do.vm not in self._workers:
             self._workers[do.vm] = ThreadPoolExecutor(1, thread_name_prefix=do.vm)
         self._workers[do.vm].submit(self._work, do, owner)
@@ -124,6 +133,14 @@ class StepExecutor:
         evidence.marks.ended = time.monotonic()
 
     # --- steps that are more than one action ---
+    def _await(self, step: MoveStep, attempt: Attempt) -> None:
+        wait = self._waits[attempt.vm.name] = threading.Event()
+        assert self._components is not None
+        try:
+            self._components(step, attempt, wait.is_set)
+        finally:
+            del self._waits[attempt.vm.name]
+
     def _copy(self, attempt: Attempt) -> None:
         for words in attempt.copy():
             for observer in self._observers:
@@ -153,4 +170,7 @@ _STEPS: dict[MoveStep, Callable[[StepExecutor, Attempt], VdptoolAnswer | None]] 
     MoveStep.RELEASE: lambda executor, attempt: attempt.release(),
     MoveStep.RETURN: lambda executor, attempt: attempt.return_vm(),
     MoveStep.DISCARD: lambda executor, attempt: attempt.discard(),
+    MoveStep.AWAIT_STAGE: lambda executor, attempt: executor._await(MoveStep.AWAIT_STAGE, attempt),
+    MoveStep.AWAIT_ACTIVATE: lambda executor, attempt: executor._await(MoveStep.AWAIT_ACTIVATE, attempt),
+    MoveStep.AWAIT_RELEASE: lambda executor, attempt: executor._await(MoveStep.AWAIT_RELEASE, attempt),
 }

@@ -98,6 +98,8 @@ class EvidenceRecorder(StepObserver):
                 self._note(attempt, Lane.VCM, Lane.DESTINATION, words)
             case MoveStep.ASSOCIATE:
                 evidence.marks.associating = time.monotonic()
+            case MoveStep.AWAIT_STAGE | MoveStep.AWAIT_ACTIVATE | MoveStep.AWAIT_RELEASE:
+                self._note(attempt, Lane.VCM, Lane.VCM, f"NMS: {step.value} of components")
 
     def copying(self, attempt: Attempt, words: str) -> None:
         """Note a round of copying."""
@@ -122,6 +124,8 @@ class EvidenceRecorder(StepObserver):
                 words = "let go" if answer is None or answer.granted else f"let go: {answer.reason}"
                 self._note(attempt, Lane.SOURCE, Lane.VCM, words, answered)
                 self._note(attempt, Lane.VCM, Lane.DESTINATION, "source has let go: associate")
+            case MoveStep.AWAIT_STAGE | MoveStep.AWAIT_ACTIVATE | MoveStep.AWAIT_RELEASE:
+                self._note(attempt, Lane.VCM, Lane.VCM, "NMS: all components are ready")
             case MoveStep.LET_GO:
                 self._note(attempt, Lane.SOURCE, Lane.VCM, "let go" if answer else "nothing left to let go of")
             case MoveStep.RESUME:
@@ -130,7 +134,9 @@ class EvidenceRecorder(StepObserver):
                 self._note(attempt, Lane.DESTINATION, Lane.VM, words, evidence.marks.resumed)
 
     def failed(self, step: MoveStep, attempt: Attempt, error: Exception) -> None:
-        """Note a refusal."""
+        """Note a refusal, or components that are not ready."""
+        if step in (MoveStep.AWAIT_STAGE, MoveStep.AWAIT_ACTIVATE, MoveStep.AWAIT_RELEASE):
+            self._note(attempt, Lane.VCM, Lane.VCM, f"NMS: {error}")
         if isinstance(error, MigrationRefused):
             self._note(attempt, Lane.DESTINATION, Lane.VCM, f"refused: {error}")
 
