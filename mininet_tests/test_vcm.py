@@ -169,6 +169,23 @@ def test_a_dead_nodes_vms_start_on_the_reservations_that_were_made_ahead(tmp_pat
         assert len(asked) > 1 and max(asked) < associated, "and kept alive"
 
 
+def test_each_interface_of_a_vm_is_probed(tmp_path: Path) -> None:
+    """Traffic with the second interface goes on over the move, and what should not pass there is counted: here it does."""
+    text = (INVENTORIES / "tenants.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"  blue1:\n(    .*\n)*", "", text).replace("client2: 10.0.100.3", "client2: 10.0.101.3")
+    # Type 2000 permits port 443.
+    probes = "addresses: [10.0.101.101], traffic: {host: client2, udp: 80, tcp: null, blocked: 443}"
+    text = text.replace("addresses: [10.0.101.101]", probes).replace("fabrics/", f"{INVENTORIES}/fabrics/")
+    (tmp_path / "coordinated.yaml").write_text(text, encoding="utf-8")
+    report, printed = evacuation(tmp_path, "hv1")
+    (attempt,) = report["attempts"]
+    figures = attempt["figures"]
+    assert figures["outcome"] == "completed" and figures["vm"] == "red1"
+    # The one counter that is not 0.
+    assert not report["ok"] and len(report["failures"]) == 1, printed
+    assert re.fullmatch(r"red1 to hv\d: [1-9]\d* datagrams passed that policy blocks", report["failures"][0])
+
+
 # --- components that speak no OpenFlow ---
 NMS = """version: 1
 state_dir: state

@@ -104,11 +104,17 @@ class InterfaceSection(Strict):
     vsi: VsiUuid | None = None
 
 
+class FurtherInterfaceSection(InterfaceSection):
+    """Another interface of a VM; ``run`` sends traffic over it if it has some."""
+
+    traffic: Traffic | None = None
+
+
 class VmSection(InterfaceSection):
     """A VM: where it is, its network interfaces, the first one here, its size, group and purpose, and what it needs."""
 
     at: PlainName
-    interfaces: list[InterfaceSection] = Field(default_factory=list)
+    interfaces: list[FurtherInterfaceSection] = Field(default_factory=list)
     slots: WholeNumber = 1
     memory_mib: Positive
     dirty_mib_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0

@@ -38,6 +38,7 @@ class Flow:
         address: destination of the host in place of the VM; empty: the VM itself.
         host_port: the host's port of a UDP flow, where it has such a flow with several VMs.
         ipv6: between the IPv6 addresses of both ends.
+        interface: IPv4 address of the VM's interface; empty: its first one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Flow:
     address: str = ""
     host_port: int | None = None
     ipv6: bool = False
+    interface: str = ""
 
     def port_of(self, end: str) -> int:
         """The port of an end (of the VM or of the host, by name)."""
@@ -195,11 +197,12 @@ class Prober:
 
     def _order(self, flow: Flow, peers: Mapping[str, str]) -> dict[str, object]:
         other = flow.host if self.name == flow.vm else flow.vm
-        peer = peers[flow.host] if self.name == flow.vm else flow.address or peers[flow.vm]
+        peer = peers[flow.host] if self.name == flow.vm else flow.address or flow.interface or peers[flow.vm]
+        own = flow.interface if self.name == flow.vm and flow.interface else self._address
         return {
             "id": flow.name,
             "proto": flow.proto,
-            "local": self._address6 if flow.ipv6 else self._address,
+            "local": self._address6 if flow.ipv6 else own,
             "peer": peer,
             "port": flow.port_of(self.name),
             "peer_port": flow.port_of(other),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 from ryu_apps.evb.config import dump_config
@@ -63,8 +64,10 @@ def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker 
     _compare(loaded, config.fabric)
     addressed = {host.name for host in site.hosts if host.ip}
     for name, vm in loaded.file.vms.items():
-        if vm.traffic.host not in addressed:
-            raise MismatchError(f"an end system {vm.traffic.host!r} with an address is needed, the peer of {name}")
+        others = [face.traffic for face in vm.interfaces if face.traffic is not None]
+        for traffic in (vm.traffic, *others):
+            if traffic.host not in addressed:
+                raise MismatchError(f"an end system {traffic.host!r} with an address is needed, the peer of {name}")
     return Cluster(config.fabric, site.hosts, folder, dump_config(config), station=station)
 
 
@@ -127,15 +130,27 @@ class TestVms:
         self._hosts: dict[str, Prober] = {}
         self._rarps: list[Tap] = []
         self._host_notes: dict[str, Notes] = {}
-        for number, (name, vm) in enumerate(loaded.inventory.vms.items()):
+        ports = count(FIRST_PORT, 2)
+        for name, vm in loaded.inventory.vms.items():
             face = vm.interface
             ip = _ipv4(face)
             if ip is None:
                 raise MismatchError(f"{name} has no IPv4 address, which its traffic needs")
             vsis = tuple(map(_vsi_of, vm.interfaces))
-            traffic = loaded.file.vms[name].traffic
-            flows = _flows(name, traffic, FIRST_PORT + 2 * number, interval)
-            self.all[name] = TestVm(name, vsis, face.mac, ip, traffic.host, tuple(flows))
+            section = loaded.file.vms[name]
+            flows = _flows(name, section.traffic, next(ports), interval)
+            for number, (other, more) in enumerate(zip(vm.others, section.interfaces, strict=True), 1):
+                if more.traffic is not None:
+                    if (at := _ipv4(other)) is None:
+                        raise MismatchError(
+                            f"{name}: interface {number + 1} has no IPv4 address, which its traffic needs"
+                        )
+                    named = f"{name}+{number}"
+                    flows += [
+                        replace(flow, vm=name, interface=at)
+                        for flow in _flows(named, more.traffic, next(ports), interval)
+                    ]
+            self.all[name] = TestVm(name, vsis, face.mac, ip, section.traffic.host, tuple(flows))
 
     def admit(self) -> None:
         """Start every VM at its node, associated."""
@@ -179,10 +194,11 @@ class TestVms:
             self._rarps.append(self.cluster.watcher.watch(tap))
         for guest in self.all.values():
             self.start_prober(guest)
-        for name in dict.fromkeys(guest.host for guest in self.all.values()):
+        for name in dict.fromkeys(flow.host for guest in self.all.values() for flow in guest.flows):
             host = self.cluster.hosts[name]
             prober = self._hosts[name] = Prober(name, host.namespace, host.ip, self.cluster.folder)
-            prober.start([flow for guest in self._peers(name) for flow in guest.flows], self._addresses())
+            flows = [flow for guest in self.all.values() for flow in guest.flows if flow.host == name]
+            prober.start(flows, self._addresses())
         for prober in self._probers():
             prober.wait_heard()
 
@@ -203,11 +219,20 @@ class TestVms:
         guest.prober.start(guest.flows, self._addresses())
         vm.prober = guest.prober
 
-    def target(self, name: str) -> StagedTarget | None:
-        """Destination of frames that are injected where a VM is staged; they arrive if its gate is not closed."""
-        host = self.cluster.hosts[self.all[name].host]
+    def targets(self, name: str) -> list[StagedTarget | None]:
+        """Destinations of frames that are injected where a VM is staged, which arrive if its gate is not closed.
+
+        One for each interface; None: it has no flow that would pass.
+        """
+        return [self._target(name, _ipv4(face) if number else "") for number, face in self._faces(name)]
+
+    def _faces(self, name: str) -> Iterator[tuple[int, VmInterface]]:
+        return enumerate(self._inventory.vms[name].interfaces)
+
+    def _target(self, name: str, interface: str | None) -> StagedTarget | None:
         for flow in self.all[name].flows:
-            if flow.proto == "udp" and flow.passes:
+            if flow.proto == "udp" and flow.passes and flow.interface == interface:
+                host = self.cluster.hosts[flow.host]
                 return StagedTarget(host.mac, host.ip, flow.port_of(host.name), flow.port)
         return None
 
@@ -264,7 +289,7 @@ class TestVms:
 
     def _peers(self, host: str) -> list[TestVm]:
         """The VMs whose traffic is with an end system."""
-        return [guest for guest in self.all.values() if guest.host == host]
+        return [guest for guest in self.all.values() if any(flow.host == host for flow in guest.flows)]
 
     def _probers(self) -> list[Prober]:
         """The probers of end systems and VMs, as far as they have been started."""

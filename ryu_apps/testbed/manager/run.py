@@ -104,7 +104,7 @@ class Manager:
     ) -> None:
         self.orchestrator = orchestrator
         self.indices = ProgramIndices(guests)
-        observers = EvidenceRecorder(), StagedPortProof(self._target), self.indices, RestartedProbers(guests)
+        observers = EvidenceRecorder(), StagedPortProof(self._targets), self.indices, RestartedProbers(guests)
         preparations = Preparations(guests.cluster.hypervisors, guests.descriptors, guests.vsis)
         self.executor = StepExecutor(self._attempt, observers, self._heard, preparations, components)
         self._guests = guests
@@ -194,7 +194,7 @@ class Manager:
             copy = copy.with_disk(disk)
         return Attempt(self._guests.cluster, do.vm, vsis, (do.source, do.node), options.way, owner, copy, do.datastore)
 
-    def _target(self, attempt: Attempt) -> StagedTarget | None:
+    def _targets(self, attempt: Attempt) -> list[StagedTarget | None]:
         if not self._options.inject or attempt.source.name in self.executor.deaths:
-            return None
-        return self._guests.target(attempt.vm.name)
+            return []
+        return self._guests.targets(attempt.vm.name)

@@ -96,8 +96,8 @@ def seen_of(
         settled: when the figures close, monotonic seconds.
         staged: see :func:`staged_alone` and :func:`staged_among_others`.
     """
-    mac = bytes.fromhex(attempt.vm.mac.replace(":", ""))
-    own = [sighting for sighting in announcements if sighting.data[6:12] == mac and sighting.t <= settled]
+    macs = {bytes.fromhex(face.mac.replace(":", "")) for face in attempt.vm.interfaces}
+    own = [sighting for sighting in announcements if sighting.data[6:12] in macs and sighting.t <= settled]
     return Seen(
         vm=attempt.vm.name,
         ladder=attempt.ladder.value,

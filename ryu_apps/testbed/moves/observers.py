@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ryu_apps.testbed.harness.staged import StagedPort, StagedTarget
@@ -157,12 +157,12 @@ class StagedPortProof(StepObserver):
     The hypervisor makes them before it asks for the reservation, and the VM's own ports take their place.
     """
 
-    def __init__(self, target: Callable[[Attempt], StagedTarget | None]) -> None:
+    def __init__(self, targets: Callable[[Attempt], Sequence[StagedTarget | None]]) -> None:
         """
         Args:
-            target: end system that injected frames are sent to; None: nothing is injected.
+            targets: end system that injected frames are sent to, for each interface; None: nothing is injected there.
         """
-        self._target = target
+        self._targets = targets
         self._ports: dict[Attempt, list[StagedPort]] = {}
 
     def before(self, step: MoveStep, attempt: Attempt) -> None:
@@ -174,9 +174,9 @@ class StagedPortProof(StepObserver):
                 StagedPort(destination.namespace, destination.edge, face, watcher) for face in attempt.vm.interfaces
             ]
             self._ports[attempt] = made
-            target = self._target(attempt)
-            if target is not None:
-                made[0].inject(target)
+            for port, target in zip(made, self._targets(attempt), strict=False):
+                if target is not None:
+                    port.inject(target)
         elif step is MoveStep.BOOT:
             self._disconnect(attempt)
 

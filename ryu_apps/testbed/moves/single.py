@@ -53,7 +53,7 @@ class SingleMove:
         self._abort = abort
         self._move = Move(vm, source, ladder, destination)
         self._destination = destination
-        proof = (StagedPortProof(lambda attempt: target),) if is_proven else ()
+        proof = (StagedPortProof(lambda attempt: [target]),) if is_proven else ()
         own = (*observers, EvidenceRecorder(), *proof)
         self._executor = StepExecutor(self._begin, own, lambda vm, result: None)
 
