@@ -170,7 +170,7 @@ def test_a_dead_nodes_vms_start_on_the_reservations_that_were_made_ahead(tmp_pat
 
 
 def test_each_interface_of_a_vm_is_probed(tmp_path: Path) -> None:
-    """Traffic with the second interface goes on over the move, and what should not pass there is counted: here it does."""
+    """Traffic of the second interface goes on over the move, and what should not pass there is counted."""
     text = (INVENTORIES / "tenants.yaml").read_text(encoding="utf-8")
     text = re.sub(r"  blue1:\n(    .*\n)*", "", text).replace("client2: 10.0.100.3", "client2: 10.0.101.3")
     # Type 2000 permits port 443.
