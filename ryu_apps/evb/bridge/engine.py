@@ -395,7 +395,7 @@ class Engine:
         for failure in self.counters.restore(known[STATISTICS], known[SUMS], self.fabric.switches):
             self._effects.put(failure)
         self.lifecycle.resumed(self.registry.attachments())
-        self.lifecycle.interrupted.restore(known[OPENING], self.registry, now)
+        self.lifecycle.interrupted.restore(known[OPENING], self.registry, self.fabric.switches, now)
         self.imports.resumed()
         self.recovery.restore(records, not self.not_restored)
         self.lifecycle.installer.remember_ended(not self.recovery.over)

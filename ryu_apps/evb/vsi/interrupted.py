@@ -8,7 +8,7 @@ former gate still open somewhere, is undone and done again: a comparison opens n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import CookieKind, parse_cookie
@@ -44,8 +44,12 @@ class InterruptedOpenings:
         self._undo = undo
         self._unseen: dict[int, list[GateSwitch]] = {}
 
-    def restore(self, marks: Mapping[str, bytes], registry: Registry, now: float) -> None:
-        """Take the openings up again, from the marks in the store; the attachments are restored."""
+    def restore(self, marks: Mapping[str, bytes], registry: Registry, switches: Container[int], now: float) -> None:
+        """Take the openings up again, from the marks in the store; the attachments are restored.
+
+        Args:
+            switches: datapath ids of the configured switches; no other one is waited for.
+        """
         if not marks:
             return
         marked = {mark_key(attachment): attachment for attachment in registry.attachments()}
@@ -56,7 +60,7 @@ class InterruptedOpenings:
                 # Its record cannot be used, or the VSI has gone on since.
                 self._grants.unmark(key, now)
             else:
-                self._resume(attachment, decode(octets))
+                self._resume(attachment, tuple(port for port in decode(octets) if port.dpid in switches))
 
     def _resume(self, attachment: Attachment, former: tuple[PortId, ...]) -> None:
         vsi, dpid = attachment.vsi, attachment.port.dpid

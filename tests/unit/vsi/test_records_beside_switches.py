@@ -10,7 +10,7 @@ from ryu_apps.evb.events.other import HandOver
 from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
-from ryu_apps.evb.vsi.records.opening import decode
+from ryu_apps.evb.vsi.records.opening import decode, encode
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, OPEN_2, S1, S2, Vm, World
@@ -373,6 +373,16 @@ def test_mark_of_a_vsi_that_is_not_restored_is_deleted(world: World) -> None:
     world.store["opening/nothing"] = world.store[mark]
     del world.store[f"vsi/{VM.text}@{HV3}"]
     world.restart_controller()
+    world.advance(LATER)
+    assert marks(world) == {}
+
+
+def test_former_switch_that_is_not_configured_any_more_is_not_waited_for(world: World) -> None:
+    interrupted(world, carried_out=True)
+    (mark,) = [key for key in world.store if key.startswith("opening/")]
+    world.store[mark] = encode([PortId(0x99, 1)])
+    world.restart_controller()
+    assert gate_ports(world) == {HV3} and world.answer(HV3).success
     world.advance(LATER)
     assert marks(world) == {}
 
