@@ -40,8 +40,10 @@ from ryu_apps.topologies import multi_switch
 NAMES, LEAVES, SPINES, NODES = "abcd", 4, 2, 16
 #: Keep-alives each 84 s, and 10 s for an answer.
 TIMERS = Timers(rka=23, rwd=20)
-#: VSIs that move within their pods and between them, one at a time, and moves between pods at a time.
+#: VSIs that come and that move within their pods and between them, one at a time; and requests at a time otherwise.
 MOVES, AT_ONCE = 200, 32
+#: Seconds for which a station repeats a request that is refused: the directory may not answer on a busy machine.
+_REPEAT = 60.0
 #: VSIs of 10,000 nodes, and seconds for which claims are counted.
 OWNERS, SECONDS = 320_000, 5.0
 _POLICIES = Path(__file__).parents[1] / "policies" / "web_server"
@@ -55,13 +57,14 @@ class Between:
     """Four pods.
 
     Attributes:
-        first_ms: Associate to answer of VSIs that no pod has.
+        first_ms: Associate to answer of VSIs that no pod has, the last ones of all.
         within_ms, between_ms: the same of VSIs that move within their pod, and to another one.
         state_ms: Pre-Associate to answer in the other pod, which asks for the state of the VSI.
         gap_ms: from the request to shut the gate, as the former pod has it, until the other one has opened its own.
         at_once_s: until so many moves between pods, all at once, are over.
         memory_kb: resident memory of a bridge for each VSI.
         directory_mb: resident memory of the directory's server.
+        refused: requests that were refused, and repeated.
     """
 
     vsis: int
@@ -74,6 +77,7 @@ class Between:
     at_once_s: float
     memory_kb: float
     directory_mb: float
+    refused: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +141,16 @@ class FourPods:
         self._tell = tell
         self._nodes = {pod: [f"{pod}hv{number}" for number in range(1, NODES + 1)] for pod in NAMES}
         self._homes: dict[int, tuple[str, str]] = {}
+        self._refused = 0
 
     def measure(self) -> Between:
         """Everything, in one go."""
         empty = self._memory()
-        self._tell("VSIs associate")
-        first = [self._first(number) for number in range(len(NAMES) * self._vsis)]
+        every = range(len(NAMES) * self._vsis)
+        self._tell(f"{len(every):,} VSIs associate")
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self._first, every[:-MOVES]))
+        first = [self._first(number) for number in every[-MOVES:]]
         full = self._memory()
         self._tell("VSIs move within their pods")
         within = [self._move(number, self._homes[number][0])[1].milliseconds for number in self._some(MOVES)]
@@ -161,7 +169,7 @@ class FourPods:
         over = time.monotonic() - begun
         directory = self._cluster.directory
         return Between(
-            len(first),
+            len(every),
             Spread.of(first),
             Spread.of(within),
             Spread.of(staged),
@@ -169,8 +177,9 @@ class FourPods:
             Spread.of(gaps),
             AT_ONCE,
             over,
-            (full - empty) / len(first),
+            (full - empty) / len(every),
             _resident(directory.pid(directory.leader())) / 1024,
+            self._refused,
         )
 
     def _some(self, count: int) -> list[int]:
@@ -194,10 +203,12 @@ class FourPods:
 
     def _ask(self, number: int, mode: VdptoolMode) -> VdptoolAnswer:
         pod, node = self._homes[number]
-        answer = self._cluster.hypervisors[node].station.request(mode, vsi_of(number))
-        if not answer.granted:
-            words = self._cluster.controllers[pod].last_words(5)
-            raise RuntimeError(f"{node}: {mode.name}: {answer.reason}\n{words}")
+        deadline = time.monotonic() + _REPEAT
+        while not (answer := self._cluster.hypervisors[node].station.request(mode, vsi_of(number))).granted:
+            self._refused += 1
+            if time.monotonic() > deadline:
+                words = self._cluster.controllers[pod].last_words(5)
+                raise RuntimeError(f"{node}: {mode.name}: {answer.reason}\n{words}")
         return answer
 
     def _gap(self, number: int, source: str, target: str, since: float) -> float:
@@ -293,6 +304,7 @@ def shown_pods(pods: Between) -> Table:
         table.add_row(words, f"{spread.p50:.1f}", f"{spread.p99:.1f}")
     table.add_row(f"{pods.at_once} moves between pods at once (s)", f"{pods.at_once_s:.2f}", "")
     table.add_row("memory of a bridge for a VSI (KB)", f"{pods.memory_kb:.1f}", "")
+    table.add_row("requests that were refused, and repeated", str(pods.refused), "")
     return table
 
 
