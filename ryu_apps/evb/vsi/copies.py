@@ -165,7 +165,12 @@ class Copies(TokenOwner):
             return False
         if not copy.serves(owner, program):
             return None
-        return bool(copy.until and copy.returning)
+        return self.shield(owner.vsi) is not None
+
+    def shield(self, vsi: Vsi) -> RuleSet | None:
+        """Return the rules that drop copies at the switch that a VSI leaves, if it moves to where they lead."""
+        copy = self._copies.get(vsi)
+        return copy.returning if copy is not None and copy.until and copy.returning else None
 
     def moved(self, vsi: Vsi, owner: Attachment | None, program: Installation | None) -> CopiedMove:
         """Take the copies of a VSI that is about to be at another port, or at none."""
@@ -175,7 +180,7 @@ class Copies(TokenOwner):
         if not copy.serves(owner, program):
             self._end(copy)
             return _PLAIN
-        shield = copy.returning if copy.until and copy.returning else None
+        shield = self.shield(vsi)
         followers = self._followers(copy)
         self._forget(copy)
         return CopiedMove(shield=shield, followers=followers)

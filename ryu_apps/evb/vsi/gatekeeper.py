@@ -26,11 +26,11 @@ from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.floods import Floods, Membership
 from ryu_apps.evb.vsi.gate_meters import GateMeters
 from ryu_apps.evb.vsi.gate_rules import GateRules
-from ryu_apps.evb.vsi.in_flight import InFlight, home
+from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.multicast_groups import MulticastGroups
 from ryu_apps.evb.vsi.pools import Pools
-from ryu_apps.evb.vsi.prepared_flips import Flip, FlipInputs, PreparedFlip, PreparedFlips
+from ryu_apps.evb.vsi.prepared_flips import Departure, Flip, FlipInputs, PreparedFlip, PreparedFlips
 from ryu_apps.evb.vsi.registry import Attachment, OpenMeter, Vsi
 from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.steering import Steering, passed_frames
@@ -117,9 +117,8 @@ class Gatekeeper:
         # or at neither.
         changes = {
             dpid: _joined(
-                flip.changes[dpid],
+                _with_detour(flip, dpid, detours[dpid]) if dpid in detours else flip.changes[dpid],
                 groups.get(dpid, NO_CHANGE),
-                detours.get(dpid, NO_CHANGE),
                 RuleChange(groups=steered[dpid]) if steered else NO_CHANGE,
             )
             for dpid in self._fabric.switches
@@ -161,9 +160,21 @@ class Gatekeeper:
         flip = self._foreseen(owner, program, place)
         if place is None or flip is None:
             return None
+        departure = self._departure(owner, program, flip)
+        if departure is not None:
+            flip = replace(flip, departure=departure)
         inputs = self._inputs(owner, program, place, flip.members)
         self._prepared.put(program, PreparedFlip(inputs, owner.vsi.gates, flip))
-        return {dpid: change for dpid, change in flip.changes.items() if change}
+        changes = flip.changes if departure is None else {**flip.changes, departure.dpid: departure.change}
+        return {dpid: change for dpid, change in changes.items() if change}
+
+    def _departure(self, owner: Attachment, program: Installation, flip: Flip) -> Departure | None:
+        """Return the change of the switch that a VSI leaves with a detour; None: it has none, or one already."""
+        vsi = owner.vsi
+        if self._in_flight.has(vsi):
+            return None
+        detour = self._in_flight.foresee(vsi, owner, program, self.copies.shield(vsi))
+        return None if detour is None else Departure(*detour, _joined(flip.changes[detour[0]], detour[1]))
 
     def foresee(self, owner: Attachment, program: Installation) -> dict[int, RuleChange] | None:
         """Compute the same changes, and keep nothing."""
@@ -193,9 +204,14 @@ class Gatekeeper:
         concerned = regrouped or self.steering.concerns(vsi.text, program) or self._in_flight.has(vsi)
         if concerned or shielded is None or not self._holds(prepared, owner, program, place):
             return {}
-        # The detour, or what takes its place, is at the switch that the VSI leaves.
-        left = home(vsi) if shielded or self._in_flight.forwards else None
-        return {dpid: change for dpid, change in flip.changes.items() if change and dpid != left}
+        changes = dict(flip.changes)
+        # Not kept with the inputs: routes and budgets change it, too.
+        if (departure := self._departure(owner, program, flip)) is not None:
+            if (known := flip.departure) is None or known[:2] != departure[:2]:
+                del changes[departure.dpid]
+            else:
+                changes[known.dpid] = known.change
+        return {dpid: change for dpid, change in changes.items() if change}
 
     @property
     def version(self) -> int:
@@ -365,6 +381,14 @@ def _joined(*changes: RuleChange) -> RuleChange:
     """Merge changes; the only one that changes anything stays the same object, which may be prepared."""
     some = [change for change in changes if change is not NO_CHANGE and change]
     return some[0] if len(some) == 1 else merge(*some)
+
+
+def _with_detour(flip: Flip, dpid: int, detour: RuleChange) -> RuleChange:
+    """Return the change of a switch with its detour: the one that was prepared, if it is the same."""
+    departure = flip.departure
+    if departure is not None and departure.dpid == dpid and departure.detour == detour:
+        return departure.change
+    return _joined(flip.changes[dpid], detour)
 
 
 def _egress(place: Interface | None) -> RuleChange:

@@ -71,11 +71,6 @@ class InFlight:
         """Time at which to call :meth:`tick`, monotonic seconds; None: there is no detour."""
         return self._agenda.deadline
 
-    @property
-    def forwards(self) -> bool:
-        """True if the switch that a VSI leaves passes on what was under way to it."""
-        return self._seconds > 0
-
     def has(self, vsi: Vsi) -> bool:
         """True if a switch may have a detour of a VSI."""
         return vsi in self._detours
@@ -107,6 +102,15 @@ class InFlight:
             self._agenda.set(vsi, None)
         change = difference(before.rules if before else {}, after.rules if after else {})
         return {found.dpid: change for found in (before, after) if found is not None}
+
+    def foresee(
+        self, vsi: Vsi, owner: Attachment, program: Installation, shield: RuleSet | None
+    ) -> tuple[int, RuleChange] | None:
+        """Return the change of :meth:`moved` and its switch, for a VSI that has no detour; None: there is none."""
+        after = self._detour(home(vsi), owner, program, shield)
+        if after is None or self._ledger.shortage(after.demand) is not None:
+            return None
+        return after.dpid, difference({}, after.rules)
 
     def planned(self, now: float) -> None:
         """Start the timers of new detours: their changes have just been sent, and the confirmations may be lost."""

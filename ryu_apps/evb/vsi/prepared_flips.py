@@ -50,6 +50,20 @@ class FlipInputs(NamedTuple):
     rotations: int
 
 
+class Departure(NamedTuple):
+    """The change of the switch that a VSI leaves.
+
+    Attributes:
+        dpid: of the switch.
+        detour: what forwards frames in flight, or takes the place of that.
+        change: of the flip and of the detour together.
+    """
+
+    dpid: int
+    detour: RuleChange
+    change: RuleChange
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Flip:
     """A flip.
@@ -59,6 +73,7 @@ class Flip:
         changes: of gates, floods, rotations and egress groups, by switch.
         open_meter: the meter of its gate that is open from then on.
         same_receivers: the receivers of every multicast group stay as they are; False also if that is not known.
+        departure: from the switch that the VSI leaves; None: it has no detour, or that is not known.
     """
 
     gates: dict[int, RuleSet]
@@ -66,6 +81,7 @@ class Flip:
     changes: dict[int, RuleChange]
     open_meter: OpenMeter | None
     same_receivers: bool = False
+    departure: Departure | None = None
 
 
 class PreparedFlip(NamedTuple):

@@ -1,15 +1,21 @@
-"""Associates that look certain and are not: nothing is sent ahead of them."""
+"""Changes that are sent ahead of an Associate, and Associates that look certain and are not: nothing is sent ahead."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from ryu_apps.evb.events.effect import Apply
+from ryu_apps.evb.events.switch import FrameReceived
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.topology.station_limits import StationLimits
+from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.worlds.bridge import HV1, Vm, World, two_switches
+from tests.worlds.bridge import HV1, HV3, S1, S2, Vm, World, two_switches
+from tests.worlds.copied import TRIANGLE, VM, at, copying
 from tests.worlds.counting import PLAIN
 from tests.worlds.vswitch import STATION1, STATION2
 from tests.worlds.vswitches import VswitchWorld, vswitch_fabric
@@ -61,3 +67,56 @@ def test_a_port_that_has_been_limited_refuses_what_was_staged_before(limits: Sta
     admitted = limits == StationLimits()
     assert world.answer(HV1).success is admitted
     assert world.foreseen == admitted and (owner_of(world, vm) is not None) is admitted
+
+
+def first_effects(world: World, port: PortId, vm: Vm) -> list[tuple[type[object], int]]:
+    """Return the first effects of an Associate: their kinds, and their switches."""
+    found: list[tuple[type[object], int]] = []
+
+    def observe(event: object, effects: Sequence[object]) -> None:
+        if isinstance(event, FrameReceived) and not found:
+            found.extend((type(effect), getattr(effect, "dpid", 0)) for effect in effects)
+
+    world.observers.append(observe)
+    world.ask(port, vm, VdpMode.ASSOCIATE)
+    world.observers.remove(observe)
+    assert world.answer(port).success and owner_of(world, vm) == port
+    return found
+
+
+@pytest.mark.parametrize("seconds", [0, 2])
+def test_gates_of_both_switches_of_a_move_are_sent_before_any_step(seconds: int) -> None:
+    """Between the two changes a leader that dies leaves both gates open."""
+    world, vm = World(forward_in_flight=seconds), Vm(1)
+    world.connect()
+    world.ask(HV1, vm, VdpMode.ASSOCIATE)
+    staged(world, HV3, vm)
+    assert first_effects(world, HV3, vm)[:2] == [(Apply, S2), (Apply, S1)]
+    assert bool(world.rules(S1, CookieKind.DETOUR)) == bool(seconds)
+    # While there is a detour, the next one depends on it: nothing is sent ahead.
+    staged(world, HV1, vm)
+    assert (first_effects(world, HV1, vm)[0] == (Apply, S1)) is not bool(seconds)
+
+
+def test_gates_of_both_switches_of_a_copied_move_are_sent_before_any_step() -> None:
+    world = World(copying(3, TRIANGLE), forward_in_flight=2)
+    world.connect()
+    world.ask(at(1), VM, VdpMode.ASSOCIATE)
+    staged(world, at(2), VM)
+    assert {(Apply, 1), (Apply, 2)} <= set(first_effects(world, at(2), VM)[:3])
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_switch_that_a_vsi_leaves_is_sent_its_gate_ahead_if_it_has_no_room_for_a_detour(more: int) -> None:
+    vm = Vm(1)
+    measured = World(forward_in_flight=2)
+    measured.connect()
+    measured.ask(HV1, vm, VdpMode.ASSOCIATE)
+    measured.ask(HV3, vm, VdpMode.PREASSOCIATE_RR)
+    room = measured.engine.wanted.budgeted(S1)[RULES] + measured.engine.ledger.used(S1)
+    world = World(two_switches(max_rules=room + more), forward_in_flight=2)
+    world.connect()
+    world.ask(HV1, vm, VdpMode.ASSOCIATE)
+    staged(world, HV3, vm)
+    assert first_effects(world, HV3, vm)[:2] == [(Apply, S2), (Apply, S1)]
+    assert bool(world.rules(S1, CookieKind.DETOUR)) == bool(more)
