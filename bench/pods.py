@@ -206,6 +206,9 @@ class FourPods:
         deadline = time.monotonic() + _REPEAT
         while not (answer := self._cluster.hypervisors[node].station.request(mode, vsi_of(number))).granted:
             self._refused += 1
+            if mode is VdptoolMode.ASSOCIATE:
+                # A claim that was given back has changed the owner that the first Pre-Associate was about.
+                self._cluster.hypervisors[node].station.request(VdptoolMode.PREASSOCIATE_RR, vsi_of(number))
             if time.monotonic() > deadline:
                 words = self._cluster.controllers[pod].last_words(5)
                 raise RuntimeError(f"{node}: {mode.name}: {answer.reason}\n{words}")
