@@ -132,6 +132,11 @@ def test_answers_have_a_bound() -> None:
             assert get(server) == expected
 
 
+def test_answer_without_an_end_is_read_up_to_the_bound() -> None:
+    with serving(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 200, holds=True) as server:
+        assert get(server, Limits(timeout=5.0)) is None
+
+
 @pytest.mark.parametrize("status", ["201 Created", "404 Not Found", "500 Internal Server Error"])
 def test_body_of_a_success_alone_is_read(status: str) -> None:
     with serving(answered(status, "ETag: x", "Last-Modified: y", body=b"found")) as server:
