@@ -106,8 +106,8 @@ GOALS = (
         "journal and metrics are told when idle (71).  The floor is the octets of such a flip by a script without "
         "eventlet, VDP and store.  Since then the record is written while the switches work (169), and the answer "
         "leaves ahead of what follows from the open gate (170).  What is left: 150 short Python functions ahead of the "
-        "change, 470 more of which the switch's work hides a part, and 170 from the later one of its confirmation and "
-        "the store's to the answer; 250 that follow are behind its octets.  All take 2.6 times as long amid "
+        "change, 470 more of which the switch's work hides a part, and 160 from the later one of its confirmation and "
+        "the store's to the octets of the answer, 308 before; 240 follow behind them.  All take 2.6 times as long amid "
         "other work as in a loop: caches (118).",
     ),
     Goal(
