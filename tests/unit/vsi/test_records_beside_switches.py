@@ -240,6 +240,8 @@ def test_owner_that_has_gone_back_to_pre_associate_does_not_get_the_gate_back(wo
     world.release()
     assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
     assert gate_ports(world) == set() and owners(world) == set()
+    # What was granted meanwhile stays in the store.
+    assert AttachmentRecord.decode(world.store[f"vsi/{VM.text}@{HV1}"]).mode is STAGE
 
 
 def test_newer_associate_that_is_not_recorded_gives_back_what_the_older_one_has_written(world: World) -> None:
