@@ -178,6 +178,14 @@ def test_before_its_switch_is_heard_a_controller_leads_nothing_to_a_link_that_wa
     assert len(kept) == hardware_there, "that of another port"
 
 
+def test_a_link_that_fails_while_no_controller_is_there_is_noticed_when_its_switch_connects(
+    world: HardwareWorld,
+) -> None:
+    world.cut |= {BOTH, OUTER}
+    world.restart_controller()
+    assert not passes(world, CLIENT) and passes(world, LENIENT) and world.passages == []
+
+
 def test_traffic_of_other_types_and_broadcasts_do_not_go_through_it(world: HardwareWorld) -> None:
     world.ask(AT_2, Vm(10, PLAIN), ASSOCIATE)
     assert both_ways(world, Vm(10, PLAIN), AT_2) == [[], []]
