@@ -160,8 +160,18 @@ def test_refused_move_is_taken_back_in_the_store_before_the_station_is_refused(w
 def test_move_that_the_store_does_not_write_is_refused_and_leaves_the_records(world: World) -> None:
     before = {key: data for key, data in world.store.items() if key.endswith(str(HV1))}
     world.store_failure = "disk full"
+    written: list[int] = []
+    world.observers.append(
+        lambda event, effects: written.extend(
+            sum(value is not None for value in effect.changes.values())
+            for effect in effects
+            if isinstance(effect, Save)
+        )
+    )
     world.ask(HV3, VM, ASSOCIATE)
     assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES and gate_ports(world) == {HV1}
+    # The move, and then deletions alone: nothing is to be written again.
+    assert written[0] and not any(written[1:])
     assert before.items() <= world.store.items() and marks(world) == {}
 
 
