@@ -17,7 +17,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped
 from ryu_apps.testbed.harness.bump_firewall import BumpFirewall, BumpSide
-from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.inspecting_bridge import bridge_between
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import Namespace, run, wait_until
@@ -175,6 +175,13 @@ def through(firewalls: list[BumpFirewall], conversation: Conversation) -> list[i
     return [number for number, (outwards, _) in enumerate(grown) if outwards]
 
 
+def speak_ipv6(client: EndHost) -> None:
+    """Give the end system its IPv6 address, unless it has it."""
+    if client.ip6 is None:
+        client.namespace.speak_ipv6(client.interface, f"{CLIENT6}/64")
+        client.ip6 = CLIENT6
+
+
 def silent(cluster: Cluster) -> bool:
     """True if one of the firewalls does not answer probes."""
     (shown,) = [each for each in cluster.controller.get("/evb/appliances") if each["name"] == "firewall"]
@@ -187,8 +194,7 @@ def test_traffic_of_a_type_goes_through_one_of_two_firewalls_and_connections_out
         NamespaceVm(f"t{at}", f"52:54:00:bb:00:{at}", f"10.0.100.1{at}", f"fd00:10::{at}") for at in (10, 11)
     )
     client, here, there = cluster.hosts["client"], cluster.hypervisors["hv1"], cluster.hypervisors["hv2"]
-    client.namespace.speak_ipv6(client.interface, f"{CLIENT6}/64")
-    client.ip6 = CLIENT6
+    speak_ipv6(client)
     with ExitStack() as stack:
         for each, vsi in ((vm, INSPECTED), (lenient, LENIENT)):
             cluster.boot(each, "hv2")
@@ -236,8 +242,7 @@ def test_traffic_of_a_type_goes_through_hardware_at_a_host_port_and_is_blocked_w
 ) -> None:
     vm = NamespaceVm("t12", "52:54:00:bb:00:12", BOXED.ip, BOXED.ip6)
     client, inner, outer = (cluster.hosts[name] for name in ("client", "inner", "outer"))
-    client.namespace.speak_ipv6(client.interface, f"{CLIENT6}/64")
-    client.ip6 = CLIENT6
+    speak_ipv6(client)
     with ExitStack() as stack:
         cluster.boot(vm, "hv2")
         admit(cluster.hypervisors["hv2"], BOXED)
@@ -280,9 +285,9 @@ def sent(port: str) -> int:
 def burst(sender: Namespace, ip: str) -> None:
     """Send many datagrams that its policy lets through."""
     with sender.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
-        sending.connect((ip, HTTPS))
+        # Not connected: nothing listens there, and ICMP errors would end it.
         for _ in range(MANY):
-            sending.send(b"here")
+            sending.sendto(b"here", (ip, HTTPS))
 
 
 def test_the_vlans_of_a_vswitch_use_the_uplinks_that_it_names_and_no_others(cluster: Cluster) -> None:
