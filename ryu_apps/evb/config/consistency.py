@@ -26,10 +26,8 @@ from ryu_apps.evb.config.vsi_ports import odd_vsi_ports
 from ryu_apps.evb.config.vswitches import memberships, odd_vswitches
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document, Path
+from ryu_apps.evb.topology.graph import MOST_TRUNKS
 from ryu_apps.evb.wire.mac import mac_to_text
-
-#: Trunks are numbered in 6 bits of metadata, 0 is none.
-MAX_TRUNKS = 63
 
 
 def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
@@ -40,8 +38,8 @@ def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
     vswitches = memberships(parsed)
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
-        if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MAX_TRUNKS:
-            found.append((here, f"more than {MAX_TRUNKS} trunks"))
+        if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MOST_TRUNKS:
+            found.append((here, f"more than {MOST_TRUNKS} trunks"))
         found += _odd_appliances(here, dp)
         found += _beyond_profile(name, dp, parsed)
         found += _odd_bonds(here, dp)

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 import networkx as nx
 
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
-from ryu_apps.evb.topology.numbering import numbers_of_switches
+from ryu_apps.evb.topology.numbering import numbers_of_switches, numbers_of_trunks
 from ryu_apps.evb.topology.planes import Plane, planes_of
 
 #: The highest number of a switch: each number has a group in the others.
 MOST_SWITCHES = 0xFFFFF
+#: The highest number of a trunk: it has six bits of metadata, 0 for none.
+MOST_TRUNKS = 63
 
 
 def graph_of(fabric: Fabric) -> nx.MultiGraph:
@@ -49,7 +51,7 @@ class TrunkLink:
     """All links from one switch to one neighbour.
 
     Attributes:
-        ordinal: 1..63, number of the trunk in metadata.
+        ordinal: 1 to :data:`MOST_TRUNKS`, number of the trunk in metadata (:mod:`.numbering`).
         neighbour: datapath id at the other end.
         ports: local port numbers, the preferred one first; both ends prefer the same link.
         in_tree: part of the broadcast tree.
@@ -166,9 +168,10 @@ class TrunkGraph:
     def trunks(self, dpid: int, plane: Plane | None = None) -> tuple[TrunkLink, ...]:
         """The trunks of a switch that a plane uses, in the order of their ordinals."""
         peers, tree = self._links.get(dpid, {}), self.routes.of(plane).tree
+        ordinals = numbers_of_trunks({peer: _first_port(dpid, links) for peer, links in peers.items()}, MOST_TRUNKS)
         found = (
-            TrunkLink(ordinal, peer, _local_ports(dpid, peers[peer], plane), frozenset((dpid, peer)) in tree)
-            for ordinal, peer in enumerate(sorted(peers), start=1)
+            TrunkLink(ordinals[peer], peer, _local_ports(dpid, peers[peer], plane), frozenset((dpid, peer)) in tree)
+            for peer in sorted(peers, key=lambda peer: ordinals[peer])
         )
         return tuple(trunk for trunk in found if trunk.ports)
 
@@ -200,3 +203,8 @@ def _behind(tree: nx.Graph, dpid: int, neighbour: int) -> frozenset[int]:
 def _local_ports(dpid: int, links: list[tuple[PortId, PortId]], plane: Plane | None) -> tuple[int, ...]:
     used = (link for link in sorted(links) if plane is None or plane.shut.isdisjoint(link))
     return tuple(port.port_no for link in used for port in link if port.dpid == dpid)
+
+
+def _first_port(dpid: int, links: list[tuple[PortId, PortId]]) -> int:
+    """The lowest port of a switch that is an end of some links, whatever plane uses them."""
+    return min(port.port_no for link in links for port in link if port.dpid == dpid)

@@ -6,7 +6,7 @@ and frames must not be led by those of something else meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 
@@ -20,6 +20,16 @@ def numbers_of_switches(dpids: Iterable[int], most: int) -> dict[int, int]:
     """Return a number from 1 to ``most`` for each datapath id: small ones are their own."""
     known = sorted(dpids)
     return dict(zip(known, _distinct((dpid - 1 for dpid in known), most), strict=True))
+
+
+def numbers_of_trunks(ports: Mapping[int, int], most: int) -> dict[int, int]:
+    """Return a number from 1 to ``most`` for each neighbour, made of the first port that leads to it.
+
+    Args:
+        ports: neighbour -> its lowest port number here, unique.  Those up to ``most`` are their own numbers.
+    """
+    known = sorted(ports, key=lambda neighbour: ports[neighbour])
+    return dict(zip(known, _distinct((ports[neighbour] - 1 for neighbour in known), most), strict=True))
 
 
 def _distinct(wanted: Iterable[int], most: int) -> Iterable[int]:
