@@ -169,10 +169,8 @@ class Gatekeeper:
         return {dpid: change for dpid, change in changes.items() if change}
 
     def _departure(self, owner: Attachment, program: Installation, flip: Flip) -> Departure | None:
-        """Return the change of the switch that a VSI leaves with a detour; None: it has none, or one already."""
+        """Return the change of the switch that a VSI leaves, when it has no other detour; None: there will be none."""
         vsi = owner.vsi
-        if self._in_flight.has(vsi):
-            return None
         detour = self._in_flight.foresee(vsi, owner, program, self.copies.shield(vsi))
         return None if detour is None else Departure(*detour, _joined(flip.changes[detour[0]], detour[1]))
 

@@ -10,7 +10,7 @@ import pytest
 from ryu_apps.evb.events.effect import Apply
 from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.pipeline.tables import CookieKind
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import PortId, Timers
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -20,6 +20,8 @@ from tests.worlds.counting import PLAIN
 from tests.worlds.vswitch import STATION1, STATION2
 from tests.worlds.vswitches import VswitchWorld, vswitch_fabric
 
+#: VSIs outlive a detour without a keep-alive.
+PATIENT = Timers(rka=24)
 #: Long enough that a flip is prepared.
 IDLE = 0.05
 
@@ -96,6 +98,17 @@ def test_gates_of_both_switches_of_a_move_are_sent_before_any_step(seconds: int)
     # While there is a detour, the next one depends on it: nothing is sent ahead.
     staged(world, HV1, vm)
     assert (first_effects(world, HV1, vm)[0] == (Apply, S1)) is not bool(seconds)
+
+
+def test_flip_that_was_prepared_while_there_was_a_detour_is_sent_ahead_when_it_has_ended() -> None:
+    world, vm = World(two_switches(PATIENT), forward_in_flight=2), Vm(1)
+    world.connect()
+    for port in (HV1, HV3):
+        staged(world, port, vm)
+        world.ask(port, vm, VdpMode.ASSOCIATE)
+    staged(world, HV1, vm)
+    world.advance(5.0)
+    assert first_effects(world, HV1, vm)[:2] == [(Apply, S1), (Apply, S2)]
 
 
 def test_gates_of_both_switches_of_a_copied_move_are_sent_before_any_step() -> None:
