@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ryu_apps.cli.station_options import CONTROL, DEADLINE, FILE
+from ryu_apps.station_daemon.access_port import set_access_port
 from ryu_apps.station_daemon.client import call
 
 if TYPE_CHECKING:
@@ -135,7 +136,6 @@ def _configure(interfaces: tuple[str, ...], answers: list[dict[str, Any]], nativ
         OSError: an interface cannot be configured.
     """
     from ryu_apps.station.filter_text import filter_from_text
-    from ryu_apps.station_daemon.access_port import set_access_port
 
     for interface, answer in zip(interfaces, answers, strict=False):
         granted = answer.get("filters") if answer.get("state") == "associated" else None
