@@ -59,7 +59,7 @@ class StoreEvents(TokenOwner):
 
     def try_again(self, now: float) -> None:
         """Repeat what the store has failed to do; probe it, even if nothing else is to be written."""
-        self._lifecycle.grants.write_again()
+        self._lifecycle.grants.write_again(self._lifecycle.gates.of)
         self._requests.proceed(now)
         self._requests.save_again()
         if self._failed:

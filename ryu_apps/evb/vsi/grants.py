@@ -78,6 +78,7 @@ class Grants:
         """Note that the store and all switches have confirmed a move, which is final."""
         for attachment in gate_switch.voided:
             attachment.conversation.announced = False
+        self._records.kept(gate_switch.attachment)
         self.unmark(mark_key(gate_switch.attachment), self._pending.now)
 
     def take_back(self, gate_switch: GateSwitch, denied: Denied | None = None) -> None:
@@ -170,12 +171,19 @@ class Grants:
         """Note that the store has failed to delete records; :meth:`write_again` tries again."""
         self._records.not_dropped(keys)
 
-    def write_again(self) -> None:
-        """Delete and write the records again that the store has failed to delete or write."""
+    def write_again(self, opening: Callable[[Attachment], GateSwitch | None]) -> None:
+        """Delete and write the records again that the store has failed to delete or write.
+
+        Args:
+            opening: the change that opens the gate at an attachment; its record is that of the change, until it ends.
+        """
         if keys := self._records.take_undeleted():
             self.forget(None, keys)
-        if outdated := self._records.take_outdated():
-            self._keep(outdated[0], outdated)
+        outdated = self._records.take_outdated()
+        moving = [attachment for attachment in outdated if opening(attachment) is not None]
+        self._records.not_kept(moving)
+        if settled := tuple(attachment for attachment in outdated if attachment not in moving):
+            self._keep(settled[0], settled)
 
 
 def _reserved(attachment: Attachment) -> VdpMode | None:

@@ -20,6 +20,7 @@ from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.records.opening import decode, mark_key
 from ryu_apps.evb.vsi.registry import Attachment, Registry, SourceState
 from ryu_apps.evb.vsi.steps import GateSwitch
+from ryu_apps.evb.wire.vdp import VdpMode
 
 
 class InterruptedOpenings:
@@ -66,13 +67,15 @@ class InterruptedOpenings:
         vsi, dpid = attachment.vsi, attachment.port.dpid
         assert vsi.gate_program is not None
         opening = GateSwitch(attachment, vsi.gate_program, None, None, None)
-        opening.displaced = tuple(vsi.attachments[port] for port in former if port in vsi.attachments)
+        there = (vsi.attachments[port] for port in former if port in vsi.attachments)
+        # A mark may be older than the record of a former port, which has gone back to Pre-Associate since.
+        opening.displaced = tuple(other for other in there if other.machine.in_force is VdpMode.ASSOCIATE)
         opening.recorded = tuple(dict.fromkeys((attachment, *opening.displaced)))
         for loser in opening.losers:
             # Its station is informed when the move is final.
             loser.conversation.left = False
-        keeper = vsi.attachments.get(former[0]) if former else None
-        if keeper not in (None, attachment) and keeper.holding.program is not None:
+        keeper = next((other for other in opening.losers if other.port == former[0]), None)
+        if keeper is not None and keeper.holding.program is not None:
             opening.old_owner, opening.old_program = keeper, keeper.holding.program
             opening.source = SourceState(keeper.port.dpid, keeper.holding.program)
             keeper.holding.program.phase = Phase.ACTIVE
@@ -84,7 +87,7 @@ class InterruptedOpenings:
             token = self._pending.defer(opening)
             opening.waiting.add(token)
             self._late.hold(place, token, opening)
-        if attachment.port not in former:
+        if former[:1] != (attachment.port,):
             # Behind a gate at the same port, an older program is in force until the comparison puts this one there.
             self._unseen.setdefault(dpid, []).append(opening)
 

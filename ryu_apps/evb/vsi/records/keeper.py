@@ -106,12 +106,16 @@ class RecordKeeper:
         return frozenset((record_key(attachment), key) if self.marks.forget(key) else (record_key(attachment),))
 
     def not_dropped(self, keys: frozenset[str]) -> None:
-        """Record that the store has failed to delete these."""
-        self._undeleted |= keys
+        """Record that the store has failed to delete these; a mark that was written anew since is not to go."""
+        self._undeleted |= {key for key in keys if not self.marks.has(key)}
 
     def not_kept(self, attachments: Iterable[Attachment]) -> None:
         """Record that the store has failed to write what is in force at these."""
         self._outdated.update((record_key(attachment), attachment) for attachment in attachments)
+
+    def kept(self, attachment: Attachment) -> None:
+        """Record that the store has what is in force at an attachment."""
+        self._outdated.pop(record_key(attachment), None)
 
     def take_undeleted(self) -> frozenset[str]:
         """Return and clear the keys that still have to be deleted; the caller tries again."""

@@ -52,6 +52,10 @@ class OpeningMarks:
         self._all.add(key)
         self._confirmed.discard(key)
 
+    def has(self, key: str) -> bool:
+        """True if the store has this mark, or is about to."""
+        return key in self._all
+
     def confirm(self, key: str) -> None:
         """Note that the switches have confirmed a gate: its mark may go."""
         self._confirmed.add(key)
