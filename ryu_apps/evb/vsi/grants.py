@@ -135,7 +135,10 @@ class Grants:
 
     def record_left(self, attachment: Attachment, owner: TokenOwner) -> int:
         """Write that a VSI has moved away from a port, as for one that is associated at another; returns the token."""
-        return self._pending.write(self._records.grant({attachment: VdpMode.ASSOCIATE}), owner)
+        # Without rules in a switch that is up, its record is being deleted already: it must not be written behind that.
+        gone = attachment.holding.forgetting
+        left = self._records.drop(self._records.keys(attachment)) if gone else self.opened(attachment)
+        return self._pending.write(left, owner)
 
     def remember(
         self, vsis: tuple[Vsi, ...], is_moving: Callable[[Vsi], bool], owner: TokenOwner

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.events.effect import Mode, Save
+from ryu_apps.evb.events.other import HandOver
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.vcm.test_move import gate_ports
@@ -109,3 +110,11 @@ def test_gate_that_came_back_to_a_port_is_not_opened_beside_the_first_one(world:
     world.connect(S1)
     world.advance(LATER)
     assert gate_ports(world) == {HV3} and world.answer(HV3).success and marks(world) == {}
+
+
+def test_vsi_that_is_handed_over_while_its_switch_is_compared_leaves_no_record(world: World) -> None:
+    world.hold.add(S1)
+    world.restart_controller(True, S1)
+    world.feed(HandOver(VM.text, "b"))
+    world.release()
+    assert f"vsi/{VM.text}@{HV1}" not in world.store
