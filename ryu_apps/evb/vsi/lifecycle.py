@@ -355,8 +355,12 @@ class Lifecycle(TokenOwner):
         attachment, machine = step.attachment, step.attachment.machine
         if failure is None:
             # A Pre-Associate of a VSI that is active here ends that; not before the store holds it.
-            if machine.awaits(step.attempt) and machine.wanted is not VdpMode.ASSOCIATE:
-                self.gates.shut(attachment)
+            if machine.awaits(step.attempt):
+                if machine.wanted is not VdpMode.ASSOCIATE:
+                    self.gates.shut(attachment)
+            elif attachment.present and machine.in_force is not None:
+                # Refused or replaced meanwhile: the store has what its station was not granted.
+                self.grants.record(attachment)
             attachment.holding.granted = step.attempt
             self._grant_when_shut(attachment)
         elif machine.attempt == step.attempt and machine.wanted is not None:

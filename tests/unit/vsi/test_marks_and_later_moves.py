@@ -118,3 +118,14 @@ def test_vsi_that_is_handed_over_while_its_switch_is_compared_leaves_no_record(w
     world.feed(HandOver(VM.text, "b"))
     world.release()
     assert f"vsi/{VM.text}@{HV1}" not in world.store
+
+
+def test_grant_that_is_written_too_late_does_not_replace_what_is_in_force(world: World) -> None:
+    world.store_delays = True
+    world.ask(HV1, Vm(7, type=OPEN_2), VdpMode.PREASSOCIATE)
+    world.advance(11.0)
+    assert world.answer(HV1).keep
+    world.store_answers()
+    assert owners(world) == {str(HV1)}
+    world.restart_controller()
+    assert gate_ports(world) == {HV1}
