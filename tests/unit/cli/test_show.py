@@ -63,6 +63,8 @@ class Site:
         self.world.ask(HV2, Vm(4), VdpMode.PREASSOCIATE_RR)
         self.world.ask(HV3, Vm(1), VdpMode.PREASSOCIATE_RR)
         self.world.ask(HV3, Vm(1), VdpMode.ASSOCIATE)
+        # Until the marks of opened gates have gone, a standby shows them as being opened.
+        self.world.advance(0.5)
         text, token = new_token("reader", Role.READ)
         (folder / "tokens").write_text(f"{token}\n")
         self.token = folder / "token"
