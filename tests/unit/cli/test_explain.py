@@ -248,3 +248,14 @@ def test_a_link_that_is_down_is_not_used(bridge: Bridge) -> None:
     found = bridge.json("hv1", *frame(GUEST, FARM, "tcp_dst=80"))
     assert found["delivered"] is False
     assert [visit["switch"] for visit in found["switches"]] == ["s1"]
+
+
+def test_a_capture_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before the bridge is asked; a frame that the capture does not have, too."""
+    (tmp_path / "x.pcap").write_bytes(pcap(bytes(60)))
+    there = ["hv1", "--pcap", str(tmp_path / "x.pcap"), "--rest", "http://127.0.0.1:1"]
+    done = CliRunner().invoke(explain, [*there, "--number", "2"])
+    assert (done.exit_code, done.output) == (1, f"Error: {tmp_path}/x.pcap: no frame 2\n")
+    monkeypatch.setattr("ryu_apps.cli.explain.MOST_OCTETS", 99)
+    done = CliRunner().invoke(explain, there)
+    assert (done.exit_code, done.output) == (1, f"Error: {tmp_path}/x.pcap: larger than 99 octets\n")

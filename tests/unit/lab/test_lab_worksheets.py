@@ -11,7 +11,7 @@ from ryu_apps.cli.lab import lab
 from ryu_apps.testbed.lab.notebook import RECORD, Experiment, Notebook, NotebookError, read_notebook
 from ryu_apps.testbed.lab.worksheet import Judgement, check_lines, is_solved
 from ryu_apps.testbed.lab.worksheets import QUESTIONS, WORKSHEETS
-from tests.unit.lab.test_rule_changes import ACTIVE, EMPTY, STAGED
+from tests.unit.lab.test_rule_changes import ACTIVE, EMPTY, OF_VSI, STAGED
 
 HOMES = {"hv1": "s1", "hv2": "s2"}
 
@@ -129,3 +129,62 @@ def test_without_a_lab_the_checker_asks_for_its_folder(tmp_path: Path, monkeypat
 def test_every_question_can_be_typed_and_has_a_hint() -> None:
     for number, question in QUESTIONS.items():
         assert question.number == number and question.lines and question.hint and question.text.endswith((".", "?"))
+
+
+EXPLAINED = Experiment(
+    "explain",
+    ("client", "eth_src=client", "eth_dst=vm1", "ipv4_src=client", "ipv4_dst=vm1", "tcp_dst=23"),
+    "done",
+    "frame    ...\nresult   dropped at s1: ACL_TO, VSI type 1/1, default of to_vm: deny",
+    {},
+    {},
+    HOMES,
+)
+ELSEWHERE = {"s1": ACTIVE, "s2": EMPTY}
+#: All experiments of worksheet 1, and the right answers in the order of its questions.
+DONE = (
+    *(ping(rules, outcome) for rules, outcome in ((EMPTY, "lost"), (STAGED, "lost"), (ACTIVE, "passed"))),
+    request("preassoc", "vm1", EMPTY, STAGED),
+    request("assoc", "vm1", STAGED, ACTIVE),
+    request("preassoc", "vm2", ACTIVE, (*ACTIVE, OF_VSI.replace("aa:00:01", "aa:00:02"))),
+    EXPLAINED,
+    Experiment("assoc", ("vm1", "hv2"), "refused", "", ELSEWHERE, ELSEWHERE, HOMES),
+    request("deassoc", "vm1", ACTIVE, EMPTY),
+)
+RIGHT = ("no", "2", "0", "no", "1", "INGRESS", "2", "0", "yes", "1", "ACL_TO", "refused", "0")
+
+
+def solved(folder: Path) -> Notebook:
+    """The record of a lab in which everything was done and answered."""
+    folder.mkdir(parents=True)
+    notebook = Notebook(folder / RECORD)
+    for experiment in DONE:
+        notebook.note(experiment)
+    for number, answer in enumerate(RIGHT, 1):
+        notebook.answer(f"1.{number}", answer)
+    return notebook
+
+
+def test_a_worksheet_is_solved_by_all_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest lab is checked unless another is named, as a folder or as its record."""
+    monkeypatch.chdir(tmp_path)
+    old = tmp_path / "reports/lab-20260101-100000"
+    solved(old)
+    new = solved(tmp_path / "reports/lab-20260101-110000")
+    done = CliRunner().invoke(lab, ["check", "1"])
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"worksheet 1: {len(RIGHT)} of {len(RIGHT)} right")
+    new.answer("1.2", "7")
+    done = CliRunner().invoke(lab, ["check", "1"])
+    assert done.exit_code == 1
+    assert done.output.splitlines()[1].startswith("1.2 wrong: count the lines")
+    for named in (old, old / RECORD):
+        assert CliRunner().invoke(lab, ["check", "1", str(named)]).exit_code == 0
+    assert CliRunner().invoke(lab, ["check", "2", str(old)]).exit_code == 1
+
+
+def test_a_question_without_an_answer_says_its_form() -> None:
+    notebook = Notebook()
+    notebook.note(ping(EMPTY, "lost"))
+    verdict = QUESTIONS["1.1"].judged(notebook)
+    assert verdict == (Judgement.OPEN, "1.1 not answered (yes or no)")
+    assert QUESTIONS["1.2"].judged(notebook).words == "1.2 not done: type preassoc vm1 hv1; dump"
