@@ -266,7 +266,8 @@ def main(ends: list[End]) -> None:
         pass
     for end, some in zip(ends, flows_of, strict=True):
         with open(end["notes"], "w", encoding="ascii") as file:
-            json.dump({flow.id: flow.notes() for flow in some}, file)
+            # Encoded in one go, which is many times faster than json.dump.
+            file.write(json.dumps({flow.id: flow.notes() for flow in some}))
 
 
 def _mark(flows: list[UdpFlow | TcpFlow]) -> None:

@@ -105,6 +105,7 @@ class Prober:
         self._log = folder / f"{name}-prober.log"
         self._flows: list[Flow] = []
         self._process: subprocess.Popen[bytes] | None = None
+        self._writing = _WRITING
 
     def start(self, flows: Sequence[Flow], peers: Mapping[str, str], peers6: Mapping[str, str] = _NO_PEERS) -> None:
         """Start this end's part of ``flows``; ``peers`` and ``peers6`` map names to addresses."""
@@ -121,6 +122,8 @@ class Prober:
         process = probers[0]._run(ends)
         for known in probers:
             known._process = process
+            # It writes the notes of all of them.
+            known._writing = _WRITING * len(probers)
 
     def _end(self, flows: Sequence[Flow], peers: Mapping[str, str], peers6: Mapping[str, str]) -> dict[str, object]:
         self._flows = list(flows)
@@ -184,7 +187,7 @@ class Prober:
         """End the process and read its notes, by flow name."""
         if self._process is None:
             return {}
-        end(self._process, _WRITING)
+        end(self._process, self._writing)
         self._process = None
         noted = json.loads(self._notes.read_text(encoding="ascii"))
         return {flow.name: _notes(flow, noted[flow.name]) for flow in self._flows}
