@@ -306,7 +306,8 @@ def test_the_vlans_of_a_vswitch_use_the_uplinks_that_it_names_and_no_others(clus
         assert arrives(sender, receiver.namespace, receiver.ip, HTTPS)
         before = sent(used), sent(other)
         burst(sender, receiver.ip)
-        wait_until(lambda port=used, then=before[0]: sent(port) - then >= MANY, "the burst at its uplink")
+        # A burst may overrun the queues of a switch: most of it, not all.
+        wait_until(lambda port=used, then=before[0]: sent(port) - then >= MANY // 2, "the burst at its uplink")
         assert sent(other) - before[1] < FEW
     for up in (False, True):
         run(["ip", "link", "set", "dev", second, "up" if up else "down"])

@@ -38,7 +38,7 @@ def test_the_demo_kills_the_leader_and_shows_the_take_over(tmp_path: Path) -> No
     assert former and successor, shown
     assert float(successor[2]) > 0
     # Where much else runs, it may have lost the lead since, and begun once more.
-    assert re.search(rf"lead\.begun generation=\w+ before={former[1]}\n", log(tmp_path, successor[1]))
+    assert re.search(rf"lead\.begun generation=\w+ before={former[1]} reason=\w+\n", log(tmp_path, successor[1]))
     # A member that is ended in good order says so, and gives the lead up.
     assert "ending upon" not in log(tmp_path, former[1]) and "ending upon" in log(tmp_path, successor[1])
 

@@ -30,7 +30,7 @@ def state_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("faults")
     with inside():
         (folder / "state").mkdir()
-        run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder / "state")])
+        run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder / "state")])
         with Rig(folder, {LASTING: replace(BRISK, rwd=21), BRIEF: replace(BRISK, rka=18)}) as rig:
             yield rig
             rig.write("state")

@@ -11,6 +11,7 @@ from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
@@ -41,7 +42,7 @@ def fill(folder: Path) -> None:
     world = World(fabric=fabric, policies=_policies())
     world.connect()
     world.ask(ports[0], Vm(0, VsiTypeKey(1, 1)), VdpMode.ASSOCIATE)
-    records = {key: value for key, value in world.store.items() if "@" in key}
+    records = {key: value for key, value in world.store.items() if key.startswith(ATTACHMENT.prefix)}
     ((key, record),) = records.items()
     store = SqliteStore(folder / "state" / FILE_NAME)
     store.commit(dict(_records(key, AttachmentRecord.decode(record), list(ports))))

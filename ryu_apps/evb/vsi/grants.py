@@ -7,7 +7,7 @@ refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from ryu_apps.evb.protocol.vdp_bridge import Denied
 from ryu_apps.evb.tokens import TokenOwner
@@ -56,9 +56,11 @@ class Grants:
         # One transaction: a controller that ends between two would find two owners of a VSI.
         attachment, records = gate_switch.attachment, self._records
         gate_switch.overtaken += records.outdated(attachment.vsi)
-        gate_switch.voided = _announced(attachment.vsi)
+        gate_switch.voided = _announced(attachment)
         # In the same one: a restart must not revive an announcement that was made to the last owner.
-        others = dict.fromkeys((*gate_switch.overtaken, *gate_switch.displaced, *gate_switch.voided))
+        others = dict.fromkeys(
+            (*gate_switch.overtaken, *gate_switch.displaced, *gate_switch.voided, *_withdrawn(attachment.vsi))
+        )
         others.pop(attachment, None)
         changes = {
             **records.keep(others, gate_switch.voided),
@@ -111,6 +113,13 @@ class Grants:
         self._records.marks.confirm(key)
         if self.deadline is None:
             self.deadline = now + _MARKED
+
+    def withdraw_mark(self, attachment: Attachment) -> None:
+        """Delete the mark of a gate that is about to be shut."""
+        # Else a bridge that ends meanwhile leaves the mark without the gate, as if the gate had still to be opened.
+        key = mark_key(attachment)
+        if self._records.marks.forget(key):
+            self.forget(None, frozenset((key,)))
 
     def tick(self, now: float) -> None:
         """Delete the marks of gates that are confirmed, all at once."""
@@ -189,6 +198,14 @@ class Grants:
             self._keep(settled[0], settled)
 
 
+def _withdrawn(vsi: Vsi) -> Iterator[Attachment]:
+    """Yield the attachments of a VSI that are being withdrawn, and whose records are not being deleted yet."""
+    # One of them may be recorded as the owner, until its rules are removed.
+    for attachment in vsi.attachments.values():
+        if attachment.holding.releasing and not attachment.holding.forgetting:
+            yield attachment
+
+
 def _reserved(attachment: Attachment) -> VdpMode | None:
     """Mode of a reservation, also of one that the store is about to hold; None: it is on its way to an open gate."""
     machine = attachment.machine
@@ -197,7 +214,10 @@ def _reserved(attachment: Attachment) -> VdpMode | None:
     return None if machine.wanted is VdpMode.ASSOCIATE else machine.wanted
 
 
-def _announced(vsi: Vsi) -> tuple[Attachment, ...]:
-    """Return the attachments from which a VSI's last owner could be taken, and its next one cannot."""
+def _announced(owner: Attachment) -> tuple[Attachment, ...]:
+    """Return the attachments that have announced a move of a VSI before a port becomes its owner."""
     # A takeover needs an announcement since the present owner became the owner (docs/decisions/0024).
-    return tuple(attachment for attachment in vsi.attachments.values() if attachment.conversation.announced)
+    if owner.holding.remade == owner.machine.attempt:
+        # It is the owner of the records, in which announcements from before are void: these came later.
+        return ()
+    return tuple(attachment for attachment in owner.vsi.attachments.values() if attachment.conversation.announced)

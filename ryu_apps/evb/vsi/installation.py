@@ -81,6 +81,7 @@ class Holding:
         decided: attempt that was admitted last; a later one still waits for its turn.
         recorded: attempt whose grant the store has, or is about to have; it may not be answered yet.
         granted: attempt that is granted when its gates are shut; None: there is none.
+        remade: attempt of an opening that an earlier life has recorded, and that is made again; None: there was none.
         sweeping: tokens of changes that remove its rules.
         releasing: all of it is to go.
         forgetting: only its record is left.
@@ -92,6 +93,7 @@ class Holding:
     decided: int | None = None
     recorded: int | None = None
     granted: int | None = None
+    remade: int | None = None
     sweeping: Tokens = ()
     releasing: bool = False
     forgetting: bool = False

@@ -109,4 +109,5 @@ class InterruptedOpenings:
         # Its station has no answer: without the gate in its own switch there was none.
         attachment.machine.in_force = None
         self._undo(attachment)
+        attachment.holding.remade = attachment.machine.attempt
         self._late.wait(attachment.port.dpid, attachment)

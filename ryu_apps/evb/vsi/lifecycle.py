@@ -171,6 +171,7 @@ class Lifecycle(TokenOwner):
         self.abandon(attachment)
         if attachment.vsi.owner is attachment and attachment.port.dpid not in self.up:
             self.late.doubt(attachment)
+        self.grants.withdraw_mark(attachment)
         self.withdrawal.begin(attachment)
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, owner: bool) -> None:

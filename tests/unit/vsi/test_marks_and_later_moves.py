@@ -129,3 +129,39 @@ def test_grant_that_is_written_too_late_does_not_replace_what_is_in_force(world:
     assert owners(world) == {str(HV1)}
     world.restart_controller()
     assert gate_ports(world) == {HV1}
+
+
+def test_mark_goes_ahead_of_the_gate_that_is_shut(world: World) -> None:
+    world.hold.add(S2)
+    world.ask(HV3, VM, ASSOCIATE)
+    world.release()
+    assert marks(world).keys() == {str(HV3)}
+    world.hold.add(S2)
+    world.ask(HV3, VM, VdpMode.DEASSOCIATE)
+    assert owners(world) == {str(HV3)} and marks(world) == {}
+
+
+def test_move_that_is_made_again_leaves_what_was_announced_behind_it(world: World) -> None:
+    world.ask(HV3, VM, ASSOCIATE)
+    world.ask(HV1, VM, STAGE)
+    world.store_delays = True
+    world.ask(HV3, VM, VdpMode.DEASSOCIATE)
+    # The switch has shut the gate, and nothing more got into the store.
+    world._unsaved.clear()
+    world.store_delays = False
+    world.restart_controller()
+    assert gate_ports(world) == {HV3} and owners(world) == {str(HV3)}
+    world.ask(HV1, VM, ASSOCIATE)
+    assert world.answer(HV1).success and gate_ports(world) == {HV1}
+
+
+def test_vsi_that_goes_to_a_port_while_it_is_withdrawn_from_another_has_one_owner(world: World) -> None:
+    world.hold.add(S1)
+    world.ask(HV1, VM, VdpMode.DEASSOCIATE)
+    world.ask(HV3, VM, ASSOCIATE)
+    assert owners(world) == {str(HV3)}
+    world.restart_controller()
+    world.release()
+    world.advance(LATER)
+    assert gate_ports(world) == {HV3} and owners(world) == {str(HV3)}
+    assert world.answer(HV3).success
