@@ -43,6 +43,15 @@ class Server(Protocol):
     def token_file(self) -> str | None: ...
 
 
+class Limits(NamedTuple):
+    """A :class:`Server`, for callers whose own configuration is not one."""
+
+    timeout: float
+    max_size: int
+    ca_file: str | None
+    token_file: str | None
+
+
 class RefusedError(Exception):
     """The server cannot be asked; the text says why."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error, utf8
-from ryu_apps.http_client import RefusedError, Request, exchange, words
+from ryu_apps.http_client import Limits, RefusedError, Request, exchange, words
 from ryu_apps.sources import Source, read_sources
 
 #: The schemes of a ``NetworkPortProfileURI`` that mean a file of the package.
@@ -25,16 +24,8 @@ _REMOTE = ("http", "https")
 _MOST_PROFILES = 64
 #: Seconds from connection to end.
 _DEADLINE = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """See ``ryu_apps.http_client.Server``."""
-
-    timeout: float = 10.0
-    max_size: int = 8_000_000
-    ca_file: str | None = None
-    token_file: str | None = None
+#: Seconds of each step, and octets of an answer.
+_TIMEOUT, _MAX_SIZE = 10.0, 8_000_000
 
 
 class AcquiredOvf(NamedTuple):
@@ -61,7 +52,7 @@ def acquire(
     """
     acquired: list[AcquiredOvf] = []
     found: list[Diagnostic] = []
-    limits = _Limits(ca_file=ca_file, token_file=token_file)
+    limits = Limits(_TIMEOUT, _MAX_SIZE, ca_file, token_file)
     for place in places:
         texts = _downloaded(place, base, limits) if is_remote(place) else _read(base / place)
         for text in texts:
@@ -103,7 +94,7 @@ def _read(path: Path) -> Iterator[AcquiredOvf | Diagnostic]:
             yield AcquiredOvf(name, text, partial(profile_beside, file.parent))
 
 
-def _downloaded(url: str, base: Path, limits: _Limits) -> Iterator[AcquiredOvf | Diagnostic]:
+def _downloaded(url: str, base: Path, limits: Limits) -> Iterator[AcquiredOvf | Diagnostic]:
     text = _get(url, base, limits)
     if isinstance(text, Diagnostic):
         yield text
@@ -114,7 +105,7 @@ def _downloaded(url: str, base: Path, limits: _Limits) -> Iterator[AcquiredOvf |
 class _ProfilesAt:
     """Finds the network port profiles of a descriptor at its own server."""
 
-    def __init__(self, url: str, base: Path, limits: _Limits) -> None:
+    def __init__(self, url: str, base: Path, limits: Limits) -> None:
         self._url, self._base, self._limits = url, base, limits
         self._left = _MOST_PROFILES
 
@@ -137,7 +128,7 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def _get(url: str, base: Path, limits: _Limits) -> str | Diagnostic:
+def _get(url: str, base: Path, limits: Limits) -> str | Diagnostic:
     """Return the text of a URL, or why there is none."""
     try:
         if urlsplit(url).hostname is None:

@@ -13,7 +13,7 @@ from eventlet import Timeout, sleep
 
 from ryu_apps.evb.config.bridge_config import Peer
 from ryu_apps.evb.pods.state_document import MAX_SIZE, StateError, VsiState, read
-from ryu_apps.http_client import Answer, ElsewhereError, RefusedError, Request, exchange, words
+from ryu_apps.http_client import Answer, ElsewhereError, Limits, RefusedError, Request, exchange, words
 
 LOG = logging.getLogger(__name__)
 
@@ -26,15 +26,6 @@ _NO_ANSWER = "no answer within {:g} s"
 
 class UnreachableError(Exception):
     """No bridge of a pod has answered; the text says why."""
-
-
-class _Server(NamedTuple):
-    """Limits and credentials for one bridge of a pod."""
-
-    timeout: float
-    max_size: int
-    ca_file: str | None
-    token_file: str | None
 
 
 class _NotLeading(NamedTuple):
@@ -124,7 +115,7 @@ class PodClient:
 
     def _try(self, peer: Peer, request: Request) -> Answer | _NotLeading:
         """Ask one bridge, which has its share of the time: one that is stopped must not use up that of the others."""
-        server = _Server(peer.timeout, MAX_SIZE, peer.ca_file, peer.token_file)
+        server = Limits(peer.timeout, MAX_SIZE, peer.ca_file, peer.token_file)
         share = peer.timeout / len(peer.urls)
         limit = Timeout(share)
         try:

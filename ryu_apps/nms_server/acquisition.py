@@ -16,7 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
-from ryu_apps.http_client import RefusedError, Request, exchange, words
+from ryu_apps.http_client import Limits, RefusedError, Request, exchange, words
 from ryu_apps.nms.schema import SourceSection
 from ryu_apps.nms_server.database import Database
 from ryu_apps.nms_server.packages import PackageError, policies_of_packages
@@ -30,13 +30,6 @@ _NAP, _MAX_SIZE, _LONGEST = 0.1, 1_000_000, 200
 
 class SourceError(Exception):
     """A file that cannot be had; the text says why."""
-
-
-class _Server(NamedTuple):
-    timeout: float
-    max_size: int
-    ca_file: str | None
-    token_file: str | None
 
 
 class _File(NamedTuple):
@@ -122,7 +115,7 @@ class Acquisition:
         headers = {"Accept": "text/yaml, */*", "Accept-Encoding": "identity"}
         if known is not None and known.etag is not None:
             headers["If-None-Match"] = known.etag
-        server = _Server(source.timeout, _MAX_SIZE, source.ca_file, source.token_file)
+        server = Limits(source.timeout, _MAX_SIZE, source.ca_file, source.token_file)
         try:
             answer = exchange(self._base, server, Request("GET", url, headers), source.timeout)
         except (RefusedError, HTTPException, OSError, ValueError) as problem:

@@ -8,7 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ryu_apps.http_client import Answer, RefusedError, Request, exchange, lines, words
+from ryu_apps.http_client import Answer, Limits, RefusedError, Request, exchange, lines, words
 from ryu_apps.nms.schema import BridgeSection
 
 #: Octets of an answer; seconds without a sign of life of a stream, which has one every 10 seconds.
@@ -22,13 +22,6 @@ _PROBLEMS = (RefusedError, HTTPException, OSError, ValueError)
 
 class BridgeError(Exception):
     """A bridge has not answered, or not as it should; the text says why."""
-
-
-class _Server(NamedTuple):
-    timeout: float
-    max_size: int
-    ca_file: str | None
-    token_file: str | None
 
 
 class PushedEvent(NamedTuple):
@@ -54,7 +47,7 @@ class BridgeClient:
         self.name = name
         self.urls = tuple(section.urls)
         self._base = base
-        self._server = _Server(section.timeout, _MAX_SIZE, section.ca_file, section.token_file)
+        self._server = Limits(section.timeout, _MAX_SIZE, section.ca_file, section.token_file)
 
     def get(self, path: str) -> Any:
         """Return the JSON value at a path.

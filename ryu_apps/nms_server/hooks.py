@@ -13,9 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
-from typing import NamedTuple
 
-from ryu_apps.http_client import RefusedError, Request, exchange, words
+from ryu_apps.http_client import Limits, RefusedError, Request, exchange, words
 from ryu_apps.nms.schema import HookSection
 from ryu_apps.nms_server.database import Call, Database
 
@@ -29,13 +28,6 @@ _MAX_ANSWER, _MAX_WORDS = 65_536, 500
 
 class CallError(Exception):
     """A call that has failed; the text says why."""
-
-
-class _Server(NamedTuple):
-    timeout: float
-    max_size: int
-    ca_file: str | None
-    token_file: str | None
 
 
 class HookRunner:
@@ -116,7 +108,7 @@ class HookRunner:
             raise CallError(f"{command[0]}: status {process.returncode}{': ' if told else ''}{told}")
 
     def _post(self, url: str, body: bytes) -> None:
-        server = _Server(self._hook.deadline, _MAX_ANSWER, self._hook.ca_file, self._hook.token_file)
+        server = Limits(self._hook.deadline, _MAX_ANSWER, self._hook.ca_file, self._hook.token_file)
         try:
             request = Request("POST", url, {"Content-Type": "application/json"}, body)
             answer = exchange(self._base, server, request, self._hook.deadline)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from ryu_apps.http_client import Answer, RefusedError, Request, exchange, words
+from ryu_apps.http_client import Answer, Limits, RefusedError, Request, exchange, words
 from ryu_apps.nms.prometheus import QUERY, Reading, readings
 from ryu_apps.nms.schema import PrometheusSection
 from ryu_apps.nms_server.bridge import BridgeClient
@@ -22,13 +22,6 @@ _TOO_MANY = (400, 422)
 
 class PrometheusError(Exception):
     """There is no answer; the text says why."""
-
-
-class _Server(NamedTuple):
-    timeout: float
-    max_size: int
-    ca_file: str | None
-    token_file: str | None
 
 
 class Range(NamedTuple):
@@ -50,7 +43,7 @@ class PrometheusClient:
     def __init__(self, section: PrometheusSection, bridges: Iterable[BridgeClient], base: Path) -> None:
         self.section = section
         self._base = base
-        self._server = _Server(section.timeout, _MAX_SIZE, section.ca_file, section.token_file)
+        self._server = Limits(section.timeout, _MAX_SIZE, section.ca_file, section.token_file)
         self._names: dict[str, str] = {}
         self._times = _MOST_TIMES
         for bridge in bridges:
