@@ -37,6 +37,11 @@ class RecordKind:
         return key.removeprefix(self.prefix)
 
 
+def at_port(vsi: object, port: object) -> str:
+    """Return the subject of a record of a VSI at a port."""
+    return f"{vsi}@{port}"
+
+
 ATTACHMENT = RecordKind(
     "vsi/",
     "VSIID@port",

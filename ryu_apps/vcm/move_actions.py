@@ -257,8 +257,8 @@ class MoveActions:
 
     def _patience_of(self, step: MoveStep | None) -> float:
         """Seconds for the answer to a step: an executor says itself which component is late."""
-        waits = self.coordination is not None and step in _AWAITS
-        return PATIENCE + (self.coordination.deadline if self.coordination is not None and waits else 0.0)
+        coordination = self.coordination if step in _AWAITS else None
+        return PATIENCE if coordination is None else PATIENCE + coordination.deadline
 
     @property
     def _unanswered(self) -> str:

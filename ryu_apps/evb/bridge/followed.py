@@ -16,7 +16,7 @@ from ryu_apps.evb.bridge.vsi_queries import (
 )
 from ryu_apps.evb.model import Binding, Phase, VsiTypeKey
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.record_kinds import ATTACHMENT, OPENING
+from ryu_apps.evb.record_kinds import ATTACHMENT, OPENING, at_port
 from ryu_apps.evb.services.body import services_of
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.vsi_ports import UNNAMED
@@ -67,7 +67,7 @@ class FollowedVsis:
 
     def _attachment(self, record: AttachmentRecord) -> AttachmentStatus:
         program = record.program
-        opening = f"{record.newest.vsi_id}@{record.port}" in self._opening
+        opening = at_port(record.newest.vsi_id, record.port) in self._opening
         owned = Phase.ACTIVATING if opening else Phase.ACTIVE
         phase = Phase.PREASSOCIATED if program is None else owned if record.owner else Phase.STAGED
         key = VsiTypeKey(record.newest.type_id, record.newest.version) if program is None else program.key

@@ -282,7 +282,7 @@ class Lifecycle(TokenOwner):
         """Continue what has waited for a switch that is ready, or given up."""
         unconfirmed, waiting = self.late.take(dpid)
         for token, opening in unconfirmed:
-            if opening.attachment.port.dpid == dpid not in self.up:
+            if dpid == opening.attachment.port.dpid and dpid not in self.up:
                 # The switch of the gate itself: nothing is answered without it.
                 self.late.hold(dpid, token, opening)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.record_kinds import ATTACHMENT
+from ryu_apps.evb.record_kinds import ATTACHMENT, at_port
 from ryu_apps.evb.snooping.memory import pack
 from ryu_apps.evb.vsi.conversation import Standing
 from ryu_apps.evb.vsi.installation import Installation
@@ -26,7 +26,7 @@ Documents = Callable[[Attachment], RecordChanges]
 
 def record_key(attachment: Attachment) -> str:
     """Key of the record of an attachment."""
-    return ATTACHMENT.key(f"{attachment.text}@{attachment.port}")
+    return ATTACHMENT.key(at_port(attachment.text, attachment.port))
 
 
 class RecordKeeper:

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 
 import msgpack
 
-from ryu_apps.evb.record_kinds import OPENING
+from ryu_apps.evb.record_kinds import OPENING, at_port
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment
 
 
 def mark_key(attachment: Attachment) -> str:
     """Key of the mark of an attachment."""
-    return OPENING.key(f"{attachment.text}@{attachment.port}")
+    return OPENING.key(at_port(attachment.text, attachment.port))
 
 
 def encode(former: Iterable[PortId]) -> bytes:
