@@ -37,7 +37,7 @@ def open_gate_before_body(patch: pytest.MonkeyPatch) -> None:
         program = attachment.holding.program
         waits = program is not None and program.phase is StagingPhase.STAGING and program.waiting
         if program is not None and waits and attachment.machine.wanted is VdpMode.ASSOCIATE:
-            self._activate(attachment, program)
+            self.activation._activate(attachment, program)
 
     patch.setattr(Lifecycle, "stage", swapped)
 

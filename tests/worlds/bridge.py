@@ -555,7 +555,7 @@ class World:
             ahead = self.engine.ahead(event, self.now)
         behind = self.engine.feed(event, self.now)
         # Not by ``has_rest``: tests count calls.
-        if isinstance(self.engine, Engine) and self.engine.lifecycle.activated:
+        if isinstance(self.engine, Engine) and self.engine.lifecycle.open_gates.new:
             behind += self.engine.rest(self.now)
         self.foreseen += bool(ahead)
         sent = {effect.dpid for effect in ahead if isinstance(effect, Apply)}

@@ -242,7 +242,7 @@ class Decisions:
 
     def abandon(self, attachment: Attachment) -> None:
         """Return to the request in force, after the newest has been refused or has taken too long."""
-        self._lifecycle.abandon(attachment)
+        self._lifecycle.refusals.abandon(attachment)
         if attachment.holding.program is not None:
             self._registry.hold(attachment, *attachment.holding.program.binding.claims)
 

@@ -336,8 +336,8 @@ class Engine:
         )
         tokens.otherwise = self.comparisons
         self.rewiring.refused = self.comparisons.compare
-        self.lifecycle.refused = self.lifecycle.groups.refused = self.comparisons.refused
-        self.lifecycle.opened = self._opened
+        self.lifecycle.answers.refused = self.lifecycle.groups.refused = self.comparisons.refused
+        self.lifecycle.open_gates.opened = self._opened
 
     def _vswitch_of(self, attachment: Attachment) -> str:
         """Return the name of the vSwitch of a VSI at a port; empty: it is in none."""
@@ -480,7 +480,7 @@ class Engine:
     def feed(self, event: Event, now: float) -> list[Effect]:
         """Take one event, return what is to be done about it, in order; what :attr:`has_rest` says has to follow."""
         self._effects.now = now
-        if self.lifecycle.activated:
+        if self.lifecycle.open_gates.new:
             self._handle(None, now)
         self._express.foreseen.clear()
         self._handle(event, now)
@@ -489,7 +489,7 @@ class Engine:
     @property
     def has_rest(self) -> bool:
         """True if an Associate is answered by what :meth:`feed` has returned; :meth:`rest` has to follow at once."""
-        return bool(self.lifecycle.activated)
+        return bool(self.lifecycle.open_gates.new)
 
     def rest(self, now: float) -> list[Effect]:
         """Return what else is to be done about the last event: no station waits for it."""
@@ -499,7 +499,7 @@ class Engine:
 
     def _go_on(self, dpid: int | None, now: float) -> None:
         """Process what the answer of a switch has ended (None: of the store); of an open gate the answer, at first."""
-        if self.lifecycle.activated:
+        if self.lifecycle.open_gates.new:
             self._answered_by = dpid
             self.associations.answer(now)
             return
@@ -590,9 +590,9 @@ class Engine:
                 self._express.prepare(now)
             case None:
                 answered, self._answered_by = self._answered_by, None
-                self.lifecycle.conclude(now)
+                self.lifecycle.open_gates.conclude(now)
                 self._go_on(answered, now)
-        if self.lifecycle.activated:
+        if self.lifecycle.open_gates.new:
             return
         self._timers.plan_statistics(now)
         # After each event, so only what is new is worth a call.

@@ -76,8 +76,8 @@ class OtherPods(TokenOwner):
         self._homes: dict[str, int] = {}
         self._leaving: dict[int, str] = {}
         if not alone:
-            lifecycle.is_clear = self._is_clear
-            lifecycle.called_off = self._call_off
+            lifecycle.activation.is_clear = self._is_clear
+            lifecycle.refusals.called_off = self._call_off
             lifecycle.state.fetch = self._fetch
 
     # --- claims ---
@@ -112,7 +112,7 @@ class OtherPods(TokenOwner):
                 self._from_there.add(attachment.text)
         if event.taken:
             self._effects.put(attachment.log_event(VsiTaken, event.pod))
-        self._lifecycle.cleared(attachment, attempt, event.refusal)
+        self._lifecycle.activation.cleared(attachment, attempt, event.refusal)
         if self._cleared.pop(attachment, None) is not None and attachment.vsi.owner is None:
             self._effects.put(ReleaseClaim(attachment.text))
         self._associations.proceed(now)
@@ -141,7 +141,7 @@ class OtherPods(TokenOwner):
         # A VSI that has no state elsewhere has none to carry; after its gate is open, what is staged stays.
         nothing = None if final or event.failure is not None else ()
         rules = nothing if event.state is None else self._learnable(attachment, event.state)
-        self._lifecycle.state_fetched(event.token, rules)
+        self._lifecycle.answers.state_fetched(event.token, rules)
         self._associations.proceed(now)
 
     def _learnable(self, attachment: Attachment, state: VsiState) -> tuple[Rule, ...]:

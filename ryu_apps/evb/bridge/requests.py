@@ -238,7 +238,7 @@ class Associations:
             return
         elif attachment.machine.is_overdue(now):
             # Ahead of the refusal that follows: a restart must not carry out what was refused.
-            self._lifecycle.abandon(attachment)
+            self._lifecycle.refusals.abandon(attachment)
         self._machines.feed(attachment, Tick(), now)
         self._drain(now)
 

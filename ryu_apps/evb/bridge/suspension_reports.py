@@ -17,7 +17,7 @@ class SuspensionReports:
         self._lifecycle = lifecycle
         self._effects = effects
         self._suspensions = Suspensions(
-            lifecycle.gates, lifecycle.grants, lambda dpid, reason, now: lifecycle.refused(dpid, reason, now)
+            lifecycle.gates, lifecycle.grants, lambda dpid, reason, now: lifecycle.answers.refused(dpid, reason, now)
         )
 
     def waits(self, attachment: Attachment, asked: Association, work: Work) -> bool:

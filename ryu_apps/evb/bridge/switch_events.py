@@ -167,7 +167,7 @@ class SwitchEvents(TokenOwner):
         if channel:
             self._effects.put(SwitchDisconnected(dpid))
         self._lifecycle.counters.away(dpid)
-        self._lifecycle.compared(dpid)
+        self._lifecycle.answers.compared(dpid)
         self._requests.proceed(now)
         self._ports.away(dpid, now)
 
@@ -230,7 +230,7 @@ class SwitchEvents(TokenOwner):
 
     def _ready(self, state: SwitchState, now: float) -> None:
         dpid = state.dpid
-        self._lifecycle.switch_ready(dpid)
+        self._lifecycle.answers.switch_ready(dpid)
         numbers = (gate_number(meter.meter_id) for meter in state.meters or ())
         self._lifecycle.installer.gate_meters.shown(dpid, (number for number in numbers if number is not None), now)
         if self._listens_since is None:
@@ -241,8 +241,8 @@ class SwitchEvents(TokenOwner):
         self._effects.put(SwitchReady(dpid, self._bringup.forget(dpid)))
         self._ports.bring_up(dpid, state.ports, now)
         # Behind the links of its stations, which may be answered now.
-        self._lifecycle.go_on(dpid)
-        self._lifecycle.conclude(now)
+        self._lifecycle.answers.go_on(dpid)
+        self._lifecycle.open_gates.conclude(now)
         self._requests.proceed(now)
         if self._comparisons.end_repair(state):
             self.heard_again(dpid, now)

@@ -96,8 +96,8 @@ class Timers:
         self._groups.tick(now)
         self._refresh.tick(now)
         if (given_up := self._lifecycle.late.deadline) is not None and given_up <= now:
-            self._lifecycle.tick(now)
-            self._lifecycle.conclude(now)
+            self._lifecycle.answers.tick(now)
+            self._lifecycle.open_gates.conclude(now)
             self._requests.proceed(now)
         self._requests.tick(now, unread)
         self._snooper.tick(now)

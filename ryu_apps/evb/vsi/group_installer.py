@@ -47,18 +47,13 @@ class GroupInstaller(TokenOwner):
 
     Attributes:
         refused: called with switch, reason and time when a switch refuses a rule.
+        finished: called with the token of a step, and the reason of a failure (None: there is none).
     """
 
-    def __init__(
-        self, groups: MulticastGroups, pending: PendingChanges, finished: Callable[[int, str | None], None]
-    ) -> None:
-        """
-        Args:
-            finished: called with the token of a step, the reason of a failure (None: there is none) and the time.
-        """
+    def __init__(self, groups: MulticastGroups, pending: PendingChanges) -> None:
         self.refused: Callable[[int, str, float], None] = lambda dpid, reason, now: None
+        self.finished: Callable[[int, str | None], None] = lambda token, failure: None
         self._groups = groups
-        self._finished = finished
         self._pending = pending
         self._works: dict[int, _GroupWork] = {}
         self._waiting: dict[int, list[int]] = {}
@@ -162,7 +157,7 @@ class GroupInstaller(TokenOwner):
 
     def _finish(self, token: int, failure: str | None, now: float) -> None:
         del self._works[token]
-        self._finished(token, failure)
+        self.finished(token, failure)
 
     # --- work ---
     def _begin(self, changes: GroupChanges, dpid: int, step: PendingStep) -> int | None:

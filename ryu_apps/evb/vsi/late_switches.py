@@ -3,7 +3,7 @@
 A switch goes on forwarding while its channel is away: after a start or a take-over until it has connected and been
 compared, and after each loss.  Most are back within seconds, so an Associate at another switch waits that long; a
 switch that is away for longer is given up until it is back, since it may be dead, and its VMs have to go on elsewhere.
-The module sends nothing: ``vsi.lifecycle`` asks it, and goes on when it is time.
+The module sends nothing: ``activation`` asks it, and ``step_answers`` goes on when it is time.
 """
 
 from __future__ import annotations

@@ -46,9 +46,11 @@ class PendingChanges:
         decisions: attachments and what to feed to their VDP machines, in order; ``bridge.requests`` takes them.
         announcements: frames that can wait for the answers to the stations.
         ahead: changes that were sent ahead of what asks for them, with their tokens, by datapath id.
+        owner: component that answers are for, unless a change names another one.
     """
 
-    def __init__(self, tokens: TokenTable, effects: EffectSink, owner: TokenOwner) -> None:
+    def __init__(self, tokens: TokenTable, effects: EffectSink) -> None:
+        self.owner = TokenOwner()
         self.up: set[int] = set()
         self.steps: dict[int, PendingStep] = {}
         self.decisions: deque[tuple[Attachment, Decision]] = deque()
@@ -56,7 +58,6 @@ class PendingChanges:
         self.ahead: dict[int, tuple[RuleChange, int]] = {}
         self._tokens = tokens
         self._effects = effects
-        self._owner = owner
 
     @property
     def now(self) -> float:
@@ -64,16 +65,16 @@ class PendingChanges:
         return self._effects.now
 
     def send(self, dpid: int, change: RuleChange, mode: Mode, lane: int, owner: TokenOwner | None = None) -> int:
-        """Change a switch; returns the token, whose answer goes to ``owner`` (None: to the owner of changes)."""
+        """Change a switch; returns the token, whose answer goes to ``owner`` (None: to :attr:`owner`)."""
         if self.ahead and owner is None and self.ahead.get(dpid, (None, 0))[0] is change:
             return self.ahead.pop(dpid)[1]
-        token = self._tokens.take(owner or self._owner)
+        token = self._tokens.take(owner or self.owner)
         self._effects.put(Apply(dpid, token, change, mode, lane))
         return token
 
     def send_ahead(self, dpid: int, change: RuleChange) -> None:
         """Send the change of a gate; :meth:`send` finds it sent."""
-        token = self._tokens.take(self._owner)
+        token = self._tokens.take(self.owner)
         self.ahead[dpid] = change, token
         self._effects.put(Apply(dpid, token, change, Mode.ATOMIC, GATE_LANE))
 
@@ -131,7 +132,7 @@ class PendingChanges:
         Args:
             owner: as of :meth:`send`.
         """
-        token = self._tokens.take(owner or self._owner)
+        token = self._tokens.take(owner or self.owner)
         self._effects.put(ReadRules(dpid, token, mask, lane=lane, parts=parts, most=most))
         return token
 
@@ -142,8 +143,8 @@ class PendingChanges:
         self._effects.put(EndRead(dpid, token))
 
     def write(self, changes: dict[str, bytes | None], owner: TokenOwner | None = None) -> int:
-        """Write records; returns the token, whose answer goes to ``owner`` (None: to the owner of changes)."""
-        token = self._tokens.take(owner or self._owner)
+        """Write records; returns the token, whose answer goes to ``owner`` (None: to :attr:`owner`)."""
+        token = self._tokens.take(owner or self.owner)
         self._effects.put(Save(token, changes))
         return token
 
