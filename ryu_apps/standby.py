@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ryu_apps.evb.bridge.engine import FOUNDATIONS, Engine
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.restart import FOUNDATIONS
 from ryu_apps.evb.config import BridgeConfig
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.policy.model import PolicySet

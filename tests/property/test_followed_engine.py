@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.bridge.engine import FOUNDATIONS, Engine
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.restart import FOUNDATIONS
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.loader import load_policies

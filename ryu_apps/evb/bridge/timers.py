@@ -16,17 +16,12 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.bridge import FramesMissed
 from ryu_apps.evb.events.effect import Apply, Mode
 from ryu_apps.evb.flow.change import RuleChange
+from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.switches.bringup import Bringup
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.copies import Copies
-from ryu_apps.evb.vsi.flip_preparation import FlipPreparation
-from ryu_apps.evb.vsi.gate_meters import GateMeters
-from ryu_apps.evb.vsi.group_installer import GroupInstaller
-from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
-from ryu_apps.evb.vsi.state_refresh import StateRefresh
-from ryu_apps.evb.vsi.statistics.counters import CounterReader
 
 #: Seconds without hearing after which a switch may have dropped what it had for the controller: keep-alives are
 #: answered, and VMs are asked again for their memberships.
@@ -47,15 +42,9 @@ class Timers:
         store: StoreEvents,
         requests: Associations,
         snooper: Snooper,
-        counters: CounterReader,
+        lifecycle: Lifecycle,
         in_flight: InFlight,
         copies: Copies,
-        idle_meters: IdleMeters,
-        gate_meters: GateMeters,
-        groups: GroupInstaller,
-        refresh: StateRefresh,
-        preparation: FlipPreparation,
-        lifecycle: Lifecycle,
         bringup: Bringup,
         probes: ApplianceProbes,
         effects: EffectSink,
@@ -70,21 +59,36 @@ class Timers:
         self._store = store
         self._requests = requests
         self._snooper = snooper
-        self._counters = counters
+        self._lifecycle = lifecycle
+        self._counters = lifecycle.counters
         self._in_flight = in_flight
         self._copies = copies
-        self._idle_meters = idle_meters
-        self._gate_meters = gate_meters
-        self._groups = groups
-        self._refresh = refresh
-        self._preparation = preparation
-        self._lifecycle = lifecycle
+        self._idle_meters = lifecycle.installer.idle_meters
         self._bringup = bringup
         self._probes = probes
         self._effects = effects
         self._interval = statistics_interval
         self._counting = False
         self._forget_at: float | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """Time at which to call :meth:`expired`, monotonic seconds; None: no timer runs."""
+        lifecycle = self._lifecycle
+        return earliest(
+            self._agenda.deadline,
+            self._requests.deadline,
+            self._snooper.deadline,
+            self._in_flight.deadline,
+            self._copies.deadline,
+            self._idle_meters.deadline,
+            lifecycle.installer.gate_meters.deadline,
+            lifecycle.groups.deadline,
+            lifecycle.refresh.deadline,
+            lifecycle.preparation.deadline,
+            lifecycle.late.deadline,
+            lifecycle.grants.deadline,
+        )
 
     def expired(self, now: float, unread: frozenset[PortId]) -> None:
         """Serve the deadlines that have passed; ``unread``: ports of which frames wait to be read."""
@@ -93,8 +97,8 @@ class Timers:
                 self._ports.tick(item, now)
             else:
                 self._do(*item, now)
-        self._groups.tick(now)
-        self._refresh.tick(now)
+        self._lifecycle.groups.tick(now)
+        self._lifecycle.refresh.tick(now)
         if (given_up := self._lifecycle.late.deadline) is not None and given_up <= now:
             self._lifecycle.answers.tick(now)
             self._lifecycle.open_gates.conclude(now)
@@ -104,8 +108,8 @@ class Timers:
         self._in_flight.tick(now)
         self._copies.tick(now)
         self._delete_idle_meters(now)
-        self._gate_meters.tick(now, self._explained())
-        self._preparation.tick(now)
+        self._lifecycle.installer.gate_meters.tick(now, self._explained())
+        self._lifecycle.preparation.tick(now)
         self._lifecycle.grants.tick(now)
 
     def _delete_idle_meters(self, now: float) -> None:

@@ -86,4 +86,4 @@ def test_when_all_is_settled_no_token_is_awaited() -> None:
         world.advance(31.0)
     world.advance(60.0)
     assert len(world.engine.registry) == 0
-    assert len(world.engine._tokens) == 0
+    assert len(world.engine.tokens) == 0
