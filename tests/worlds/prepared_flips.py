@@ -9,8 +9,8 @@ from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.events.effect import Apply, Effect, Mode, Prepare
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.vsi.flips import Flips, memberships
 from ryu_apps.evb.vsi.floods import Floods
-from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, _members
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.prepared_flips import Flip
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
@@ -18,9 +18,9 @@ from tests.worlds.associate_path import ObligingSwitch
 from tests.worlds.bridge import World
 
 
-def gatekeeper_of(engine: Engine) -> Gatekeeper:
-    """Return the gatekeeper of an engine."""
-    return engine.lifecycle.preparation._gatekeeper
+def flips_of(engine: Engine) -> Flips:
+    """Return the flips of an engine."""
+    return engine.lifecycle.preparation._flips
 
 
 class FlipComparison:
@@ -54,13 +54,13 @@ class FlipComparison:
     def compare_prepared(self) -> None:
         """Compare every flip that is prepared and holds."""
         self._follow()
-        gatekeeper = gatekeeper_of(self._world.engine)
+        flips = flips_of(self._world.engine)
         for attachment in self._world.engine.registry.attachments():
             program = attachment.holding.program
-            if program is not None and gatekeeper.is_prepared(attachment, program):
-                prepared = gatekeeper._prepared.get(program)
+            if program is not None and flips.is_prepared(attachment, program):
+                prepared = flips._prepared.get(program)
                 assert prepared is not None
-                place = gatekeeper.place(attachment, program)
+                place = flips.place(attachment, program)
                 flip, _ = self._computed(attachment.vsi, attachment, program, place, ())
                 _same(prepared.flip, flip)
 
@@ -83,8 +83,8 @@ class FlipComparison:
         if self._engine is self._world.engine:
             return
         self._engine = self._world.engine
-        gatekeeper = gatekeeper_of(self._engine)
-        flips = gatekeeper._flip
+        flips = flips_of(self._engine)
+        take = flips.take
 
         def compared(
             vsi: Vsi,
@@ -94,15 +94,15 @@ class FlipComparison:
             pages: tuple[int | None, ...],
         ) -> Flip:
             expected, floods = self._computed(vsi, owner, program, place, pages)
-            prepared = None if program is None else gatekeeper._prepared.get(program)
-            flip = flips(vsi, owner, program, place, pages)
+            prepared = None if program is None else flips._prepared.get(program)
+            flip = take(vsi, owner, program, place, pages)
             self.used += prepared is not None and prepared.flip is flip
             _same(flip, expected)
             for dpid in self._world.fabric.switches:
-                assert gatekeeper.floods.rules(dpid) == floods.rules(dpid)
+                assert flips._floods.rules(dpid) == floods.rules(dpid)
             return flip
 
-        gatekeeper._flip = compared  # type: ignore[method-assign]
+        flips.take = compared  # type: ignore[method-assign]
 
     def _computed(
         self,
@@ -112,12 +112,12 @@ class FlipComparison:
         place: Interface | None,
         pages: tuple[int | None, ...],
     ) -> tuple[Flip, Floods]:
-        gatekeeper, fabric = gatekeeper_of(self._world.engine), self._world.fabric
-        floods = deepcopy(gatekeeper.floods, {id(fabric): fabric})
-        members = _members(owner, program, place, floods.plain)
+        flips, fabric = flips_of(self._world.engine), self._world.fabric
+        floods = deepcopy(flips._floods, {id(fabric): fabric})
+        members = memberships(owner, program, place, floods.plain)
         shared = floods.change(vsi.text, vsi.members, members, pages)
-        rotated = gatekeeper.pools.preview(vsi.text, program if place is not None else None)
-        return gatekeeper._composed(vsi, owner, program, place, members, shared, rotated), floods
+        rotated = flips._pools.preview(vsi.text, program if place is not None else None)
+        return flips._composed(vsi, owner, program, place, members, shared, rotated), floods
 
 
 def _same(flip: Flip, expected: Flip) -> None:

@@ -44,3 +44,9 @@ def merge(*changes: RuleChange) -> RuleChange:
         opened=tuple(meter for change in changes for meter in change.opened),
         keep_groups=next((change.keep_groups for change in changes if change.keep_groups is not None), None),
     )
+
+
+def joined(*changes: RuleChange) -> RuleChange:
+    """Merge changes; the only one that changes anything stays the same object, which may be prepared."""
+    some = [change for change in changes if change is not NO_CHANGE and change]
+    return some[0] if len(some) == 1 else merge(*some)

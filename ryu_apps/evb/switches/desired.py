@@ -35,10 +35,10 @@ from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.switches.bringup import DesiredState
 from ryu_apps.evb.switches.samples import sample
-from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, Interface, PortId
+from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import Routes, TrunkGraph
 from ryu_apps.evb.vsi.copies import Copies
-from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
+from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
@@ -79,7 +79,7 @@ class DesiredRules:
         self._fabric, self._wiring, self._registry = fabric, wiring, registry
         self._gatekeeper, self._lifecycle, self._stations = gatekeeper, lifecycle, stations
         self._in_flight, self._copies = in_flight, copies
-        self._hosts = host_addresses(fabric)
+        self._hosts = _host_addresses(fabric)
         self._clients = clients(fabric)
         self._guards = RuleChange(add=tuple(guards(fabric)))
         self._stops = RuleChange(add=tuple(stops()))
@@ -178,7 +178,7 @@ class DesiredRules:
         return *self.base(dpid).meters, *(meter for meters in of_vsis for meter in meters)
 
     def _meters_of(self, attachment: Attachment, program: Installation) -> tuple[Meter, ...]:
-        of_gate = self._gatekeeper.staged_meters(attachment, program)
+        of_gate = self._gatekeeper.staged.meters(attachment, program)
         return *of_gate, *meters_of_vsi(program.vsi_type, program.binding)
 
     def groups(self, dpid: int) -> tuple[Group, ...]:
@@ -262,3 +262,14 @@ class DesiredRules:
             if port.dpid == dpid and station.relay
             for group in port_groups(station.interface, reflective_relay=True)
         ]
+
+
+def _host_addresses(fabric: Fabric) -> dict[tuple[int, int], tuple[int, int]]:
+    """Configured end systems: ``(vid, mac) -> (dpid, port_no)``."""
+    return {
+        (vid, mac): (port.dpid, port.port_no)
+        for port in fabric.ports(Role.HOST)
+        if (interface := fabric.interface(port))
+        for vid in interface.vids
+        for mac in interface.macs
+    }

@@ -1,7 +1,7 @@
 """VSIs: their attachments to ports, and the change of switches that each request needs.
 
 ``admission``, ``address_owners``, ``takeovers`` and ``departures`` decide about requests; ``lifecycle``
-stages bodies (``installer``), opens gates (``activation``, ``gatekeeper``, ``open_gates``), carries learnt
+stages bodies (``installer``), opens gates (``activation``, ``gatekeeper``, ``flips``, ``open_gates``), carries learnt
 state (``state_transfer``), undoes (``refusals``) and removes (``withdrawal``); ``step_answers`` goes on when
 switches and the store have answered.  ``registry`` holds the attachments, ``reservation`` the rule budget.
 

@@ -10,7 +10,7 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.announcer import Announcer
-from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
+from ryu_apps.evb.vsi.flips import Flips
 from ryu_apps.evb.vsi.prepared_flips import ROOM
 from ryu_apps.evb.vsi.registry import Attachment
 
@@ -30,8 +30,8 @@ class FlipPreparation:
         deadline: time at which to call :meth:`tick`, monotonic seconds; None: there is nothing to prepare.
     """
 
-    def __init__(self, gatekeeper: Gatekeeper, announcer: Announcer, effects: EffectSink, up: Container[int]) -> None:
-        self._gatekeeper = gatekeeper
+    def __init__(self, flips: Flips, announcer: Announcer, effects: EffectSink, up: Container[int]) -> None:
+        self._flips = flips
         self._announcer = announcer
         self._effects = effects
         self._up = up
@@ -65,7 +65,7 @@ class FlipPreparation:
         """Set the deadline after an event."""
         if not self._staged:
             return
-        version, self._version = self._version, self._gatekeeper.version
+        version, self._version = self._version, self._flips.version
         if self._changed or version != self._version:
             self.deadline = now + PAUSE
         self._changed = False
@@ -88,7 +88,7 @@ class FlipPreparation:
         None: they cannot be known beforehand, or there is no program to flip to.
         """
         program = attachment.holding.program
-        return None if program is None else self._gatekeeper.foresee(attachment, program)
+        return None if program is None else self._flips.foresee(attachment, program)
 
     def _prepare(self, attachment: Attachment) -> bool:
         """Prepare the flip of an attachment; returns False if there is nothing to do for it."""
@@ -97,9 +97,9 @@ class FlipPreparation:
         if program is None or not waits:
             del self._staged[attachment]
             return False
-        if self._gatekeeper.is_prepared(attachment, program):
+        if self._flips.is_prepared(attachment, program):
             return False
-        if (changes := self._gatekeeper.prepare(attachment, program)) is None:
+        if (changes := self._flips.prepare(attachment, program)) is None:
             del self._staged[attachment]
             return True
         self._announcer.prepare(program.binding)

@@ -43,7 +43,7 @@ class GateSwitches:
 
     def place(self, attachment: Attachment, program: Installation) -> Interface | None:
         """Return the port behind which the VM of a program is; None: it is not there now."""
-        return self._gatekeeper.place(attachment, program)
+        return self._gatekeeper.flips.place(attachment, program)
 
     def is_moving(self, vsi: Vsi) -> bool:
         """True if the gate of a VSI is on its way to a port."""
@@ -64,7 +64,7 @@ class GateSwitches:
         Those of the attachment's own switch are first, as there.
         """
         here, up = attachment.port.dpid, self._pending.up
-        changes = self._gatekeeper.certain(attachment, program)
+        changes = self._gatekeeper.flips.certain(attachment, program)
         if here not in changes:
             return {}
         return {dpid: changes[dpid] for dpid in sorted(changes, key=lambda dpid: (dpid != here, dpid)) if dpid in up}

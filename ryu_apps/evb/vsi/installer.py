@@ -173,11 +173,11 @@ class Installer:
         """Return the rules of a program at a port without those of its type."""
         profile = self._gatekeeper.profile(port.dpid)
         body = body_of_vsi(program.vsi_type, program.binding, profile)
-        return (*body, *self._gatekeeper.staged_gate(port, program))
+        return (*body, *self._gatekeeper.staged.rules(port, program))
 
     def basis(self, port: PortId, program: Installation) -> tuple[object, ...]:
         """Return what :meth:`own_rules` depends on: where it is equal, the rules are equal."""
-        return program.vsi_type, program.binding, *self._gatekeeper.basis_of_gate(port, program)
+        return program.vsi_type, program.binding, *self._gatekeeper.staged.basis(port, program)
 
     def _meters_of_gates(self, dpid: int, program: Installation) -> list[Demand]:
         """Return the demand for all meters of gates of a switch, used or not, for they are never deleted."""
@@ -227,7 +227,7 @@ class Installer:
         vsi_type, binding = program.vsi_type, program.binding
         # In one change, which writes meters first: a switch refuses a rule that names an unknown one.  And the meter of
         # a gate is shut before a rule leads through it.
-        gate = self._gatekeeper.staged_meters(attachment, program)
+        gate = self._gatekeeper.staged.meters(attachment, program)
         meters = (*gate, *meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
         self.idle_meters.reuse(dpid, _own_meters(program))
         change = RuleChange(meters=meters, blocks=(RuleBlock(rules),))

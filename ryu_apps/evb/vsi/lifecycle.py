@@ -79,7 +79,7 @@ class Lifecycle:
         self.refresh = StateRefresh(pending)
         self.state = StateTransfer(pending)
         self.gates = GateSwitches(gatekeeper, self.state, pending)
-        self.preparation = FlipPreparation(gatekeeper, announcer, effects, pending.up)
+        self.preparation = FlipPreparation(gatekeeper.flips, announcer, effects, pending.up)
         self.grants = Grants(RecordKeeper(gatekeeper.pages, documents), pending)
         self.counters = CounterReader(tokens, effects, pending.up, retention)
         self.groups = GroupInstaller(gatekeeper.groups, pending)

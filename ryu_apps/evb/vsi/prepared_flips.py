@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.change import RuleChange
-from ryu_apps.evb.flow.plan import RuleSet
+from ryu_apps.evb.flow.plan import RuleSet, joined
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.topology.fabric import Interface, PortId
 from ryu_apps.evb.vsi.copied_vsi import Copy
@@ -82,6 +82,13 @@ class Flip:
     open_meter: OpenMeter | None
     same_receivers: bool = False
     departure: Departure | None = None
+
+    def with_detour(self, dpid: int, detour: RuleChange) -> RuleChange:
+        """Return the change of a switch with its detour: the one that was prepared, if it is the same."""
+        departure = self.departure
+        if departure is not None and departure.dpid == dpid and departure.detour == detour:
+            return departure.change
+        return joined(self.changes[dpid], detour)
 
 
 class PreparedFlip(NamedTuple):

@@ -16,7 +16,7 @@ from ryu_apps.evb.vsi.prepared_flips import ROOM
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, VLAN, Vm, World
-from tests.worlds.prepared_flips import FlipComparison, gatekeeper_of
+from tests.worlds.prepared_flips import FlipComparison, flips_of
 from tests.worlds.sets import DATABASE, WEB
 from tests.worlds.sets import POLICIES as SETS
 
@@ -53,7 +53,7 @@ def prepared(world: World, vm: Vm = VM) -> bool:
     assert vsi is not None
     (attachment,) = [found for found in vsi.attachments.values() if found.holding.program and vsi.owner is not found]
     assert attachment.holding.program is not None
-    return gatekeeper_of(world.engine).is_prepared(attachment, attachment.holding.program)
+    return flips_of(world.engine).is_prepared(attachment, attachment.holding.program)
 
 
 def test_the_very_changes_that_were_prepared_are_sent(world: World, seen: Preparations) -> None:
