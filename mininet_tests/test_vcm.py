@@ -333,13 +333,18 @@ def test_bandwidth_that_is_gone_since_the_plan_is_a_refusal_of_all_interfaces_an
 
 
 # --- elsewhere ---
-def evacuated(inventory: Path, subject: str, output: Path, *more: str) -> dict[str, str]:
-    """By the command line; where the VMs that had to leave are now."""
+def commanded(inventory: Path, goal: str, output: Path, *more: str, status: int = 0) -> tuple[Any, str]:
+    """By the command line; its report, and what it has printed."""
     program = "from ryu_apps.cli.main import main; main()"
-    arguments = ["vcm", "run", str(inventory), "evacuate", subject, "--parallel", "4", "--output", str(output), *more]
+    arguments = ["vcm", "run", str(inventory), *goal.split(), "--parallel", "4", "--output", str(output), *more]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=CHECKOUT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+    assert done.returncode == status, done.stdout + done.stderr
+    return json.loads((output / "report.json").read_text(encoding="utf-8")), done.stdout
+
+
+def evacuated(inventory: Path, subject: str, output: Path, *more: str) -> dict[str, str]:
+    """The nodes of the VMs that had to leave."""
+    report, _ = commanded(inventory, f"evacuate {subject}", output, *more)
     assert report["ok"] and {attempt["figures"]["outcome"] for attempt in report["attempts"]} == {"completed"}
     return {vm["vm"]: vm["node"] for vm in report["vms"] if vm["node"] != vm["source"]}
 
@@ -353,7 +358,10 @@ def test_a_leaf_is_evacuated_over_the_spines(tmp_path: Path) -> None:
 
 
 def test_servers_are_evacuated_with_the_switch_that_they_hang_on(tmp_path: Path) -> None:
-    """Each hypervisor is given the OVF, probes for the VM, and configures its port from the answer to a null VID."""
+    """Each hypervisor is given the OVF, probes for the VM, and configures its port from the answer to a null VID.
+
+    What the others receive and send goes through the firewall, which moves too.
+    """
     moved = evacuated(INVENTORIES / "paper-modest.yaml", "s1", tmp_path, "--probe", "2")
     drawn = (tmp_path / "ladders.txt").read_text(encoding="utf-8").split("minimize-latency: ")[1:]
     ladders = {text.split()[0]: text for text in drawn}
@@ -369,10 +377,28 @@ def test_servers_are_evacuated_with_the_switch_that_they_hang_on(tmp_path: Path)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     networks = {vm["vm"]: set(vm["networks"].values()) for vm in report["vms"]}
     assert networks["fw"] == {"VLAN 100, PCP 6"} and networks["web1"] == {"VLAN 100, PCP 3"}
+    (firewall,) = report["appliances"]
+    assert min(firewall["counts"][way] for way in ("there", "back", "dropped")) > 50
+    assert firewall["counts"]["bypassed"] == 0 and firewall["failures"] == []
     nodes = shipped("paper-modest").inventory.nodes
     assert set(moved) == {"fw", "web1", "web2", "web3"}
     assert {nodes[node].rack for node in moved.values()} == {"s2"}
     assert {nodes[node].switch for node in moved.values()} > {"s2"}, "to VEPAs and to servers"
+
+
+def test_what_passes_by_a_firewall_is_counted_when_that_has_started_anew_too(tmp_path: Path) -> None:
+    shutil.copytree(INVENTORIES / "paper-modest", tmp_path / "paper-modest")
+    inventory = Path(shutil.copy(INVENTORIES / "paper-modest.yaml", tmp_path))
+    policy = tmp_path / "paper-modest" / "policies" / "front_web_stateful.yaml"
+    lines = policy.read_text(encoding="utf-8").splitlines()
+    policy.write_text("\n".join(line for line in lines if not line.startswith("appliance")), encoding="utf-8")
+    report, printed = commanded(inventory, "fail-over s1", tmp_path / "report", status=1)
+    (firewall,) = report["appliances"]
+    counts = firewall["counts"]
+    # Those of web1, web2 and web4; web3 is at another node, and none of its packets comes through the firewall.
+    assert min(counts[way] for way in ("there", "back", "bypassed")) > 50
+    assert report["failures"] == firewall["failures"] == [f"{counts['bypassed']} packets have passed by fw"]
+    assert f"firewall fw: {counts['there']} there, {counts['back']} back" in printed
 
 
 FABRIC = """\

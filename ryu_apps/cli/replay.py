@@ -167,10 +167,8 @@ def show_ladder(console: Console, migration: MigrationReport) -> None:
 def show_appliances(console: Console, report: ReplayReport) -> None:
     """Print what has gone through each appliance, a line each."""
     for appliance in report.appliances:
-        counts = ", ".join(f"{number} {name}" for name, number in appliance.counts.items())
-        verdict = "; ".join(appliance.failures)
-        words = f"{appliance.kind} {appliance.name}: {counts}{f': {verdict}' if verdict else ''}"
-        console.print(words, style="red" if verdict else "green", highlight=False, soft_wrap=True)
+        style = "red" if appliance.failures else "green"
+        console.print(appliance.words, style=style, highlight=False, soft_wrap=True)
 
 
 def show_gathered(console: Console, report: ReplayReport) -> None:

@@ -108,6 +108,7 @@ def _inconsistencies(parsed: InventoryFile) -> Iterator[Finding]:
     yield from _ambiguous(parsed)
     yield from _overfull(parsed)
     yield from _misplaced_disks(parsed)
+    yield from _idle_firewalls(parsed)
     powers = {node.power for node in parsed.nodes.values() if node.power is not None}
     yield from policy_sections.strays(parsed.policies, parsed.nodes, parsed.switches, powers)
 
@@ -227,6 +228,22 @@ def _misplaced_disks(parsed: InventoryFile) -> Iterator[Finding]:
             yield ("vms", name, "disk", "datastore"), f"there is no datastore {vm.disk.datastore!r}"
         elif vm.disk is not None and vm.at not in parsed.datastores[vm.disk.datastore].nodes:
             yield ("vms", name, "disk", "datastore"), f"{vm.at} does not reach {vm.disk.datastore}"
+
+
+def _idle_firewalls(parsed: InventoryFile) -> Iterator[Finding]:
+    """Firewalls through which no traffic would go."""
+    sections = parsed.cluster.appliances.values()
+    routers = {instance.mac for section in sections for instance in section.instances.values()}
+    for name, vm in parsed.vms.items():
+        if vm.firewall is None:
+            continue
+        here: Path = ("vms", name, "firewall")
+        if not vm.firewall.tcp and not vm.firewall.udp:
+            yield here, "tcp or udp was expected: a firewall that lets nothing through needs no VM"
+        if vm.mac not in routers:
+            yield here, f"no router of cluster.appliances has the address {mac_to_text(vm.mac)}"
+        if not any(name in other.needs for other in parsed.vms.values()):
+            yield here, "no VM needs it"
 
 
 def _shared(inventory: Inventory) -> Iterator[Finding]:

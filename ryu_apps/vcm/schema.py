@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
+from ryu_apps.evb.config import service_sections
 from ryu_apps.evb.config.values import IpAddressText, MacText, PlainName, VlanId
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.vcm.policy_sections import OperatorPolicySection
@@ -92,6 +93,13 @@ class DiskSection(Strict):
     dirty_mib_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
 
 
+class FirewallSection(Strict):
+    """A firewall of ``evbridge vcm run`` in a VM: TCP and UDP ports of the VMs that need it, which it lets through."""
+
+    tcp: list[PortNumber] = Field(default_factory=list)
+    udp: list[PortNumber] = Field(default_factory=list)
+
+
 class InterfaceSection(Strict):
     """A network interface of a VM: a VSI."""
 
@@ -123,6 +131,7 @@ class VmSection(InterfaceSection):
     purpose: Literal["infrastructure", "appliance", "application"] | None = None
     needs: dict[PlainName, Literal["reachable", "local"]] = Field(default_factory=dict)
     traffic: Traffic = Traffic()
+    firewall: FirewallSection | None = None
 
 
 class ClusterSection(Strict):
@@ -134,6 +143,7 @@ class ClusterSection(Strict):
         hosts: addresses of end systems, where the topology has none or others.
         copy_mib_s: rate at which memory is copied, in rounds; None: a copy takes a fixed time.
         downtime_ms: time in which the last pages have to be sent.
+        appliances: as in evbridge.yaml, in place of those of a fabric's file; firewalls in VMs are routers of them.
         nms: file of ``evbridge nms serve``, relative to the inventory, with the bridge at http://127.0.0.1:8080.
     """
 
@@ -141,6 +151,7 @@ class ClusterSection(Strict):
     n: Positive | None = None
     parameters: dict[PlainName, WholeNumber] = Field(default_factory=dict)
     hosts: dict[PlainName, Ipv4Address] = Field(default_factory=dict)
+    appliances: dict[PlainName, service_sections.ApplianceSection] = Field(default_factory=dict)
     max_rules: dict[PlainName, WholeNumber] = Field(default_factory=dict)
     policies: list[str] | None = None
     copy_mib_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None

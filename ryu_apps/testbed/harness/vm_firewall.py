@@ -61,6 +61,12 @@ class FirewallEnd(NamedTuple):
     ip6: str | None = None
 
 
+def allowed(tcp: Iterable[int], udp: Iterable[int]) -> str:
+    """Match of nftables for the services that may be reached; either end may begin."""
+    services = [*(f"tcp . {port}" for port in tcp), *(f"udp . {port}" for port in udp)]
+    return f"meta l4proto . th dport {{ {', '.join(services)} }}"
+
+
 class VmFirewall:
     """nftables in a VM that routes."""
 
@@ -72,6 +78,7 @@ class VmFirewall:
         self._vm, self._pairs, self._allowed = vm, tuple(pairs), allowed
         with_ipv6 = vm.ip6 is not None and any(end.ip6 and peer.ip6 for end, peer in self._pairs)
         self._families = ("ip", "ip6") if with_ipv6 else ("ip",)
+        self._watched: dict[tuple[str, str], Namespace] = {}
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -81,25 +88,40 @@ class VmFirewall:
     def start(self) -> None:
         """Forward what is allowed, and count at the ends."""
         inside = self._vm.namespace
-        inside.set("net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", f"net.ipv4.conf.{INTERFACE}.rp_filter=0")
+        inside.set("net.ipv4.conf.all.rp_filter=0", f"net.ipv4.conf.{INTERFACE}.rp_filter=0")
         # The ends are in the same network: without this they were told to talk past the firewall.
         inside.set("net.ipv4.conf.all.send_redirects=0", f"net.ipv4.conf.{INTERFACE}.send_redirects=0")
-        if "ip6" in self._families:
-            inside.set("net.ipv6.conf.all.forwarding=1")
-            inside.run("nft", "-f", "-", stdin=_NO_REDIRECTS)
+        # Nothing is forwarded before it is filtered: that would be of connections that the filter does not know.
         for family in self._families:
             inside.run("nft", "-f", "-", stdin=_RULES.format(family=family, allowed=self._allowed))
-        for end, family, peer in self._watched():
-            end.namespace.run("nft", "-f", "-", stdin=_WATCH.format(family=family, peer=peer, mac=self._vm.mac))
+        inside.set("net.ipv4.ip_forward=1")
+        if "ip6" in self._families:
+            inside.run("nft", "-f", "-", stdin=_NO_REDIRECTS)
+            inside.set("net.ipv6.conf.all.forwarding=1")
+        for end, peer in self._ends():
+            self.watch(end, peer)
+
+    def watch(self, end: FirewallEnd, peer: FirewallEnd) -> None:
+        """Count what comes to an end from its peer another way, such as to a VM that has been started anew."""
+        for family, address in self._addresses(end, peer):
+            script = _WATCH.format(family=family, peer=address, mac=self._vm.mac)
+            end.namespace.run("nft", "-f", "-", stdin=script)
+            self._watched[end.namespace.name, family] = end.namespace
+
+    def unwatch(self, name: str) -> None:
+        """Leave out an end whose namespace, of this name, is gone."""
+        for family in self._families:
+            self._watched.pop((name, family), None)
 
     def stop(self) -> None:
         """Let the ends count no more; the VM's part goes with its namespace."""
         end_all(
             *(
-                partial(end.namespace.run, "nft", "-f", "-", stdin=_UNWATCH.format(family=family))
-                for end, family, _ in self._watched()
+                partial(namespace.run, "nft", "-f", "-", stdin=_UNWATCH.format(family=family))
+                for (_, family), namespace in self._watched.items()
             )
         )
+        self._watched.clear()
 
     def counts(self) -> dict[str, int]:
         """Return packets so far.
@@ -112,19 +134,25 @@ class VmFirewall:
             for way in ("there", "back"):
                 found[f"{way}{_FAMILIES[family]}"] = _counter(inside, family, "evbridge", way)
         found["dropped"] = sum(_counter(inside, family, "evbridge", "dropped") for family in self._families)
-        tables = {(end.namespace.name, family): end.namespace for end, family, _ in self._watched()}
-        found["bypassed"] = sum(
-            _counter(end, family, "evbridge_ends", "bypassed") for (_, family), end in tables.items()
-        )
+        found["bypassed"] = self.bypassed()
         return found
 
-    def _watched(self) -> Iterator[tuple[FirewallEnd, str, str]]:
-        """Yield the ends, each with a family and the address of the other end in it."""
+    def bypassed(self) -> int:
+        """Return packets that have come to an end another way."""
+        ends = self._watched.items()
+        return sum(_counter(end, family, "evbridge_ends", "bypassed") for (_, family), end in ends)
+
+    def _ends(self) -> Iterator[tuple[FirewallEnd, FirewallEnd]]:
+        """Yield the ends, each with its peer."""
         for pair in self._pairs:
-            for end, peer in (pair, pair[::-1]):
-                yield end, "ip", peer.ip
-                if "ip6" in self._families and end.ip6 and peer.ip6:
-                    yield end, "ip6", peer.ip6
+            yield pair
+            yield pair[::-1]
+
+    def _addresses(self, end: FirewallEnd, peer: FirewallEnd) -> Iterator[tuple[str, str]]:
+        """Yield the families that two ends share, each with the address of the peer in it."""
+        yield "ip", peer.ip
+        if "ip6" in self._families and end.ip6 and peer.ip6:
+            yield "ip6", peer.ip6
 
 
 def _counter(namespace: Namespace, family: str, table: str, name: str) -> int:

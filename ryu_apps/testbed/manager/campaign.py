@@ -30,7 +30,7 @@ from ryu_apps.testbed.manager.run import Manager, MoveOptions
 from ryu_apps.testbed.manager.tie_watch import TieWatch
 from ryu_apps.testbed.measurement.durations import RUN_OUT, RUN_UP
 from ryu_apps.testbed.measurement.ladders import ladder_of
-from ryu_apps.testbed.measurement.measure import Seen, lost_at_rest, seen_of, staged_among_others
+from ryu_apps.testbed.measurement.measure import Pause, Seen, lost_at_rest, seen_of, staged_among_others
 from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.vcm.goal_events import HaltGoal, MoveLimits, ReleasePlaces
@@ -182,7 +182,7 @@ class Campaign:
     def run(self) -> ClusterReport:
         """Everything, once."""
         self._leftovers.note()
-        with ending(self.manager.close, self._guests.end_traffic, self._dismiss):
+        with ending(self.manager.close, self._guests.end_traffic, self._guests.firewalls.stop, self._dismiss):
             self._tell("VMs start")
             self._guests.admit()
             self._tell("the bridge is asked for room")
@@ -203,6 +203,7 @@ class Campaign:
             self._guests.settle()
             announced = self._guests.stop_traffic()
             self._ties.wait_until_gone(self._task.ties)
+            appliances = self._guests.firewalls.reports()
         self._tell("evaluating")
         attempts = tuple(
             self._attempt_report(attempt, announced, left, close) for attempt, close in self._closing(settled)
@@ -216,6 +217,7 @@ class Campaign:
             (*self._unmet(), *(f"{name} is at {self._place(name)}, but no gate lets it in there" for name in shut)),
             self._leftovers.at_the_end(),
             ended - begun,
+            appliances,
         )
 
     def _dismiss(self) -> None:
@@ -315,9 +317,16 @@ class Campaign:
         index = self.manager.indices.found.get(attempt)
         staged = staged_among_others(attempt.evidence.dumps, index, port_no, vm.mac)
         rules_left = max(0, left.get(vm.name, 0))
-        seen = seen_of(attempt, self._guests.ends(vm.name), announced, rules_left, close, staged)
+        seen = seen_of(attempt, self._guests.ends(vm.name), announced, rules_left, close, staged, self._pauses(vm.name))
         self.ladders.append(self._ladder(attempt, seen))
         return attempt_report(attempt, seen)
+
+    def _pauses(self, vm: str) -> list[Pause]:
+        """The times in which appliances that a VM needs were under way."""
+        needed = self._loaded.inventory.vms[vm].reaches
+        moved = [attempt for attempt in self.manager.executor.attempts if attempt.vm.name in needed]
+        marks = [attempt.evidence.marks for attempt in moved]
+        return [Pause(found.suspended, found.resumed or found.ended) for found in marks if found.suspended]
 
     def _ladder(self, attempt: Attempt, seen: Seen) -> LadderDiagram:
         begun = min(step.t for step in seen.evidence.steps)
@@ -331,7 +340,7 @@ class Campaign:
         newest = self.manager.orchestrator.newest(name)
         source = self._loaded.inventory.vms[name].at
         if newest is None:
-            lost = lost_at_rest(self._guests.ends(name), begun, settled)
+            lost = lost_at_rest(self._guests.ends(name), begun, settled, self._pauses(name))
             return VmReport(name, source, None, source, "stayed", lost=lost, networks=self._networks(name))
         mine = [move for move in self.manager.orchestrator.moves if move.vm == name]
         return VmReport(

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from ryu_apps.evb.config import dump_config
+from ryu_apps.evb.config.appliances import appliances
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.capture import Sighting, Tap, only_ethertypes
@@ -19,6 +20,7 @@ from ryu_apps.testbed.harness.shell import CommandError
 from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
 from ryu_apps.testbed.harness.station import LldpadStation, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.manager.firewalls import Firewalls
 from ryu_apps.testbed.measurement.measure import FlowEnds
 from ryu_apps.testbed.moves.attempt import admit, dismiss, granted_network
 from ryu_apps.testbed.site import SiteError, config_of, misfits, policies_of, site_of
@@ -61,6 +63,8 @@ def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker 
     except SiteError as error:
         raise MismatchError("\n".join(map(str, (error, *error.diagnostics)))) from None
     config = config_of(site, policies_of(spec.topology, spec.policies, place), spec.max_rules)
+    if spec.appliances:
+        config = replace(config, fabric=replace(config.fabric, appliances=appliances(spec.appliances)))
     _compare(loaded, config.fabric)
     addressed = {host.name for host in site.hosts if host.ip}
     for name, vm in loaded.file.vms.items():
@@ -115,6 +119,7 @@ class TestVms:
 
     Attributes:
         descriptors: OVF of each VM that has one.
+        firewalls: those in VMs.
     """
 
     def __init__(self, loaded: Loaded, cluster: Cluster, interval: float) -> None:
@@ -127,6 +132,7 @@ class TestVms:
         self._inventory = loaded.inventory
         self._downtime = loaded.file.cluster.downtime_ms / 1000.0
         self.descriptors = {name: vm.ovf for name, vm in loaded.inventory.vms.items() if vm.ovf}
+        self.firewalls = Firewalls(loaded.file, cluster)
         self._hosts: dict[str, Prober] = {}
         self._rarps: list[Tap] = []
         self._host_notes: dict[str, Notes] = {}
@@ -188,10 +194,11 @@ class TestVms:
         return disk_copy(inventory, vm, source, do.datastore, self._downtime)
 
     def start_traffic(self) -> None:
-        """Traffic on all of them; every flow that may pass has passed once."""
+        """Firewalls, and traffic on all VMs; every flow that may pass has passed once."""
         for host in self.cluster.hosts.values():
             tap = Tap(host.namespace, host.interface, only_ethertypes(ETHERTYPE_RARP))
             self._rarps.append(self.cluster.watcher.watch(tap))
+        self.firewalls.start()
         for guest in self.all.values():
             self.start_prober(guest)
         for name in dict.fromkeys(flow.host for guest in self.all.values() for flow in guest.flows):
@@ -280,6 +287,7 @@ class TestVms:
                 prober = self.all[name].prober
                 if prober is not None:
                     prober.kill()
+                self.firewalls.died(name)
                 # Its streams repeat themselves for minutes, and keep the guest's namespace and interface for as long.
                 for face in vm.interfaces:
                     hypervisor.edge.detach(face.port)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ryu_apps.testbed.measurement.appliances import ApplianceReport
 from ryu_apps.testbed.measurement.figures import Figures, cell
 from ryu_apps.testbed.measurement.measure import Seen, figures
 from ryu_apps.testbed.measurement.ties import Tie
@@ -75,6 +76,7 @@ class ClusterReport:
         attempts: in order of time.
         rules_left: rules that the switches hold when all VMs are gone, and did not before; must be 0.
         seconds: from the first step to the last.
+        appliances: traffic through the firewalls in VMs.
     """
 
     inventory: str
@@ -85,6 +87,7 @@ class ClusterReport:
     unmet: tuple[str, ...] = ()
     rules_left: int = 0
     seconds: float = 0.0
+    appliances: tuple[ApplianceReport, ...] = ()
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -107,6 +110,7 @@ class ClusterReport:
             "seconds": self.seconds,
             "rules_left": self.rules_left,
             "vms": [asdict(vm) for vm in self.vms],
+            "appliances": [asdict(appliance) for appliance in self.appliances],
             "attempts": [{**asdict(attempt), "figures": attempt.figures.as_json()} for attempt in self.attempts],
         }
 
@@ -116,6 +120,8 @@ def _failures(report: ClusterReport) -> Iterator[str]:
     for attempt in report.attempts:
         move = f"{attempt.figures.vm} to {attempt.figures.destination}"
         yield from (f"{move}: {words}" for words in attempt.failures)
+    for appliance in report.appliances:
+        yield from appliance.failures
     for vm in report.vms:
         if vm.lost:
             yield f"{vm.vm} has lost {vm.lost} datagrams although it stayed where it was"
@@ -148,7 +154,7 @@ def _row(attempt: AttemptReport) -> tuple[str, ...]:
 
 
 def remarks(report: ClusterReport) -> Iterator[str]:
-    """Networks that the bridge has chosen, ties to proxies, refusals, and VMs at another node than planned."""
+    """Networks that the bridge has chosen, ties to proxies, refusals, VMs at another node than planned, appliances."""
     for vm in report.vms:
         if vm.networks:
             yield f"{vm.vm}: " + "; ".join(f"{network} at {node}" for node, network in vm.networks.items())
@@ -158,6 +164,7 @@ def remarks(report: ClusterReport) -> Iterator[str]:
         moved = vm.node is not None and vm.node != vm.source
         if moved and vm.planned is not None and vm.planned != vm.node:
             yield f"{vm.vm}: is at {vm.node} in place of {vm.planned}"
+    yield from (appliance.words for appliance in report.appliances)
 
 
 def verdict(report: ClusterReport) -> str:

@@ -74,14 +74,15 @@ class ProgramIndices(StepObserver):
 
 
 class RestartedProbers(StepObserver):
-    """Probes in VMs that start anew: what ran in them before is gone with their node."""
+    """Firewalls and probes in VMs that start anew: what ran in them before is gone with their node."""
 
     def __init__(self, guests: TestVms) -> None:
         self._guests = guests
 
     def after(self, step: MoveStep, attempt: Attempt, answer: VdptoolAnswer | None) -> None:
-        """Start the probes once the VM runs."""
+        """Start them once the VM runs."""
         if step is MoveStep.RESUME and attempt.ladder is Ladder.RESTART:
+            self._guests.firewalls.restarted(attempt.vm.name)
             self._guests.start_prober(self._guests.all[attempt.vm.name])
 
 

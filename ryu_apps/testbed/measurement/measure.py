@@ -50,6 +50,14 @@ class StagedRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """The time, monotonic seconds, in which an appliance of the VM's traffic was under way."""
+
+    begun: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """All observations of one move.
 
@@ -63,6 +71,7 @@ class Seen:
         rules_left: see ``flow_dumps.left_behind``.
         settled: when the figures close, monotonic seconds.
         staged: rules that staging has brought.
+        pauses: of appliances that the VM needs.
     """
 
     vm: str
@@ -77,6 +86,7 @@ class Seen:
     rules_left: int
     settled: float
     staged: StagedRules = StagedRules()
+    pauses: Sequence[Pause] = ()
 
 
 def seen_of(
@@ -86,6 +96,7 @@ def seen_of(
     rules_left: int,
     settled: float,
     staged: StagedRules,
+    pauses: Sequence[Pause] = (),
 ) -> Seen:
     """Collect the observations of an attempt.
 
@@ -111,6 +122,7 @@ def seen_of(
         rules_left=rules_left,
         settled=settled,
         staged=staged,
+        pauses=pauses,
     )
 
 
@@ -248,8 +260,25 @@ def _lost_at_rest(seen: Seen, pair: _Pair) -> int:
     begin = marks.resumed + SETTLED if marks.resumed else marks.begun
     if marks.suspended and not marks.resumed:
         return 0  # it was taken back: the time at which it ran again is not known
-    both = (judge(*way, begin, begin, seen.settled) for way in ((pair.host, pair.vm), (pair.vm, pair.host)))
-    return sum(window.lost for window in both)
+    return _lost(pair, begin, seen.settled, seen.pauses)
+
+
+def _lost(pair: _Pair, begin: float, finish: float, pauses: Iterable[Pause]) -> int:
+    """Datagrams lost, both ways, that were not lost because an appliance was under way."""
+    ways = (pair.host, pair.vm), (pair.vm, pair.host)
+    return sum(judge(*way, begin, begin, finish).lost - _excused(*way, begin, finish, pauses) for way in ways)
+
+
+def _excused(sender: UdpNotes, receiver: UdpNotes, begin: float, finish: float, pauses: Iterable[Pause]) -> int:
+    """Datagrams lost from the suspension of an appliance until the first that it has passed on again."""
+    heard = {number for number, _, _ in receiver.heard}
+    lost: set[int] = set()
+    for pause in pauses:
+        again = min((number for number, _, t in receiver.heard if number >= 0 and t >= pause.ended), default=None)
+        until = pause.ended if again is None else max(pause.ended, sender.sent[again])
+        since = max(begin, pause.begun - LEAD)
+        lost |= {number for number, t in enumerate(sender.sent) if since <= t <= min(finish, until)} - heard
+    return len(lost)
 
 
 def _first(windows: Iterable[Window], mark: float | None) -> float | None:
@@ -344,11 +373,6 @@ def _since(notes: Notes, died: float) -> Notes:
     return replace(notes, heard=((-1, died, died), *later) if later else ())
 
 
-def lost_at_rest(ends: Iterable[FlowEnds], begin: float, finish: float) -> int:
-    """Datagrams of a VM that stayed, lost although policy lets them through."""
-    lost = 0
-    for end in ends:
-        if end.flow.passes and isinstance(end.host, UdpNotes) and isinstance(end.vm, UdpNotes):
-            ways = ((end.host, end.vm), (end.vm, end.host))
-            lost += sum(judge(*way, begin, begin, finish).lost for way in ways)
-    return lost
+def lost_at_rest(ends: Iterable[FlowEnds], begin: float, finish: float, pauses: Sequence[Pause] = ()) -> int:
+    """Datagrams of a VM that stayed, lost although policy lets them through and its appliances were at rest."""
+    return sum(_lost(pair, begin, finish, pauses) for pair in _open_udp(ends))

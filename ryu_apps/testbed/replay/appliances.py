@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from ryu_apps.testbed.harness.balancer_host import BalancerHost
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.running import end_all
-from ryu_apps.testbed.harness.vm_firewall import FirewallEnd, VmFirewall
-from ryu_apps.testbed.replay.report import ApplianceReport
+from ryu_apps.testbed.harness.vm_firewall import FirewallEnd, VmFirewall, allowed
+from ryu_apps.testbed.measurement.appliances import ApplianceReport, balancer_report, firewall_report
 from ryu_apps.testbed.replay.schema import FirewallSpec, ScenarioFile
 
 
@@ -18,7 +18,9 @@ class Appliances:
     def __init__(self, file: ScenarioFile, cluster: Cluster) -> None:
         self._cluster = cluster
         self._firewalls = {
-            name: VmFirewall(cluster.vms[name], self._pairs(spec.firewall), _allowed(spec.firewall))
+            name: VmFirewall(
+                cluster.vms[name], self._pairs(spec.firewall), allowed(spec.firewall.tcp, spec.firewall.udp)
+            )
             for name, spec in file.vms.items()
             if spec.firewall is not None
         }
@@ -50,19 +52,11 @@ class Appliances:
 
     def _of_firewalls(self) -> Iterator[ApplianceReport]:
         for name, firewall in self._firewalls.items():
-            counts = firewall.counts()
-            failures = [f"{name} has routed nothing {way}" for way in firewall.ways if not counts[way]]
-            if counts["bypassed"]:
-                failures.append(f"{counts['bypassed']} packets have passed by {name}")
-            yield ApplianceReport(name, "firewall", counts, tuple(failures))
+            yield firewall_report(name, firewall.counts(), firewall.ways)
 
     def _of_balancers(self) -> Iterator[ApplianceReport]:
         for name, balancer in self._balancers.items():
-            counts = balancer.counts()
-            failures = [] if counts["connections"] else [f"{name} has handed on no connection"]
-            if counts["bypassed"]:
-                failures.append(f"{counts['bypassed']} packets have passed by {name}")
-            yield ApplianceReport(name, "balancer", counts, tuple(failures))
+            yield balancer_report(name, balancer.counts())
 
     def _pairs(self, spec: FirewallSpec) -> Iterator[tuple[FirewallEnd, FirewallEnd]]:
         for vm, peer in spec.between.items():
@@ -74,10 +68,3 @@ class Appliances:
             return FirewallEnd(vm.namespace, vm.ip, vm.ip6)
         host = self._cluster.hosts[name]
         return FirewallEnd(host.namespace, host.ip, host.ip6)
-
-
-def _allowed(spec: FirewallSpec) -> str:
-    """Match of nftables for the services that may be reached; either end may begin."""
-    services = [(protocol, port) for protocol in ("tcp", "udp") for port in getattr(spec, protocol)]
-    ports = ", ".join(f"{protocol} . {port}" for protocol, port in services)
-    return f"meta l4proto . th dport {{ {ports} }}"

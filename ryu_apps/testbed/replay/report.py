@@ -6,25 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ryu_apps.testbed.measurement.appliances import ApplianceReport
 from ryu_apps.testbed.measurement.figures import Figures
 from ryu_apps.testbed.moves.evidence import Marks
-
-
-@dataclass(frozen=True, slots=True)
-class ApplianceReport:
-    """Traffic that has gone through an appliance.
-
-    Attributes:
-        name: of the VM or the end system.
-        kind: ``firewall`` or ``balancer``.
-        counts: packets or connections, by name.
-        failures: what should not have been.
-    """
-
-    name: str
-    kind: str
-    counts: Mapping[str, int] = field(default_factory=dict)
-    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

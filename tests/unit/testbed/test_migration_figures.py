@@ -18,7 +18,7 @@ from ryu_apps.testbed.harness.prober import LEAK_MAGIC
 from ryu_apps.testbed.harness.probes import Flow, TcpNotes, UdpNotes, judge
 from ryu_apps.testbed.harness.staged import announcement
 from ryu_apps.testbed.measurement.figures import Figures
-from ryu_apps.testbed.measurement.measure import FlowEnds, Seen, figures, leaked_announcements
+from ryu_apps.testbed.measurement.measure import FlowEnds, Pause, Seen, figures, leaked_announcements
 from ryu_apps.testbed.measurement.verdict import MUST_BE_ZERO, Expectation, failures
 from ryu_apps.testbed.moves.evidence import Evidence, Marks, MoveOutcome
 from ryu_apps.testbed.replay.report import GatheredVm, MigrationReport, ReplayReport
@@ -201,6 +201,8 @@ def test_what_is_lost_while_the_vm_is_not_under_way_was_wrongly_blocked() -> Non
     late = figures(seen(ends=[FlowEnds(OPEN, AWAY, deaf)]))
     assert late.wrongly_blocked == 3
     assert any("policy lets through" in failure for failure in failures(late, Expectation()))
+    assert figures(seen(ends=[FlowEnds(OPEN, AWAY, deaf)], pauses=[Pause(0.7, 0.702)])).wrongly_blocked == 0
+    assert figures(seen(ends=[FlowEnds(OPEN, AWAY, deaf)], pauses=[Pause(0.8, 0.802)])).wrongly_blocked == 3
 
 
 def test_vm_that_never_left_may_lose_nothing() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from ryu_apps.testbed.harness.probes import Flow, TcpNotes, UdpNotes
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, remarks
+from ryu_apps.testbed.measurement.appliances import firewall_report
 from ryu_apps.testbed.measurement.figures import Figures
-from ryu_apps.testbed.measurement.measure import FlowEnds, Seen, figures, lost_at_rest
+from ryu_apps.testbed.measurement.measure import FlowEnds, Pause, Seen, figures, lost_at_rest
 from ryu_apps.testbed.measurement.ties import Tie
 from ryu_apps.testbed.moves.evidence import Evidence, Marks, MoveOutcome
 
@@ -23,6 +25,7 @@ REPORT = ClusterReport(
     (VmReport("vm1", "hv1", "hv5", "hv5", "done"), VmReport("vm2", "hv6", None, "hv6", "stayed")),
     (AttemptReport("minimize-latency", False, MOVED, ()),),
 )
+firewall = partial(firewall_report, "fw", ways=("there", "back"))
 FLOW = Flow("vm1-udp", "udp", "client", "vm1", 443, 0.01, True)
 
 
@@ -43,6 +46,14 @@ def test_a_report_without_failures_is_ok_and_shows_the_blackout() -> None:
         (
             replace(REPORT, attempts=(AttemptReport("minimize-latency", False, MOVED, ("1 leaked",)),)),
             "vm1 to hv5: 1 leaked",
+        ),
+        (
+            replace(REPORT, appliances=(firewall({"there": 9, "back": 9, "bypassed": 2}),)),
+            "firewall fw: 9 there, 9 back, 2 bypassed: 2 packets have passed by fw",
+        ),
+        (
+            replace(REPORT, appliances=(firewall({"there": 9, "back": 0, "bypassed": 0}),)),
+            "fw has routed nothing back",
         ),
     ],
 )
@@ -83,6 +94,17 @@ def test_a_vm_that_stayed_has_lost_what_the_other_end_never_heard() -> None:
     assert lost_at_rest([FlowEnds(FLOW, heard(1.0, 1.1, 1.2), heard(1.0, 1.1, 1.2))], 0.0, 2.0) == 0
     blocked = replace(FLOW, passes=False)
     assert lost_at_rest([FlowEnds(blocked, heard(1.0, 1.1, 1.2), deaf)], 0.0, 2.0) == 0
+
+
+def test_what_is_lost_while_its_firewall_moves_is_no_loss_of_a_vm_that_stayed() -> None:
+    sender = heard(1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
+    # The fourth is under way when the firewall runs again, and the bridge leads to it from the fifth on.
+    deaf = replace(sender, heard=((0, 1.0, 1.0), (4, 1.4, 1.41), (6, 1.6, 1.6)))
+    ends, pause = [FlowEnds(FLOW, sender, deaf)], Pause(1.1, 1.3)
+    assert lost_at_rest(ends, 0.0, 2.0) == 4
+    assert lost_at_rest(ends, 0.0, 2.0, [pause]) == 1, "the sixth"
+    never = [FlowEnds(FLOW, sender, replace(sender, heard=((0, 1.0, 1.0),)))]
+    assert lost_at_rest(never, 0.0, 2.0, [pause]) == 3, "those behind the pause"
 
 
 def seen(marks: Marks, ends: list[FlowEnds], settled: float = 9.0) -> Seen:

@@ -145,6 +145,9 @@ def test_names_are_sorted_as_people_do() -> None:
         ("memory_mib: 512", "memory_mb: 512", (16, 75), "did you mean 'memory_mib'?"),
         ("slots: 2, memory_mib: 4096}\ngroups", "slots: two, memory_mib: 4096}\ngroups", (8, 28), "not 'two'"),
         ("apart: [power]", "apart: [rack]", (10, 17), "rack"),
+        ("memory_mib: 512", "memory_mib: 512, firewall: {tcp: [80]}", (16, 102), "no router of cluster.appliances has"),
+        ("memory_mib: 512", "memory_mib: 512, firewall: {}", (16, 102), "a firewall that lets nothing through"),
+        ("group: web,", "firewall: {udp: [53]}, group: web,", (15, 20), "no VM needs it"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(old: str, new: str, place: tuple[int, int], words: str) -> None:
