@@ -58,6 +58,7 @@ class Decisions:
     Attributes:
         takeovers: Associates of VSIs that another port has.
         absent_ports: Associates whose VSI port is not there.
+        foreseen: the :meth:`admission` of an Associate that follows before anything else; None: there is none.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Decisions:
         effects: EffectSink,
     ) -> None:
         self.absent_ports = AbsentPorts()
+        self.foreseen: tuple[Attachment, Admitted] | None = None
         self._flapping = Flapping()
         self.takeovers = Takeovers(lambda port: stations[port].interface.takeover, lifecycle.up)
         self._registry = registry
@@ -197,31 +199,31 @@ class Decisions:
         vsi = attachment.vsi
         return vsi.owner not in (None, attachment) and self._flapping.is_damped(vsi.vsi_id, now)
 
-    def would_admit(self, attachment: Attachment, now: float) -> bool:
-        """Return True if an Associate like the Pre-Associate in force would open the gate of its program at once.
+    def admission(self, attachment: Attachment, now: float) -> Admitted | None:
+        """Return how an Associate like the Pre-Associate in force is admitted; None: it would not open a gate at once.
 
         Every check of :meth:`begin` is made.  What takes more than a look is taken for a refusal.
         """
         conversation, owner, program = attachment.conversation, attachment.vsi.owner, attachment.holding.program
         asked, meaning = conversation.newest, conversation.asked
         if asked is None or meaning is None or program is None or not conversation.announced:
-            return False
+            return None
         # The addresses of the last station count, and may have changed since.
         inherits = owner not in (None, attachment) and not conversation.told
         if inherits and owner is not None and owner.addresses != conversation.inherited:
-            return False
+            return None
         if self._beyond_limits(attachment) or self._stays(attachment, now):
-            return False
+            return None
         if not self.takeovers.is_announced(attachment):
-            return False
+            return None
         vsi_type = self._types.at_hand(attachment)
         if vsi_type is None or self._types.origin(conversation.manager_id, vsi_type.key) != meaning.origin:
-            return False
+            return None
         found = self._examine(attachment, vsi_type)
         if isinstance(found, Refusal) or self._vswitch_limits.exceeded(attachment, found) is not None:
-            return False
+            return None
         claims = VsiClaims(found.placed.bindings, conversation.claimed, found.placed.priorities, found.vsi_port)
-        return program.serves(found.vsi_type, claims)
+        return found if program.serves(found.vsi_type, claims) else None
 
     def _contest(self, attachment: Attachment, owner: str, now: float) -> None:
         reason = f"the VSI is at {owner}, and no Pre-Associate has announced that it moves"
@@ -262,14 +264,8 @@ class Decisions:
 
     # --- can it be admitted ---
     def _decide_with(self, attachment: Attachment, now: float, vsi_type: TypeLookup) -> None:
-        found = self._examine(attachment, vsi_type)
-        if isinstance(found, Refusal):
-            told = attachment.log_event(AddressInUse, *found.in_use) if found.in_use is not None else None
-            self._refuse(attachment, found, now, told)
-            return
-        beyond = self._vswitch_limits.exceeded(attachment, found)
-        if beyond is not None:
-            self._refuse(attachment, beyond.refusal, now, beyond.told)
+        found = self._admitted(attachment, now, vsi_type)
+        if found is None:
             return
         if self.takeovers.is_unannounced(attachment) and (
             place := self._lives_elsewhere(self._behind(attachment.port, found.vsi_port), found.placed.bindings)
@@ -290,6 +286,22 @@ class Decisions:
         else:
             self._lifecycle.stage(attachment, found.vsi_type)
         self._machines.feed_decisions(now)
+
+    def _admitted(self, attachment: Attachment, now: float, vsi_type: TypeLookup) -> Admitted | None:
+        """Admit the newest request of an attachment; None: it is refused."""
+        foreseen, self.foreseen = self.foreseen, None
+        if foreseen is not None and foreseen[0] is attachment and foreseen[1].vsi_type is vsi_type:
+            return foreseen[1]
+        found = self._examine(attachment, vsi_type)
+        if isinstance(found, Refusal):
+            told = attachment.log_event(AddressInUse, *found.in_use) if found.in_use is not None else None
+            self._refuse(attachment, found, now, told)
+            return None
+        beyond = self._vswitch_limits.exceeded(attachment, found)
+        if beyond is not None:
+            self._refuse(attachment, beyond.refusal, now, beyond.told)
+            return None
+        return found
 
     def _behind(self, port: PortId, vsi_port: str) -> PortId:
         """The port behind which the VM of a request is, as rules of a switch show it."""

@@ -188,6 +188,7 @@ class EventTable:
 
     def _compare_unasked(self, now: float) -> None:
         """Have switches compared that were sent a change which nothing has asked for in the end: it does not stay."""
+        self._associations.foresaw(None)
         for dpid in self._lifecycle.pending.take_unasked():
             self._comparisons.refused(dpid, _UNASKED, now)
 

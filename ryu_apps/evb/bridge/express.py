@@ -13,6 +13,7 @@ Pre-Associate in force in more than mode and M bit.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from ryu_apps.evb.bridge.links import Links
 from ryu_apps.evb.bridge.requests import Associations
@@ -23,18 +24,31 @@ from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.switches.bringup import Bringup
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.admission import Admitted
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
 from ryu_apps.evb.wire.vdp import Associate, Association, OrganizationalTlv, RequestStatus, VdpPdu
 
-#: Changes by switch, in the order in which they are sent.
-Changes = Mapping[int, RuleChange]
-_NOTHING: Changes = {}
 #: The Ethertype of a frame, and that of ECP.
 _ETHERTYPE, _ECP = slice(12, 14), ETHERTYPE_ECP.to_bytes(2)
 #: The status of an Associate whose VM runs: with the M bit or without.
 _RUNNING = RequestStatus(), RequestStatus(migrating=True)
+
+
+class Foreseen(NamedTuple):
+    """The outcome of an Associate.
+
+    Attributes:
+        changes: by switch, in the order in which they are sent; empty: the outcome is not certain.
+        admitted: how the request is admitted.
+    """
+
+    changes: Mapping[int, RuleChange]
+    admitted: Admitted | None
+
+
+_NOTHING = Foreseen({}, None)
 
 
 class Express:
@@ -44,7 +58,7 @@ class Express:
         alone: there are no other pods, which may have a VSI.
 
     Attributes:
-        foreseen: changes by attachment; to be cleared with each event that is processed.
+        foreseen: outcomes by attachment; to be cleared with each event that is processed.
     """
 
     def __init__(
@@ -64,7 +78,7 @@ class Express:
         self._requests = requests
         self._lifecycle = lifecycle
         self._alone = alone
-        self.foreseen: dict[Attachment, Changes] = {}
+        self.foreseen: dict[Attachment, Foreseen] = {}
 
     def ahead(self, event: FrameReceived, now: float) -> bool:
         """Send what the Associate in a frame will change, if that is certain; its steps have to follow at once.
@@ -77,21 +91,23 @@ class Express:
         attachment = self._recognised(event, now)
         if attachment is None:
             return False
-        for dpid, change in self._changes(attachment, now).items():
+        changes, admitted = self._outcome(attachment, now)
+        self._requests.foresaw(None if admitted is None else (attachment, admitted))
+        for dpid, change in changes.items():
             self._lifecycle.pending.send_ahead(dpid, change)
-        return True
+        return bool(changes)
 
     def prepare(self, now: float) -> None:
         """Foresee the Associate of the VSI that was staged last: the likeliest to come before anything else."""
         attachment = self._lifecycle.preparation.newest
         if attachment is not None:
-            self._changes(attachment, now)
+            self._outcome(attachment, now)
 
-    def _changes(self, attachment: Attachment, now: float) -> Changes:
-        changes = self.foreseen.get(attachment)
-        if changes is None:
-            changes = self.foreseen[attachment] = self._foresee(attachment, now)
-        return changes
+    def _outcome(self, attachment: Attachment, now: float) -> Foreseen:
+        outcome = self.foreseen.get(attachment)
+        if outcome is None:
+            outcome = self.foreseen[attachment] = self._foresee(attachment, now)
+        return outcome
 
     # --- which frames ---
     def _recognised(self, event: FrameReceived, now: float) -> Attachment | None:
@@ -109,7 +125,7 @@ class Express:
         return attachment if same and conversation.manager_id == pdu.manager_id else None
 
     # --- what they lead to ---
-    def _foresee(self, attachment: Attachment, now: float) -> Changes:
+    def _foresee(self, attachment: Attachment, now: float) -> Foreseen:
         program = attachment.holding.program
         if program is None or not self._is_staged(attachment) or not self._is_heard(attachment.port):
             return _NOTHING
@@ -119,7 +135,8 @@ class Express:
             return _NOTHING
         # The checks of the request are the longer part, and needless where nothing is certain.
         changes = self._lifecycle.gates.foresee(attachment, program)
-        return changes if changes and self._requests.would_admit(attachment, now) else _NOTHING
+        admitted = self._requests.admission(attachment, now) if changes else None
+        return _NOTHING if admitted is None else Foreseen(changes, admitted)
 
     @staticmethod
     def _is_staged(attachment: Attachment) -> bool:

@@ -26,7 +26,7 @@ from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId
-from ryu_apps.evb.vsi.admission import Refusal
+from ryu_apps.evb.vsi.admission import Admitted, Refusal
 from ryu_apps.evb.vsi.departures import Departures
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
@@ -171,16 +171,20 @@ class Associations:
         self._go_on(now)
         self._answers.conclude()
 
-    def would_admit(self, attachment: Attachment, now: float) -> bool:
-        """Return True if an Associate like the Pre-Associate in force would be admitted now, and wait for nothing.
+    def admission(self, attachment: Attachment, now: float) -> Admitted | None:
+        """Return how an Associate like the Pre-Associate in force would be admitted now; None: refused, or it waits.
 
         Its steps are those of :meth:`heard`; nothing changes by the question.
         """
         if self.backlog.is_full(attachment.port) or self._takeovers.waits_for(attachment.vsi):
-            return False
+            return None
         if self._suspensions.concerns(attachment) or not self._answers.expects(attachment):
-            return False
-        return self._decisions.would_admit(attachment, now)
+            return None
+        return self._decisions.admission(attachment, now)
+
+    def foresaw(self, admission: tuple[Attachment, Admitted] | None) -> None:
+        """Note the :meth:`admission` of the Associate that follows at once, whose steps take it; None: it has not."""
+        self._decisions.foreseen = admission
 
     def is_announced(self, attachment: Attachment) -> bool:
         """Return True if the newest Associate may take a VSI from its owner."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.ports import (
@@ -117,6 +118,14 @@ class Known:
     before: int | None
 
 
+class _Peeked(NamedTuple):
+    """A frame that was looked at before it is processed."""
+
+    data: bytes
+    ecpdu: Ecpdu
+    pdu: VdpPdu
+
+
 PortOutput = (
     SendFrame | LogEvent | AssociationReceived | DeassociateAcknowledged | AnswerAcknowledged | Relay | Known | Agreed
 )
@@ -168,6 +177,7 @@ class BridgePort:
         self.relay = False
         self.known: int | None = None
         self._group = group
+        self._peeked: _Peeked | None = None
 
     @property
     def deadline(self) -> float | None:
@@ -236,6 +246,11 @@ class BridgePort:
 
     def frame(self, data: bytes, now: float) -> list[PortOutput]:
         """Process a frame from the port; one that cannot be decoded is counted and dropped."""
+        peeked, self._peeked = self._peeked, None
+        if peeked is not None and peeked.data is data:
+            self._alive(now)
+            outputs = self._from_ecp(self.ecp.feed(Received(peeked.ecpdu), now), now, peeked.pdu)
+            return [*outputs, *self._flush(now)]
         if len(data) > MAX_FRAME:
             return self._dropped("too_long", f"{len(data)} octets", now)
         try:
@@ -257,8 +272,10 @@ class BridgePort:
     def peek(self, data: bytes, now: float) -> VdpPdu | None:
         """Return the VDPDU that :meth:`frame` would deliver; None: there is none, or that takes a closer look.
 
-        Nothing changes by it, and nothing is counted.
+        Nothing is counted.  :meth:`frame` has to follow, with the same object, before anything else happens to the
+        port: the frame is not decoded again.
         """
+        self._peeked = None
         if len(data) > MAX_FRAME:
             return None
         try:
@@ -266,9 +283,12 @@ class BridgePort:
             if frame.ethertype != ETHERTYPE_ECP or self._impostor(frame.src):
                 return None
             ecpdu = Ecpdu.decode(frame.payload)
-            return VdpPdu.decode(ecpdu.payload) if self.ecp.delivers(ecpdu, now) else None
+            if not self.ecp.delivers(ecpdu, now):
+                return None
+            self._peeked = _Peeked(data, ecpdu, VdpPdu.decode(ecpdu.payload))
         except WireError:
             return None
+        return self._peeked.pdu
 
     def _impostor(self, source: int) -> str | None:
         """Return the reason to drop a frame that is not from the station: a VM must not request VSIs of other VMs."""
@@ -394,14 +414,15 @@ class BridgePort:
     def _flush(self, now: float) -> list[PortOutput]:
         return self._from_ecp(self._outbox.flush(self.ecp, now), now)
 
-    def _from_ecp(self, ecp_outputs: list[EcpOutput], now: float) -> list[PortOutput]:
+    def _from_ecp(self, ecp_outputs: list[EcpOutput], now: float, pdu: VdpPdu | None = None) -> list[PortOutput]:
+        """Return what the outputs of ECP lead to; ``pdu``: of the payload that is delivered, if it is decoded."""
         outputs: list[PortOutput] = []
         for output in ecp_outputs:
             match output:
                 case Transmit(ecpdu):
                     outputs.append(SendFrame(self.port, self._framed(ETHERTYPE_ECP, ecpdu.encode()), self._group))
                 case Deliver(payload):
-                    outputs += self._delivered(payload, now)
+                    outputs += self._delivered(payload, now) if pdu is None else self._received(pdu, now)
                 case Acknowledged(payload):
                     outputs += self._acknowledged(payload)
                 case Undelivered(payload):
@@ -422,6 +443,9 @@ class BridgePort:
             pdu = VdpPdu.decode(payload)
         except WireError as error:
             return self._dropped("malformed", str(error), now)
+        return self._received(pdu, now)
+
+    def _received(self, pdu: VdpPdu, now: float) -> list[PortOutput]:
         outputs: list[PortOutput] = []
         for malformed in pdu.malformed:
             outputs += self._dropped("malformed", malformed.reason, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,10 @@ from ryu_apps.evb.events.effect import Apply, Effect, SendFrame
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.other import Saved
 from ryu_apps.evb.events.switch import Confirmed, FrameReceived
+from ryu_apps.evb.ports.bridge_port import AssociationReceived
 from ryu_apps.evb.store import StoreEnded
+from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
+from ryu_apps.evb.wire.ethernet import Frame
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.evb_bridge import EvbBridge
 from tests.worlds.bridge import HV1, HV3, S1, S2, Vm, World
@@ -73,6 +77,27 @@ def test_changes_have_left_when_the_store_writes(world: World, ahead: bool, monk
     applies, (write,) = bridge.places(lambda done: isinstance(done, Apply)), bridge.places(lambda done: done == "write")
     flushes = bridge.places(lambda done: done == "flush")
     assert len(applies) == 2 and any(applies[-1] < flush < write for flush in flushes)
+
+
+def test_frame_that_repeats_a_sent_one_is_acknowledged_again(world: World) -> None:
+    frame, bridge = asked(world), Bridge(world.engine)
+    for _ in range(2):
+        bridge.done.clear()
+        # Another object, as each packet-in is.
+        bridge._take(replace(frame, data=bytes(bytearray(frame.data))))
+        (acknowledgement,) = [done for done in bridge.done if isinstance(done, SendFrame)]
+        assert Ecpdu.decode(Frame.decode(acknowledgement.data).payload).op is EcpOp.ACK
+
+
+def test_frame_that_was_looked_at_and_is_not_the_next_is_forgotten(world: World) -> None:
+    station, frame, now = world.engine.stations[HV3], asked(world), world.now
+    assert station.peek(frame.data, now) is not None
+    assert station.frame(b"", now) and not any(isinstance(output, SendFrame) for output in station.frame(b"", now))
+    # Its ECPDU counts when it is processed, once.
+    for expected in (1, 0):
+        outputs = station.frame(frame.data, now)
+        assert sum(isinstance(output, AssociationReceived) for output in outputs) == expected
+        assert sum(isinstance(output, SendFrame) for output in outputs) == 1
 
 
 @pytest.mark.parametrize("cluster", [False, True])
