@@ -36,11 +36,28 @@ class DaemonAccess(NamedTuple):
     private_key: Path | None = None
 
 
+class Chore(NamedTuple):
+    """Work of a daemon between the requests.
+
+    Attributes:
+        interval: seconds between two rounds.
+        prepare: returns what there is to ask; None: nothing, until the next round.
+        ask: asks it; it may block, since it is called in a thread of its own.
+        tell: is given the answer.
+    """
+
+    interval: float
+    prepare: Callable[[], Any]
+    ask: Callable[[Any], Any]
+    tell: Callable[[Any], None]
+
+
 class ServedApplication(NamedTuple):
-    """A WSGI application, and what is printed behind the address at which it is served."""
+    """A WSGI application, what is printed behind the address at which it is served, and its chores."""
 
     application: Any
     words: str
+    chores: tuple[Chore, ...] = ()
 
 
 def required_role(method: str, path: str) -> Role:
@@ -61,7 +78,7 @@ def serve_daemon(made: Callable[[Limit], ServedApplication], host: str, port: in
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # eventlet warns of its deprecation at every import
-        from eventlet import Timeout, listen, wsgi
+        from eventlet import Timeout, listen, sleep, spawn, tpool, wsgi
         from eventlet.green import ssl
 
     try:
@@ -84,6 +101,16 @@ def serve_daemon(made: Callable[[Limit], ServedApplication], host: str, port: in
         # The handshake is made with the first octets, in the green thread of the connection.
         sock, scheme = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), "https"
     click.echo(f"{scheme}://{at[0]}:{at[1]}{served.words}")
+
+    def go_on(chore: Chore) -> None:
+        while True:
+            sleep(chore.interval)
+            asked = chore.prepare()
+            if asked is not None:
+                chore.tell(tpool.execute(chore.ask, asked))
+
+    for chore in served.chores:
+        spawn(go_on, chore)
     guarded = Guard(served.application, tokens, required_role, time.time, partial(log_event, LOG))
 
     class Protocol(wsgi.HttpProtocol):

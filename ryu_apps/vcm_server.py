@@ -20,10 +20,13 @@ from webob import Request, Response
 from webob.dec import wsgify
 
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
-from ryu_apps.rest_daemon import DaemonAccess, ServedApplication, serve_daemon
+from ryu_apps.rest_daemon import Chore, DaemonAccess, ServedApplication, serve_daemon
+from ryu_apps.vcm.acquired import AcquiredVms, UnfitError, acquired_of, with_acquired
 from ryu_apps.vcm.bridge_answers import BridgeAnswers, room_of
 from ryu_apps.vcm.bridge_room import NO_ROOM_KNOWN
+from ryu_apps.vcm.components import AWAITING
 from ryu_apps.vcm.loader import Loaded
+from ryu_apps.vcm.move_events import MoveStep
 from ryu_apps.vcm.policy_sections import policies_of
 from ryu_apps.vcm.resources import ManagerReply, changes, serve
 from ryu_apps.vcm.service import ManagerService
@@ -37,6 +40,8 @@ _RESTARTED = "restarted"
 _SNAPSHOT = "snapshot"
 #: Path of an entry without a method that has the answers of the bridge, or null: it has not answered.
 _ROOM = "room"
+#: Path of an entry without a method that has the descriptors of the VMs.
+_ACQUIRED = "acquired"
 #: Octets of a journal that is begun anew.
 COMPACT_FROM = 1 << 20
 
@@ -44,13 +49,29 @@ COMPACT_FROM = 1 << 20
 class JournalEntry(NamedTuple):
     """A request in the journal, with its time in seconds.
 
-    An entry without a method is a deadline that has come, a restart, or the state in place of earlier entries.
+    An entry without a method is a deadline that has come, a restart, descriptors that were acquired, or the state in
+    place of earlier entries.
     """
 
     t: float
     method: str = ""
     path: str = ""
     body: str = ""
+
+
+class AwaitedStep(NamedTuple):
+    """A step of a goal that waits for components.
+
+    Attributes:
+        node: at whose port they do it.
+        vsis: of the VM's interfaces.
+    """
+
+    goal: int
+    number: int
+    step: MoveStep
+    node: str
+    vsis: tuple[str, ...]
 
 
 class JournalError(Exception):
@@ -196,6 +217,7 @@ class ManagerApplication:
         self._clock = clock
         self._ask = ask
         self._last = 0.0
+        self._acquired: AcquiredVms = {}
         for entry in journal.entries() if journal else ():
             self._last = entry.t
             self._do(entry)
@@ -213,19 +235,74 @@ class ManagerApplication:
         except NotServedError as refused:
             abandon(request)
             return _error(refused.status, refused.reason)
-        # Never earlier than the last request: a system clock that is set back would reorder the journal.
-        now = self._last = max(self._last, self._clock())
-        entry = JournalEntry(now, request.method, path, body)
         try:
-            self._catch_up(now)
-            self._look_for_room(entry)
-            if self._journal is not None and changes(entry.method, path):
-                self._journal.note(entry)
+            return _response(self._carry_out(request.method, path, body))
         except OSError as error:
             return _error(503, f"the journal cannot be written: {error.strerror}")
-        response = _response(self._do(entry))
+
+    def awaited(self) -> list[AwaitedStep]:
+        """The steps that wait for components, once what is due has been done.
+
+        Raises:
+            OSError: the journal cannot be written.
+        """
+        self._catch_up(self._now())
+        goal = self.service.pursuits[-1] if self.service.pursuits else None
+        handed = goal.handed.items() if goal is not None else ()
+        return [
+            AwaitedStep(
+                goal.number if goal is not None else 0,
+                number,
+                do.step,
+                do.source if do.step is MoveStep.AWAIT_RELEASE else do.node,
+                tuple(face.vsi for face in self.service.inventory.vms[do.vm].interfaces),
+            )
+            for number, do in handed
+            if do.step in AWAITING
+        ]
+
+    def answer(self, awaited: AwaitedStep, failure: str | None) -> None:
+        """Answer a step as a request does; one that has been answered meanwhile stays as it is.
+
+        Raises:
+            OSError: the journal cannot be written.
+        """
+        body = {"step": awaited.number, **({} if failure is None else {"failure": failure})}
+        self._carry_out("POST", f"/vcm/goals/{awaited.goal}/answers", json.dumps(body))
+
+    def acquire(self, found: AcquiredVms) -> bool:
+        """Take descriptors, of all VMs; returns True if they have changed.
+
+        Raises:
+            UnfitError: they are not those of VMs which may run.
+            OSError: the journal cannot be written.
+        """
+        if found == self._acquired:
+            return False
+        with_acquired(self.service.inventory, found)
+        now = self._now()
+        self._catch_up(now)
+        entry = JournalEntry(now, path=_ACQUIRED, body=_packed(found))
+        if self._journal is not None:
+            self._journal.note(entry)
+        self._do(entry)
         self._compact()
-        return response
+        return True
+
+    def _now(self) -> float:
+        # Never earlier than the last request: a system clock that is set back would reorder the journal.
+        self._last = max(self._last, self._clock())
+        return self._last
+
+    def _carry_out(self, method: str, path: str, body: str) -> ManagerReply:
+        entry = JournalEntry(self._now(), method, path, body)
+        self._catch_up(entry.t)
+        self._look_for_room(entry)
+        if self._journal is not None and changes(method, path):
+            self._journal.note(entry)
+        reply = self._do(entry)
+        self._compact()
+        return reply
 
     def _compact(self) -> None:
         """Begin a large journal anew, as soon as no goal is open; goals are known until the next restart."""
@@ -234,7 +311,8 @@ class ManagerApplication:
         snapshot = snapshot_of(self.service)
         if snapshot is not None:
             with suppress(OSError):  # the journal is as it was
-                self._journal.compact(JournalEntry(self._last, path=_SNAPSHOT, body=json.dumps(snapshot)))
+                whole = {**snapshot, _ACQUIRED: self._acquired}
+                self._journal.compact(JournalEntry(self._last, path=_SNAPSHOT, body=json.dumps(whole)))
 
     def _look_for_room(self, entry: JournalEntry) -> None:
         """Ask the bridge if a goal may begin with this entry, or a step has failed.
@@ -252,7 +330,12 @@ class ManagerApplication:
 
     def _do(self, entry: JournalEntry) -> ManagerReply:
         if entry.path == _SNAPSHOT and not entry.method:
-            restore(self.service, json.loads(entry.body))
+            snapshot = json.loads(entry.body)
+            self._take(snapshot.get(_ACQUIRED, {}))  # an earlier version did not write it
+            restore(self.service, snapshot)
+            return ManagerReply(200, {})
+        if entry.path == _ACQUIRED and not entry.method:
+            self._take(_unpacked(entry.body))
             return ManagerReply(200, {})
         if entry.path == _ROOM and not entry.method:
             answers = _unpacked(entry.body)
@@ -263,6 +346,10 @@ class ManagerApplication:
             (self.service.restarted if entry.path == _RESTARTED else self.service.tick)(entry.t)
             return ManagerReply(200, {})
         return serve(self.service, entry.method, entry.path, entry.body.encode(), entry.t)
+
+    def _take(self, found: AcquiredVms) -> None:
+        self.service.acquired(found)
+        self._acquired = found
 
     def _go_on(self) -> None:
         """Answers that came while no manager ran are not late: they can be repeated."""
@@ -284,9 +371,9 @@ class ManagerApplication:
             self._do(passed)
 
 
-def _packed(answers: BridgeAnswers | None) -> str:
-    """Answers as a short text: those of a large cluster are megabytes, much alike."""
-    return base64.b64encode(zlib.compress(json.dumps(answers).encode())).decode()
+def _packed(found: Any) -> str:
+    """JSON data as a short text: the answers about a large cluster are megabytes, much alike."""
+    return base64.b64encode(zlib.compress(json.dumps(found).encode())).decode()
 
 
 def _unpacked(text: str) -> Any:
@@ -314,26 +401,30 @@ def serve_inventory(
     journal: Path | None,
     access: DaemonAccess,
     ask: AskBridge | None = None,
+    chores: Callable[[ManagerApplication], tuple[Chore, ...]] = lambda application: (),
 ) -> None:
     """Serve until a signal ends the process.
 
     Args:
         ask: see :class:`ManagerApplication`.
+        chores: returns what is done between the requests.
 
     Raises:
         ClickException: a file cannot be used, the address is not available, or strangers would be let in.
     """
 
     def made(limit: Limit) -> ServedApplication:
-        try:
-            # What is pushed is part of the inventory: with another descriptor a replay would be another one.
-            whole = text + "".join(vm.ovf for vm in loaded.inventory.vms.values())
-            journals = RequestJournal(journal, whole) if journal else None
-        except JournalError as error:
-            raise click.ClickException(str(error)) from None
         service = ManagerService(loaded.inventory, policies_of(loaded.file.policies))
-        application = ManagerApplication(service, journals, names=access.names, limit=limit, ask=ask)
+        try:
+            journals = RequestJournal(journal, text) if journal else None
+            application = ManagerApplication(service, journals, names=access.names, limit=limit, ask=ask)
+            if loaded.file.ovf:
+                # What is pushed is in the journal, since a replay with other descriptors would be another one.
+                application.acquire(acquired_of(loaded.inventory))
+        except (JournalError, UnfitError) as error:
+            raise click.ClickException(str(error)) from None
         goals = application.service.goals
-        return ServedApplication(application, f"/vcm: {loaded.inventory.name}, {goals} goals so far")
+        words = f"/vcm: {loaded.inventory.name}, {goals} goals so far"
+        return ServedApplication(application, words, chores(application))
 
     serve_daemon(made, host, port, access)

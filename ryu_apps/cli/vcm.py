@@ -229,6 +229,16 @@ def run(
 @click.option("--tokens", type=_FILE, help="File of the tokens that clients need (evbridge token).")
 @click.option("--certificate", type=_FILE, help="Certificate for TLS, in PEM.")
 @click.option("--private-key", type=_FILE, help="Its private key, in PEM.")
+@click.option(
+    "--ovf-interval",
+    type=click.IntRange(0, 86_400),
+    default=60,
+    show_default=True,
+    help="Seconds between two acquisitions of the OVF that the inventory names; 0: only at the start.",
+)
+@click.option("--nms", "nms_url", help="URL of the NMS whose components moves wait for; needs --rest.")
+@click.option("--nms-token-file", type=_FILE, help="Token for --nms.")
+@click.option("--nms-ca-file", type=_FILE, help="Certificate authorities of --nms.")
 @_REST
 @credentials
 def serve(
@@ -239,23 +249,35 @@ def serve(
     rest: str | None,
     token_file: Path | None,
     ca_file: Path | None,
+    ovf_interval: int,
+    nms_url: str | None,
+    nms_token_file: Path | None,
+    nms_ca_file: Path | None,
     **access: Any,
 ) -> None:
     """Serve the cluster manager's REST API; an external agent carries out the steps.
 
     The VSI type of each VM has to exist: at the bridge of --rest, or in the policies that the inventory names.  That
-    bridge is asked for the room that it has left before each goal, and when it has refused.
+    bridge is asked for the room that it has left before each goal, and when it has refused.  With --nms the manager
+    itself asks the NMS about the components that a move waits for, and answers these steps.
     The agent posts goals, carries out the steps in the answers, and reports the result of each.  Its token needs the
     role operate; read does for questions.  Beyond the loopback address tokens and TLS are needed.
     """
+    from ryu_apps.cli.vcm_chores import chores_of
     from ryu_apps.rest_daemon import DaemonAccess
     from ryu_apps.vcm_server import serve_inventory
 
     text = inventory.read_text(encoding="utf-8")
     bridge = rest_client(rest, token_file, ca_file) if rest else None
     loaded = read_with_types(inventory, bridge)
+    nms = None
+    if nms_url:
+        if bridge is None or loaded.inventory.coordination is None:
+            raise click.UsageError("--nms needs --rest, and the section nms of the inventory")
+        nms = rest_client(nms_url, nms_token_file, nms_ca_file)
+    chores = chores_of(loaded, (str(inventory), text), bridge, nms, ovf_interval)
     ask = None if bridge is None else partial(answers_if_any, bridge)
-    serve_inventory(loaded, text, host, port, journal, DaemonAccess(**access), ask)
+    serve_inventory(loaded, text, host, port, journal, DaemonAccess(**access), ask, chores)
 
 
 def read(path: Path) -> Loaded:

@@ -28,6 +28,7 @@ from ryu_apps.vcm.placement import Ranking
 from ryu_apps.vcm.plans import Goal, GoalError, PlannedMove
 from ryu_apps.vcm.service import GoalRun, ManagerService, NameTaken, Unknown
 from ryu_apps.vcm.triggers import Observation, OperatorPolicy
+from ryu_apps.vcm.vm_interface import VmInterface
 
 __all__ = ["PATHS", "ManagerReply", "changes", "serve"]
 
@@ -202,14 +203,23 @@ def _inventory_json(service: ManagerService) -> JsonObject:
                 "vsi": vm.interface.vsi,
                 "vlan": vm.interface.vlan,
                 "group_id": vm.interface.group_id,
-                "interfaces": [
-                    {"vsi": face.vsi, "vlan": face.vlan, "group_id": face.group_id} for face in vm.interfaces
-                ],
+                "interfaces": [_interface_json(face) for face in vm.interfaces],
                 "group": vm.group,
                 "purpose": vm.purpose.value,
             }
             for name, vm in inventory.vms.items()
         ],
+    }
+
+
+def _interface_json(face: VmInterface) -> JsonObject:
+    return {
+        "vsi": face.vsi,
+        "mac": face.mac,
+        "vlan": face.vlan,
+        "group_id": face.group_id,
+        "type_id": face.type_id,
+        "version": face.version,
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.vcm.acquired import AcquiredVms, with_acquired
 from ryu_apps.vcm.bridge_room import BridgeRoom
 from ryu_apps.vcm.goal_events import (
     Go,
@@ -88,6 +89,7 @@ class ManagerService:
         self.pursuits: list[GoalRun] = []
         self.forgotten = 0
         self.dead: set[str] = set()
+        self._acquired: AcquiredVms = {}
 
     # --- what can be asked ---
     @property
@@ -154,7 +156,7 @@ class ManagerService:
         """
         if self.is_busy:
             raise NameTaken(f"goal {self.pursuits[-1].number} is not over")
-        inventory = self.as_it_is()
+        inventory = with_acquired(self.as_it_is(), self._acquired)
         dead = frozenset(self.dead)
         plan = make_plan(inventory, goal, parallel=parallel, avoid=self._out(), down=self._down(), dead=dead)
         if goal.kind is GoalKind.FAIL_OVER:
@@ -216,6 +218,17 @@ class ManagerService:
     def halt(self, number: int, undo: bool, now: float) -> GoalRun:
         """Take back what is under way; and what is done, if so wanted."""
         return self._tell(number, HaltGoal(undo), now)
+
+    def acquired(self, found: AcquiredVms) -> None:
+        """Descriptors were acquired: steps of the next goal are with them.
+
+        Raises:
+            UnfitError: they are not those of VMs which may run; nothing has changed.
+        """
+        changed = with_acquired(self.inventory, found)
+        self._acquired = found
+        if not self.is_busy:
+            self.inventory = changed
 
     def asked(self, room: BridgeRoom, now: float) -> None:
         """The bridge was asked for the room that it has left: rankings are made with it, and policies look at it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -55,13 +55,22 @@ class ManagementRelay:
 
     def _relay(self, near: socket.socket) -> None:
         with near, suppress(OSError), socket.create_connection((_LOCAL, self._port), PATIENCE) as far:
-            other = {near: far, far: near}
-            while True:
-                for ready in select.select(list(other), (), ())[0]:
-                    octets = ready.recv(_PIECE)
-                    if not octets:
-                        return
-                    other[ready].sendall(octets)
+            _pass_on(near, far)
+
+
+def _pass_on(near: socket.socket, far: socket.socket) -> None:
+    """Pass octets on, both ways, until one side ends."""
+    # A cluster of 256 nodes has more descriptors than select() can name.
+    with selectors.DefaultSelector() as both:
+        both.register(near, selectors.EVENT_READ, (near, far))
+        both.register(far, selectors.EVENT_READ, (far, near))
+        while True:
+            for key, _ in both.select():
+                ready, other = key.data
+                octets = ready.recv(_PIECE)
+                if not octets:
+                    return
+                other.sendall(octets)
 
 
 class NmsHost:

@@ -7,25 +7,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlencode
 
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.nms import NmsHost
 from ryu_apps.testbed.harness.shell import PATIENCE, wait_until
 from ryu_apps.testbed.moves.attempt import Attempt
+from ryu_apps.vcm.components import PendingComponent, not_ready, pending, steps_path
 from ryu_apps.vcm.move_events import Coordination, MoveStep
 
 #: End system on which it runs; port of the bridge's REST; seconds between two questions.
 HOST, _REST, _NAP = "nms", 8080, 0.02
-#: Steps of components that a step of a move waits for; one that need not come.
-_STEPS = {
-    MoveStep.AWAIT_STAGE: ("stage",),
-    MoveStep.AWAIT_ACTIVATE: ("activate", "fix-up"),
-    MoveStep.AWAIT_RELEASE: ("release",),
-}
-_OPTIONAL = "fix-up"
 
 
 class NotReadyError(TestbedError):
@@ -65,34 +57,20 @@ class ClusterNms:
         Raises:
             NotReadyError: see there.
         """
-        wanted = [name for name in _STEPS[step] if name in self._coordination.steps]
         place = attempt.source if step is MoveStep.AWAIT_RELEASE else attempt.destination
         deadline = time.monotonic() + self._coordination.deadline
         for vsi in attempt.vsis:
-            while left := self._left(vsi.uuid, str(place.port), wanted):
-                failed = [words for words, state in left if state == "failed"]
+            while left := self._left(step, steps_path(self._coordination, vsi.uuid, str(place.port))):
+                failed = any(found.failed for found in left)
                 if failed or is_unwanted() or time.monotonic() > deadline:
-                    late = f" within {self._coordination.deadline:g} s" if not failed else ""
-                    raise NotReadyError(f"not ready{late}: {'; '.join(failed or [words for words, _ in left])}")
+                    raise NotReadyError(not_ready(left, self._coordination))
                 time.sleep(_NAP)
 
-    def _left(self, vsi: str, port: str, wanted: list[str]) -> list[tuple[str, str]]:
-        """Components that have not done a step, in words, and the state of each."""
-        query = urlencode({"bridge": self._coordination.bridge, "port": port})
+    def _left(self, step: MoveStep, path: str) -> list[PendingComponent]:
         try:
-            found: list[dict[str, Any]] = self._host.get(f"/nms/vsis/{quote(vsi)}/steps?{query}")
+            return pending(self._coordination, step, self._host.get(path))
         except (OSError, ValueError) as error:
-            return [(f"the NMS does not answer: {error}", "silent")]
-        return [
-            (
-                f"{each['hook']} {each['step']} {each['state']}{': ' if each['error'] else ''}{each['error'] or ''}",
-                each["state"],
-            )
-            for each in found
-            if each["step"] in wanted
-            and each["state"] != "done"
-            and (each["step"], each["state"]) != (_OPTIONAL, "not told")
-        ]
+            return [PendingComponent(f"the NMS does not answer: {error}", False)]
 
     def _follows(self) -> bool:
         with suppress(OSError):
