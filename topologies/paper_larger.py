@@ -25,7 +25,7 @@ from ryu_apps.topologies.vswitch_servers import (  # noqa: E402
     MOST_SERVERS,
     edge_switch,
     end_system,
-    vswitches,
+    with_vswitches,
 )
 
 SMALLEST, LARGEST = 32, 256
@@ -61,7 +61,7 @@ def fabric(n: int = 32, leaves: int = 4, spines: int = 2, servers: int = 8) -> F
         )
     ]
     switches += [_spine(spine, leaves) for spine in range(spines)]
-    return Fabric({switch.dpid: switch for switch in switches}).with_vswitches(vswitches(numbers))
+    return with_vswitches(Fabric({switch.dpid: switch for switch in switches}), numbers)
 
 
 def _check(name, number, smallest, largest, what):

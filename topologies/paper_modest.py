@@ -17,7 +17,7 @@ if _ROOT not in sys.path:
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role  # noqa: E402
 from ryu_apps.topologies.mininet_topo import topo_of  # noqa: E402
 from ryu_apps.topologies.station_host import station_host  # noqa: E402
-from ryu_apps.topologies.vswitch_servers import END_SYSTEMS, HOST_PORT, edge_switch, end_system, vswitches  # noqa: E402
+from ryu_apps.topologies.vswitch_servers import END_SYSTEMS, HOST_PORT, edge_switch, end_system, with_vswitches  # noqa: E402
 
 SMALLEST, LARGEST = 8, 32
 TRUNK_PORTS = (1001, 1002)
@@ -38,7 +38,7 @@ def fabric(n: int = 8) -> Fabric:
         for dpid in (1, 2)
         for switch in edge_switch(dpid, f"s{dpid}", range(dpid, n + 1, 2), servers, _others(dpid))
     ]
-    return Fabric({switch.dpid: switch for switch in switches}).with_vswitches(vswitches(servers))
+    return with_vswitches(Fabric({switch.dpid: switch for switch in switches}), servers)
 
 
 def _others(dpid):

@@ -3,7 +3,11 @@
 What ``paper_modest`` and ``paper_larger`` have in common.  Standard library only, as all topologies.
 """
 
+from dataclasses import replace
+
+from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance
 from ryu_apps.evb.topology.fabric import Interface, PortId, ReflectiveRelay, Role, Switch
+from ryu_apps.evb.topology.numbering import numbers_of
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.topologies.mininet_topo import EndSystem
 
@@ -17,10 +21,11 @@ SERVERS_FROM = 0x10000
 #: The names of taps have two digits for the server.
 MOST_SERVERS = 60
 
+_BALANCER = EndSystem("balancer", 0x525400006404, "10.0.100.4/24")
 END_SYSTEMS = (
     EndSystem("nms", 0x525400006401, "10.0.100.1/24"),
     EndSystem("client", 0x525400006402, "10.0.100.2/24"),
-    EndSystem("balancer", 0x525400006404, "10.0.100.4/24"),
+    _BALANCER,
 )
 
 
@@ -46,6 +51,14 @@ def server(number, rack, rack_name):
     names, relay = f"t{number:02}{{mac}}", ReflectiveRelay.NEVER
     local = Interface(STATION_PORT, f"hv{number}", Role.STATION, reflective_relay=relay, port_names=names)
     return Switch(SERVERS_FROM + number, f"vs{number}", {port.port_no: port for port in (uplink, local)})
+
+
+def with_vswitches(fabric, numbers):
+    """The fabric with the vSwitches of these servers, and the load balancer as an appliance in hardware."""
+    name = _BALANCER.name
+    number, instance = numbers_of([name], MOST_APPLIANCES)[name], ApplianceInstance(name, mac=_BALANCER.mac)
+    balancer = Appliance(number, name, COMMON_VLAN, (instance,))
+    return replace(fabric.with_vswitches(vswitches(numbers)), appliances=(balancer,))
 
 
 def vswitches(numbers):

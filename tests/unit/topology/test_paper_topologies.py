@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -126,3 +127,10 @@ def test_mn_builds_them_under_the_systems_python(module: ModuleType, name: str, 
     text = Path("/usr/bin/mn").read_text(encoding="utf-8")
     names = {found for found in vars(module) if not found.startswith("__")}
     assert {found for found in names if f"\n{found} =" in text or f"import {found}\n" in text} <= {"sys"}
+
+
+@pytest.mark.parametrize("fabric", [MODEST[0], LARGER[0]])
+def test_the_load_balancer_is_drawn_as_an_appliance(fabric: Fabric) -> None:
+    drawn = re.findall(r'<title>(\w+), [^<]*</title><rect class="(\w+)"', render("paper", fabric))
+    assert [name for name, kind in drawn if kind == "appliance"] == ["balancer"]
+    assert {"nms", "client"} <= {name for name, kind in drawn if kind == "host"}
