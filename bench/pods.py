@@ -27,7 +27,11 @@ from rich.table import Table
 
 from bench.figures import Spread
 from bench.machine import machine
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
 from ryu_apps.testbed.harness.pods import Layout, PodsCluster

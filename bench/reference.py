@@ -19,7 +19,7 @@ from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.flood import FloodMember, FloodVid
 from ryu_apps.evb.pipeline.gate import local_gate, to_vm_metadata
-from ryu_apps.evb.topology.fabric import Interface, Role
+from ryu_apps.evb.topology.interface import Interface, Role
 from ryu_apps.southbound.bundles import Bundle
 from ryu_apps.southbound.decode import packet_in
 from ryu_apps.southbound.encode import ALL_ONES, flow_add, flow_sweep

@@ -25,7 +25,9 @@ from rich.table import Table
 
 from bench.figures import Spread
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.topology.fabric import Fabric, Role, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import enter

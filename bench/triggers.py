@@ -24,7 +24,7 @@ from bench.figures import Figure, Line, Spread
 from bench.rig import RYU_MANAGER, packet_socket, process
 from bench.station import VID, BenchStation, vsi, vsi_mac
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.vdp import Associate, DeAssociate, PreAssociateRR, RequestStatus
 from tests.interop.private_ovs import PrivateOvs, inside, wait_for
 

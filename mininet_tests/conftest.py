@@ -14,7 +14,8 @@ from _pytest.mark.structures import ParameterSet
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.schema import ReaderText
 from ryu_apps.evb.pipeline.tables import CookieKind
-from ryu_apps.evb.topology.fabric import Fabric, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.errors import DeadlineError
 from ryu_apps.testbed.flow_dumps import dump_rules, read_dump

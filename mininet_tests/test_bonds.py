@@ -18,7 +18,8 @@ import pytest
 from mininet_tests.conftest import CHECKOUT, SCENARIOS
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.pipeline.bonds import HEARD
-from ryu_apps.evb.topology.fabric import BondMode, Fabric
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import BondMode
 from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside

@@ -13,7 +13,9 @@ import pytest
 from mininet_tests.conftest import CHECKOUT, SHORT
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance, Probing
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped
 from ryu_apps.testbed.harness.bump_firewall import BumpFirewall, BumpSide

@@ -12,7 +12,10 @@ import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.pipeline.tables import COPY_METER
-from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Converge, Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode, Switch
 from ryu_apps.testbed.guests import HTTPS, vsi
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import Namespace, run

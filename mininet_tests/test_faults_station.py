@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ryu_apps.evb.protocol.timers import agree
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.status import VdpError
 from ryu_apps.testbed.faults.proxy import MessageKind, Trap
 from ryu_apps.testbed.faults.rig import HOMES, PATIENT, S1, S2, Rig, RigVm

@@ -14,7 +14,10 @@ from functools import partial
 import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes

@@ -10,7 +10,8 @@ import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
 from ryu_apps.evb.pipeline.metered_gate import gate_meter_id
-from ryu_apps.evb.topology.fabric import Fabric, GateMode
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.testbed.guests import HTTPS, arrives, is_dropped, vsi
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import run

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, SCENARIOS, emulated_cluster, tables, wait_as_found
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.testbed.guests import ETHERTYPE_ARP, HTTPS, arrives, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster

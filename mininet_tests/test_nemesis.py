@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.evb.topology.fabric import Converge, GateMode, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Converge
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.testbed.faults.kinds import BROKEN, FAULTS, HOSTILE
 from ryu_apps.testbed.faults.member_kinds import MEMBER_FAULTS
 from ryu_apps.testbed.faults.nemesis import Nemesis

@@ -14,7 +14,8 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT, SHORT, heard_again, tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.cluster import Cluster

@@ -11,7 +11,8 @@ from functools import partial
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables, wait_as_found
-from ryu_apps.evb.topology.fabric import Fabric, Profile
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, is_dropped, running, vsi, who_has
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import dump_flows

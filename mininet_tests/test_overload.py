@@ -29,7 +29,7 @@ from ryu_apps.evb.pipeline.punting import (
     STRANGERS,
 )
 from ryu_apps.evb.protocol.timers import agree
-from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.evb.wire.association import Associate
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import (

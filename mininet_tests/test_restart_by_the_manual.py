@@ -21,7 +21,7 @@ import pytest
 from mininet_tests.conftest import CHECKOUT
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.protocol.timers import agree
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS, Controller

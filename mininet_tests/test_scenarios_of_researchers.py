@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, SCENARIOS
-from ryu_apps.evb.topology.fabric import Interface, Switch
+from ryu_apps.evb.topology.interface import Interface
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.links import LinkLimits, LinkLimitsError, check_kernel, limit_links
 from ryu_apps.testbed.harness.sandbox import inside

@@ -20,7 +20,7 @@ from mininet_tests.conftest import CHECKOUT
 from mininet_tests.test_overload import Probe, figure, rounds
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.protocol.timers import agree
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.faults.hostile import reading
 from ryu_apps.testbed.guests import running

@@ -19,7 +19,7 @@ from mininet_tests.conftest import tables, wait_as_found
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.flow.rule import FIRST_COUNTER
 from ryu_apps.evb.pipeline.punting import STATION_PROTOCOLS
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster, EndHost

@@ -7,7 +7,7 @@ from collections import deque
 from functools import partial
 
 from ryu_apps.evb.event_catalogue.base import LogEvent, LogLevel, Repetitions, line
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.rate_limit import RateLimit
 
 #: Entries that are kept.

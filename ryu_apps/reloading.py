@@ -26,7 +26,7 @@ from ryu_apps.evb.generation import Life
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.store import Store, StoreError
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.evb.vsi.records.keeper import record_key
 from ryu_apps.process.heap import collect, uncollected

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import BondMode, Interface, Role
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.topologies.station_host import STATION_PARAMETER
 
 #: Names of interfaces in Linux.

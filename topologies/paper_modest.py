@@ -14,7 +14,9 @@ _ROOT = str(next(folder for folder in _PARENTS if (folder / "ryu_apps").is_dir()
 if _ROOT not in sys.path:
     sys.path.append(_ROOT)
 
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role  # noqa: E402
+from ryu_apps.evb.topology.fabric import Fabric  # noqa: E402
+from ryu_apps.evb.topology.interface import Interface, Role  # noqa: E402
+from ryu_apps.evb.topology.port_id import PortId  # noqa: E402
 from ryu_apps.topologies.mininet_topo import topo_of  # noqa: E402
 from ryu_apps.topologies.station_host import station_host  # noqa: E402
 from ryu_apps.topologies.vswitch_servers import END_SYSTEMS, HOST_PORT, edge_switch, end_system, with_vswitches  # noqa: E402

@@ -21,7 +21,10 @@ _ROOT = str(next(folder for folder in _PARENTS if (folder / "ryu_apps").is_dir()
 if _ROOT not in sys.path:
     sys.path.append(_ROOT)
 
-from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, PortId, Role, Switch  # noqa: E402
+from ryu_apps.evb.topology.fabric import Fabric  # noqa: E402
+from ryu_apps.evb.topology.interface import BondMode, Interface, Role  # noqa: E402
+from ryu_apps.evb.topology.port_id import PortId  # noqa: E402
+from ryu_apps.evb.topology.switch import Switch  # noqa: E402
 from ryu_apps.topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
 from ryu_apps.topologies.station_host import station_host  # noqa: E402
 

@@ -6,8 +6,11 @@ What ``paper_modest`` and ``paper_larger`` have in common.  Standard library onl
 from dataclasses import replace
 
 from ryu_apps.evb.topology.appliance import MOST_APPLIANCES, Appliance, ApplianceInstance
-from ryu_apps.evb.topology.fabric import Interface, PortId, ReflectiveRelay, Role, Switch
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
+from ryu_apps.evb.topology.interface import Interface, Role
 from ryu_apps.evb.topology.numbering import numbers_of
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.topologies.mininet_topo import EndSystem
 

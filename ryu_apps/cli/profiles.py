@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error, warning
 from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.services.body import extensions_needed
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 
 
 def refused_types(policies: PolicySet, fabrics: Iterable[Fabric]) -> Iterator[Diagnostic]:

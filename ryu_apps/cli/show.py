@@ -21,7 +21,7 @@ from ryu_apps.cli import show_tables
 from ryu_apps.cli.rest_client import RestClient, credentials, rest_client
 from ryu_apps.cli.show_tables import Section, event_line, show
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.rest.parameters import TypeFilter, read
 
 #: Seconds until a stream that has ended is opened again.

@@ -57,7 +57,7 @@ def run_daemon(
 
     Timers are exponents as in the EVB TLV: 10 us * 2^n.
     """
-    from ryu_apps.evb.topology.fabric import Timers
+    from ryu_apps.evb.topology.evb_settings import Timers
     from ryu_apps.station_daemon.daemon import DaemonSettings, StationDaemon
 
     if len(set(uplinks)) < len(uplinks):

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from ryu_apps.cli.stage import performance, private_namespaces, this_namespace
 from ryu_apps.evb.policy.diagnostic import Diagnostic, utf8
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.topologies import multi_switch
 from ryu_apps.vcm.trace import TraceEntry, Width, day, read_trace, write_trace
 

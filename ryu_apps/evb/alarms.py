@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ryu_apps.evb.alarm_table import TABLE, Row
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.bridge import AlarmCleared, AlarmRaised
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 #: Alarms of one kind that are listed; the causes of further alarms are in the journal.
 MAX_OF_A_KIND = 100

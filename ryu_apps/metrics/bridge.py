@@ -24,7 +24,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiGone,
 )
 from ryu_apps.evb.protocol import vdp_bridge
-from ryu_apps.evb.topology.fabric import Switch
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.wire.status import ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.metrics.alarms import AlarmMetrics

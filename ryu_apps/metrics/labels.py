@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.topology.fabric import Switch
+from ryu_apps.evb.topology.switch import Switch
 
 #: Names of the labels of a switch.
 DP = ("dp_id", "dp_name")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from prometheus_client import Histogram
 
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 
 class Place(NamedTuple):

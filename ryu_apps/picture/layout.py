@@ -9,8 +9,10 @@ from itertools import pairwise
 
 import networkx as nx
 
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 
 CELL_WIDTH, CELL_HEIGHT, GAP = 88.0, 38.0, 6.0
 SWITCH_HEIGHT, EDGE_WIDTH, UPPER_WIDTH = 30.0, 112.0, 140.0

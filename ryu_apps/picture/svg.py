@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
 from ryu_apps.evb.topology.appliance_ports import parts_at_hosts
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.picture.layout import Layout, Line, Rectangle, lay_out
 from ryu_apps.picture.live import QUIET, Live, Marker, VsiStage
 

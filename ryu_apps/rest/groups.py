@@ -11,7 +11,7 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Group, Meter, Rule
 from ryu_apps.evb.pipeline.notation import group_text, rule_text
 from ryu_apps.evb.pipeline.tables import parse_cookie
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.text import dpid_text
 

@@ -14,7 +14,7 @@ from ryu_apps.evb.bridge.migrations import HISTORY, MigrationPart, MigrationStat
 from ryu_apps.evb.bridge.vsi_queries import MigrationStatus
 from ryu_apps.evb.event_catalogue.base import LogEvent, Repetitions
 from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.event_ids import EventId
 from ryu_apps.rest.stream import EventFeed

@@ -8,7 +8,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.multicast_queries import MemberStatus, QuerierStatus
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.bridge.migrations import HISTORY
 from ryu_apps.evb.model import Phase, VsiTypeKey
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.manager_text import manager_from_text
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.rest.bridge import RestError

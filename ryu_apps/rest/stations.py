@@ -8,7 +8,8 @@ from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.queries import StationStatus
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge
 from ryu_apps.rest.text import PortJson, port_json

@@ -13,7 +13,7 @@ from ryu_apps.evb.bridge.queries import BridgeQueries, FencingStatus, LinkStatus
 from ryu_apps.evb.generation import text
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.switches.mastership import MastershipState
-from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.topology.interface import Interface
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.rest.bridge import Bridge
 from ryu_apps.rest.cluster import ClusterJson, cluster_json

@@ -34,7 +34,8 @@ from ryu_apps.evb.flow.match import (
 )
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.notation import bits_text, learn_text, load_text
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.mac import mac_to_text
 
 

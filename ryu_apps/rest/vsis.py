@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from ryu_apps.evb.bridge.vsi_queries import AttachmentStatus, BindingStatus, InstallationStatus, VsiStatus
 from ryu_apps.evb.events.other import OperatorDeassociate
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, Reply, RestError
 from ryu_apps.rest.parameters import TypeFilter

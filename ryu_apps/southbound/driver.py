@@ -19,7 +19,8 @@ from ryu_apps.evb.events.switch import Confirmed, FrameReceived, PortChanged, Re
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Group, Meter, Rule
 from ryu_apps.evb.pipeline.tables import OURS
-from ryu_apps.evb.topology.fabric import PortId, Profile
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.southbound import decode, flow_stats
 from ryu_apps.southbound.bundles import Bundle, PreparedBundles, RehearsalJob
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob

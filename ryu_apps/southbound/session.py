@@ -39,7 +39,8 @@ from ryu_apps.evb.events.effect import (
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.switch import ChannelUp, FrameReceived, FramesDropped, Rejected, SwitchDown
 from ryu_apps.evb.ports.turns import Turns
-from ryu_apps.evb.topology.fabric import PortId, Profile
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.listening.damper import Tell
 from ryu_apps.southbound import ofctl, ryu_reader, server
 from ryu_apps.southbound.channel import Channel

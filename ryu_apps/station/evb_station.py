@@ -7,7 +7,7 @@ neighbour that repeats their numbers.
 from __future__ import annotations
 
 from ryu_apps.evb.protocol.evb import EvbPort
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 
 __all__ = ["EvbStation"]

@@ -15,7 +15,7 @@ from ryu_apps.evb.protocol.ecp import Deliver, EcpEndpoint, Received, Reconfigur
 from ryu_apps.evb.protocol.ecp import EcpOutput as EcpOutput
 from ryu_apps.evb.protocol.evb import Advertise, Agreed, AgreementLost, LinkDown, LinkUp, NeighbourHeard, Shutdown
 from ryu_apps.evb.protocol.table import Tick, earliest
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import Association, ManagerId, OrganizationalTlv, VdpPdu
 from ryu_apps.station.evb_station import EvbStation

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.process.supervisor import Supervisor
 from ryu_apps.station.calls import Answer, Call
 from ryu_apps.station.ports_by_id import PortsById

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.protocol.table import ProtocolError
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.association import ASSOCIATIONS, Association, VdpMode
 from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu

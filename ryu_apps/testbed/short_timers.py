@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ryu_apps.evb.topology.fabric import Fabric, Role, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.switch import Switch
 
 #: A keep-alive every 1.3 s.
 QUICK = Timers(rwd=17, rka=17)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic
-from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.topologies.catalogue import describe

@@ -16,7 +16,7 @@ from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import SECTIONS, body_of_type, body_of_vsi, extensions_needed
-from ryu_apps.evb.topology.fabric import Profile
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.sources import read_sources
 from tests.worlds.bridge import HV1, S1, S2, Vm, World, two_switches, without_extensions

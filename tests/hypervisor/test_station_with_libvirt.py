@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.evb.topology.fabric import StationKind
+from ryu_apps.evb.topology.station_treatment import StationKind
 from ryu_apps.testbed.flow_dumps import dump_rules
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import end, wait_until

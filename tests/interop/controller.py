@@ -16,7 +16,7 @@ from ryu_apps.evb.events.switch import Confirmed, MetersRead, Rejected, RulesRea
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import CookieMask, MeterCount, Rule
 from ryu_apps.evb.pipeline.tables import OURS
-from ryu_apps.evb.topology.fabric import Profile
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.southbound import flow_stats
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message

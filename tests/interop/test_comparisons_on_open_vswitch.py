@@ -12,7 +12,7 @@ from ryu_apps.evb.events.switch import SwitchRead
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.topology.fabric import GateMode
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.sources import read_sources
 from tests.interop.controller import Controller

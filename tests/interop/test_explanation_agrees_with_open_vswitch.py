@@ -21,7 +21,7 @@ from ryu_apps.evb.explanation.journey import End, Visit, travel
 from ryu_apps.evb.explanation.words import table_name
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ethernet import NEAREST_CUSTOMER_BRIDGE
 from ryu_apps.southbound.dump import DumpError, read_switch
 from tests.interop.dummy_switches import DummySwitches, TracedStep, dummy_switches, flow_text, lookups, outputs

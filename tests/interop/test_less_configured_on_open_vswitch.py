@@ -7,7 +7,7 @@ import socket
 
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.switches.audit import INTERVAL
-from ryu_apps.evb.topology.fabric import GateMode
+from ryu_apps.evb.topology.switch import GateMode
 from tests.interop.controller import Controller
 from tests.interop.private_ovs import PrivateOvs
 from tests.worlds.bridge import POLICIES

@@ -9,7 +9,11 @@ import pytest
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.flow.match import REGISTERS, VLAN_PRESENT
 from ryu_apps.evb.policy.model import PolicySet, VsiNetwork
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.wire.filter_info import FilterInfo, GroupMacVid
 from ryu_apps.evb.wire.vdp import Associate, RequestStatus

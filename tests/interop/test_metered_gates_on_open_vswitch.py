@@ -16,7 +16,8 @@ from ryu_apps.evb.pipeline.metered_gate import gate_meter_id, shut
 from ryu_apps.evb.pipeline.tables import OURS, Table
 from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, VsiType
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
-from ryu_apps.evb.topology.fabric import GateMode, PortId
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.southbound import proof
 from tests.interop.controller import Controller

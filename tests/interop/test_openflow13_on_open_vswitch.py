@@ -15,7 +15,7 @@ from ryu_apps.evb.flow.change import FlowTable, RuleChange
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import GroupType, Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie
-from ryu_apps.evb.topology.fabric import Profile
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.southbound.wall import check
 from tests.interop.controller import Controller

@@ -23,7 +23,8 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie
-from ryu_apps.evb.topology.fabric import PortId, Profile
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Profile
 from tests.interop.controller import Controller
 from tests.interop.private_ovs import PrivateOvs, inside, wait_for
 

@@ -12,7 +12,7 @@ from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.interop.octets import UDP, Ends, part, udp
 from tests.interop.test_simulate_agrees_with_open_vswitch import OpenVswitch

@@ -18,7 +18,11 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, owned_by
 from ryu_apps.evb.policy.model import Acl, PolicySet
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.vsi import state_refresh, state_transfer
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.interop.controller import Controller

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.flow.change import FlowTable
-from ryu_apps.evb.topology.fabric import Interface, PortId, Role
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from tests.interop.test_simulate_agrees_with_open_vswitch import (
     OpenVswitch,
     copies_of_trace,

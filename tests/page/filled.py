@@ -13,7 +13,9 @@ from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.stores.opening import FILE_NAME

@@ -19,7 +19,7 @@ from ryu_apps.evb.protocol.evb import EvbBridgePort
 from ryu_apps.evb.protocol.outbox import Outbox
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.evb_tlv import EvbTlv
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ryu_apps.evb.flow.match import VLAN_PRESENT
-from ryu_apps.evb.topology.fabric import GateMode, PortId
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import Vm, with_gates
 from tests.worlds.counting import udp

@@ -32,7 +32,9 @@ from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.simulation.learning import learn
 from ryu_apps.evb.switches.repairs import PAUSE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
-from ryu_apps.evb.topology.fabric import Fabric, GateMode, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.vsi import state_refresh
 from ryu_apps.evb.vsi.reservation import METERS, ResourceKind, SwitchResource
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpMode

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ryu_apps.evb.pipeline.copies import GUARD_SECONDS
 from ryu_apps.evb.pipeline.tables import CookieKind
-from ryu_apps.evb.topology.fabric import GateMode
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.property.test_fabric_paths import somebody_obeys
 from tests.worlds.bridge import World

@@ -15,7 +15,10 @@ from ryu_apps.evb.events.switch import PortChanged, SwitchCapacity
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, PortId, Takeover
+from ryu_apps.evb.topology.fabric import Converge, Fabric
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import Takeover
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.vsi.flapping import MOVES
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.property.test_bridge_model import ALL_SPEEDS, FABRIC, OTHERS, RECEIVERS, SERVING, TYPES

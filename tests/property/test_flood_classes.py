@@ -20,7 +20,7 @@ from ryu_apps.evb.services.body import SECTIONS, body_of_type
 from ryu_apps.evb.services.flood_classes import permitted_classes
 from ryu_apps.evb.simulation.packet import matches
 from ryu_apps.evb.simulation.switch import forward
-from ryu_apps.evb.topology.fabric import Profile
+from ryu_apps.evb.topology.switch import Profile
 
 EPOCH, VLAN, OUT = 3, 100, 2
 GROUPS = st.sampled_from([(1 << 48) - 1, 0x01005E0000FB, 0x333300000001])

@@ -18,7 +18,7 @@ from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.switch import FrameReceived, FramesDropped
 from ryu_apps.evb.pipeline.flood import PAGE_SIZE
 from ryu_apps.evb.ports.turns import COUNTED, ROOM, Turns
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.association import Associate, VdpMode
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import (

@@ -17,7 +17,8 @@ from ryu_apps.evb.generation import Life
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.record_kinds import ATTACHMENT, kind_of
-from ryu_apps.evb.topology.fabric import GateMode, PortId
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import Amounts, Owner, SwitchResource
 from ryu_apps.evb.wire.vdp import VdpMode

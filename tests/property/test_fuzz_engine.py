@@ -22,7 +22,7 @@ from ryu_apps.evb.events.other import OperatorDeassociate
 from ryu_apps.evb.events.switch import FrameReceived, PortChanged
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.protocol.station_address import LINK_PATIENCE
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.announcement import ETHERTYPE_ARP, ETHERTYPE_IPV6, ETHERTYPE_RARP
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_DRAFT_ECP, ETHERTYPE_ECP, ETHERTYPE_LLDP, Frame

@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.model import ALL_SOURCES, NO_SOURCES, MulticastGroup, SourceFilter
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.wire.group_record import RecordType
 from ryu_apps.evb.wire.membership import group_mac
 from ryu_apps.evb.wire.vdp import VdpMode

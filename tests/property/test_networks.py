@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet, VsiNetwork
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.vsi.places import Place, Placed
 from ryu_apps.evb.wire.filter_info import FilterEntry, FilterInfo, GroupMacVid, MacVid

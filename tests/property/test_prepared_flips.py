@@ -11,7 +11,7 @@ from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.events.other import BackendJudged, OperatorDeassociate
 from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.pipeline.load_balancers import group_id
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.property.test_bridge_model import ALL_SPEEDS, FABRIC, OTHERS, SERVING, TYPES, WEB
 from tests.worlds.bridge import EAGER, HV1, HV2, HV3, HV4, OPEN_2, S1, S2, Vm, World

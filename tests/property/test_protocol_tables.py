@@ -15,7 +15,7 @@ from ryu_apps.evb.protocol.evb import EvbBridgePort
 from ryu_apps.evb.protocol.table import ProtocolError
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge, VsiState
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, HV4, NMS, S1, S2, Vm

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.topology.copy_plans import CopyPlans
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.picture.layout import lay_out
 from tests.property.test_fabric_paths import joined
 from tests.worlds.draws import drawn

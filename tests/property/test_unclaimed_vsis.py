@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.pipeline.test_forwarding import send
 from tests.unit.switches.test_lost_state import lose

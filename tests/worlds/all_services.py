@@ -7,7 +7,9 @@ from ipaddress import IPv4Address
 
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
-from ryu_apps.evb.topology.fabric import Fabric, Interface, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.switch import Switch
 from tests.worlds.bridge import VLAN, Vm, World, two_switches
 from tests.worlds.written_types import loaded_types
 

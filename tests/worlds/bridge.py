@@ -54,7 +54,11 @@ from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.record_kinds import kind_of
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
-from ryu_apps.evb.topology.fabric import Fabric, GateMode, Interface, PortId, Profile, Role, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode, Profile, Switch
 from ryu_apps.evb.vsi.flapping import MOVES, WITHIN
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.wire.cisco import L3Address

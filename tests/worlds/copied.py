@@ -7,7 +7,11 @@ from dataclasses import replace
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import Priority, Table
-from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Converge, Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode, Switch
 from tests.property.test_fabric_paths import HOST, STATION, joined, mac_of
 from tests.worlds.bridge import VLAN, Vm, World, with_gates
 

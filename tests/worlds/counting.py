@@ -9,7 +9,7 @@ from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.statistics.totals import Account, CounterValue
 from ryu_apps.evb.wire.vdp import Association, VdpMode
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, NMS, NMS_MAC, Delivered, Vm, World

@@ -11,7 +11,8 @@ from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
-from ryu_apps.evb.topology.fabric import Fabric, GateMode
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, VLAN, Vm, two_switches, with_vlans
 from tests.worlds.rest import RestWorld

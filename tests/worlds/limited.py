@@ -11,7 +11,8 @@ from ryu_apps.evb.pipeline.tables import FIRST_POLICER, Direction, policer_id
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.topology.fabric import Fabric, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
 from tests.worlds.bridge import Vm, World, two_switches
 
 FROM, TO = Direction.FROM_VM, Direction.TO_VM

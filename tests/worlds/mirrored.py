@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from tests.worlds.bridge import S1, Delivered, World, two_switches
 from tests.worlds.written_types import loaded_types
 

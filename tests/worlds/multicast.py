@@ -13,7 +13,9 @@ from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.snooping.settings import Querying, Snooping
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire import igmp, mld
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 from ryu_apps.evb.wire.igmp import IgmpType, Report3

@@ -23,7 +23,7 @@ from ryu_apps.evb.events.other import NotSaved, Saved
 from ryu_apps.evb.events.switch import Confirmed, Rejected, SwitchDown
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.record_kinds import ATTACHMENT
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpError, VdpMode
 

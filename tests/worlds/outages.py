@@ -15,7 +15,7 @@ from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.other import Missed
 from ryu_apps.evb.events.switch import FrameReceived, FramesDropped
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ecp import Ecpdu
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.events.effect import Apply, Effect, Mode, Prepare
 from ryu_apps.evb.events.event import Event
-from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.topology.interface import Interface
 from ryu_apps.evb.vsi.flips import Flips, memberships
 from ryu_apps.evb.vsi.floods import Floods
 from ryu_apps.evb.vsi.installation import Installation

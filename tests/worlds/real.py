@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from ryu_apps.evb.events.effect import Apply, Effect, Prepare, ReadRules
 from ryu_apps.evb.events.switch import Confirmed, RulesRead, SwitchRead
 from ryu_apps.evb.pipeline.tables import OURS
-from ryu_apps.evb.topology.fabric import Fabric, GateMode, Interface, Role, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.switch import GateMode, Switch
 from tests.interop.controller import Controller
 from tests.worlds.bridge import VLAN, World
 

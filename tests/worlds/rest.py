@@ -23,7 +23,7 @@ from ryu_apps.evb.events.other import PoliciesLoaded
 from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.store import StoreError
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 from ryu_apps.evb.wire.lldp import bridge_lldpdu

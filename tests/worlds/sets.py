@@ -12,7 +12,7 @@ from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.pipeline.address_sets import FIELDS
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, Association, RequestStatus, VdpMode
 from tests.worlds.bridge import VLAN, Vm, World

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.flow.match import REGISTERS
 from ryu_apps.evb.simulation.switch import forward
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from tests.worlds.bridge import World
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10

@@ -13,7 +13,11 @@ from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, ReflectiveRelay, Role, Switch
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, Association, RequestStatus, VdpMode
 from tests.worlds.bridge import BRISK, VLAN, Delivered, Vm, World

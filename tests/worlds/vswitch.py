@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 
 from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.flow.match import VLAN_PRESENT
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, ReflectiveRelay, Role, Switch
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 from tests.worlds.bridge import BRISK, NMS_MAC, VLAN, Delivered, Vm
 from tests.worlds.rest import RestWorld

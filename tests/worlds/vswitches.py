@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vswitches import Vswitch
 from tests.worlds.bridge import VLAN, Vm

@@ -27,7 +27,8 @@ from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.protocol.vdp_bridge import ELSEWHERE, LAPSED
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
-from ryu_apps.evb.topology.fabric import PortId, StationTreatment, Takeover
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import StationTreatment, Takeover
 from ryu_apps.evb.vsi.admission import Refusal
 from ryu_apps.evb.vsi.departures import Cause, Departures
 from ryu_apps.evb.vsi.pending import PendingChanges

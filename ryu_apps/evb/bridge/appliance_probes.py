@@ -19,7 +19,8 @@ from ryu_apps.evb.flow.actions import TABLES
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.steering import Steering
 
 

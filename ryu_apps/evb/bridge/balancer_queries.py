@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.pools import PoolMember
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ryu_apps.evb.event_catalogue.ports import BondDegraded, BondWhole
-from ryu_apps.evb.topology.fabric import BondMode, Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import BondMode
+from ryu_apps.evb.topology.port_id import PortId
 
 
 class BondLinks:

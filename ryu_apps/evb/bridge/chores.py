@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 
 class Chore(Enum):

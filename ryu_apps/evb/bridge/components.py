@@ -29,8 +29,10 @@ from ryu_apps.evb.switches.desired import DesiredRules
 from ryu_apps.evb.switches.recovery import Recovery
 from ryu_apps.evb.switches.rerouting import Rerouting
 from ryu_apps.evb.tokens import TokenTable
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vswitches import VswitchIndex
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bandwidth import BandwidthReservations

@@ -32,7 +32,9 @@ from ryu_apps.evb.ports.bridge_port import BridgePort, bridge_mac
 from ryu_apps.evb.protocol.vdp_bridge import Denied, VsiState
 from ryu_apps.evb.services.appliance.claims import instance_of
 from ryu_apps.evb.services.body import missing_requirement
-from ryu_apps.evb.topology.fabric import Fabric, PortId, StationTreatment
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import StationTreatment
 from ryu_apps.evb.vsi.absent_ports import AbsentPorts
 from ryu_apps.evb.vsi.address_owners import AddressOwners
 from ryu_apps.evb.vsi.admission import Admitted, Refusal, examine

@@ -21,7 +21,8 @@ from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.record_kinds import ATTACHMENT, by_kind
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.bodies import CompiledTypes
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 

@@ -23,7 +23,7 @@ from ryu_apps.evb.model import Phase
 from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.switches.bringup import Bringup
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.admission import Admitted
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Attachment, Registry

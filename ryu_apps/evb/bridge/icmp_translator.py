@@ -24,7 +24,8 @@ from ryu_apps.evb.flow.match import MatchFields, match
 from ryu_apps.evb.flow.rule import CookieMask, Rule
 from ryu_apps.evb.pipeline.tables import BALANCED_LIFE, CookieKind, Table, cookie
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.icmp_error import End, IcmpError, carries_icmp_error
 from ryu_apps.evb.wire.ip import ETHERTYPE_IPV4, ETHERTYPE_IPV6

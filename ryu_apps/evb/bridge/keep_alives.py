@@ -10,7 +10,7 @@ from ryu_apps.evb.bridge.answers import SUCCESS, Answers
 from ryu_apps.evb.bridge.machines import Machines
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.takeovers import Takeovers
 from ryu_apps.evb.wire.vsi_id import VsiId

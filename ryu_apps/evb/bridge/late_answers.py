@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.ports.bridge_port import AssociationReceived
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vsi_id import VsiId
 
 #: Seconds: libvirtd removes an interface within some 20 ms, and does not ask for the VSI again within 300 ms.

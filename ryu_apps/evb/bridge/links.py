@@ -12,7 +12,8 @@ from ryu_apps.evb.events.effect import Save
 from ryu_apps.evb.switches.adjacency import INTERVAL, Adjacencies
 from ryu_apps.evb.switches.rerouting import Rerouting
 from ryu_apps.evb.tokens import TokenTable
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 
 
 class Links:

@@ -22,7 +22,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiActive,
     VsiGone,
 )
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 #: Finished migrations that are kept, and steps of one.
 HISTORY = 1000

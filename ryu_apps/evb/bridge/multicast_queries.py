@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.model import MulticastGroup, Subscription
 from ryu_apps.evb.snooping.querier import Querier
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.registry import Vsi
 
 

@@ -36,7 +36,7 @@ from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.record_kinds import RELAY, STATION
 from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState
 from ryu_apps.evb.tokens import TokenTable
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.steering import Steering
 from ryu_apps.evb.wire.membership import ETHERTYPE_VLAN
 from ryu_apps.evb.wire.vdp import Association, ManagerId

@@ -32,7 +32,10 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.switches.bringup import SwitchState
 from ryu_apps.evb.switches.mastership import MastershipState
-from ryu_apps.evb.topology.fabric import Fabric, GateMode, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode, Switch
 from ryu_apps.evb.vsi.bandwidth import PortBandwidth
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment

@@ -12,7 +12,9 @@ from ryu_apps.evb.services.body import multicast_of
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.snooping.messages import GroupQuery, query
 from ryu_apps.evb.snooping.settings import Snooping
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.registry import Vsi
 from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 

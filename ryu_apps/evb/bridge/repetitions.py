@@ -6,7 +6,7 @@ What was granted is in a record, and a record is written when the switches have 
 from __future__ import annotations
 
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.errors import WireError

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
 from ryu_apps.evb.protocol.vdp_bridge import Request, VsiState
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vsi_ports import UNNAMED
 from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.registry import Attachment

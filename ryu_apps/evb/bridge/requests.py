@@ -25,7 +25,8 @@ from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.tokens import TokenTable
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.admission import Admitted, Refusal
 from ryu_apps.evb.vsi.departures import Departures
 from ryu_apps.evb.vsi.lifecycle import Lifecycle

@@ -26,7 +26,7 @@ from ryu_apps.evb.record_kinds import (
     by_kind,
 )
 from ryu_apps.evb.services.appliance.claims import unfit
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.places import Place
 
 #: Kinds of records on which the restoration of attachments depends.

@@ -21,7 +21,8 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.snooping.memory import unpack
-from ryu_apps.evb.topology.fabric import PortId, Role
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place

@@ -10,7 +10,7 @@ from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.policy.address_set import AddressSet
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.address_sets import is_member
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.wire.ip import IpAddress
 

@@ -22,7 +22,9 @@ from ryu_apps.evb.snooping.querier import Querier
 from ryu_apps.evb.snooping.settings import Snooping
 from ryu_apps.evb.snooping.subscriptions import subscriptions
 from ryu_apps.evb.tokens import TokenOwner
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Registry, Vsi
 from ryu_apps.evb.wire.errors import WireError

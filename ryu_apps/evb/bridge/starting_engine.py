@@ -35,7 +35,10 @@ from ryu_apps.evb.ports.holding_port import HoldingPort
 from ryu_apps.evb.record_kinds import STATION, by_kind
 from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES
 from ryu_apps.evb.tokens import TokenTable
-from ryu_apps.evb.topology.fabric import Fabric, PortId, ReflectiveRelay, Role
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 
 
 class StartingEngine:

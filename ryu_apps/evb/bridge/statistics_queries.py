@@ -9,7 +9,7 @@ from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS, StatisticsEntry, entries, statistics_of
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.statistics.totals import Account, AccountKey, CounterValue, GroupCount, Verdict
 
 #: Packets, and their octets from the destination address on.

@@ -41,7 +41,8 @@ from ryu_apps.evb.switches.bringup import Bringup, Readiness, SwitchState, owner
 from ryu_apps.evb.switches.desired import DesiredRules
 from ryu_apps.evb.switches.recovery import Recovery
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.reservation import Reservations, budgets
 from ryu_apps.evb.vsi.unclaimed_floods import UnclaimedFloods

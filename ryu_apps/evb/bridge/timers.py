@@ -18,7 +18,7 @@ from ryu_apps.evb.events.effect import Apply, Mode
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.switches.bringup import Bringup
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle

@@ -13,7 +13,8 @@ from ryu_apps.evb.events.effect import GATE_LANE, Mode
 from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.pipeline.vsi_ports import vsi_port, without_vsi_port
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Registry, Vsi
 from ryu_apps.evb.vsi.vsi_port_table import UNKNOWN, VsiPortTable

@@ -16,7 +16,7 @@ from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.services.body import services_of
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vsi_ports import UNNAMED
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment, Vsi

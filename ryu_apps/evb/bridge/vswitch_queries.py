@@ -11,7 +11,9 @@ from ryu_apps.evb.bridge.statistics_queries import CountedFrames, StatisticsQuer
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS
-from ryu_apps.evb.topology.fabric import PortId, Role, Switch
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vsi_ports import UNNAMED
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.evb.vsi.registry import Attachment

@@ -11,7 +11,10 @@ from itertools import chain
 from ryu_apps.evb.config.bridge_config import BridgeConfig
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
 from ryu_apps.evb.policy.document import Finding, Path, read_document
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 
 #: Keys that the process has taken at its start.
 _OF_THE_PROCESS = ("state_dir", "store", "cluster", "pod", "rest", "openflow_reader")

@@ -11,7 +11,8 @@ from ryu_apps.evb.config.switch_sections import DatapathSection, StationSection
 from ryu_apps.evb.config.text import flow_map
 from ryu_apps.evb.config.values import GroupsWritten
 from ryu_apps.evb.policy.document import Finding, Path
-from ryu_apps.evb.topology.fabric import Fabric, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 
 

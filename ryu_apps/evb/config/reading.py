@@ -36,23 +36,13 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors, in_reading_or
 from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import (
-    BondMode,
-    Converge,
-    Fabric,
-    GateMode,
-    Interface,
-    PortId,
-    Profile,
-    ReflectiveRelay,
-    Role,
-    StationKind,
-    Switch,
-    Takeover,
-    TimerLimits,
-    Timers,
-)
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import Converge, Fabric
+from ryu_apps.evb.topology.interface import BondMode, Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.station_limits import StationLimits
+from ryu_apps.evb.topology.station_treatment import StationKind, Takeover
+from ryu_apps.evb.topology.switch import GateMode, Profile, Switch
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 
 #: A port that is given by its number.

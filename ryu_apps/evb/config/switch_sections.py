@@ -23,7 +23,7 @@ from ryu_apps.evb.config.values import (
     VlanId,
 )
 from ryu_apps.evb.policy.validate import NotifyDisplaced, NullVidText, Strict
-from ryu_apps.evb.topology.fabric import MAX_LINKS
+from ryu_apps.evb.topology.interface import MAX_LINKS
 from ryu_apps.evb.topology.vsi_ports import USUAL_NAMES, is_pattern, odd_template
 from ryu_apps.evb.topology.vswitches import USUAL_PORTS
 

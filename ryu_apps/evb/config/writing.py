@@ -19,18 +19,11 @@ from ryu_apps.evb.config.vswitches import vswitch_lines
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import (
-    BondMode,
-    Converge,
-    GateMode,
-    Interface,
-    ReflectiveRelay,
-    Role,
-    StationKind,
-    Takeover,
-    TimerLimits,
-    Timers,
-)
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import Converge
+from ryu_apps.evb.topology.interface import BondMode, Interface, Role
+from ryu_apps.evb.topology.station_treatment import StationKind, Takeover
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.topology.vsi_ports import USUAL_NAMES, VsiPortPattern
 from ryu_apps.evb.wire.mac import mac_to_text
 

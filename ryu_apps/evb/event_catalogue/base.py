@@ -9,7 +9,7 @@ from inspect import cleandoc
 from typing import ClassVar, NamedTuple, TypeVar, dataclass_transform, get_type_hints
 
 from ryu_apps.evb.event_catalogue.values import JsonCodec, codec_of
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 
 class LogLevel(Enum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ryu_apps.evb.event_catalogue.base import LogEvent, LogLevel, event, members_of
 from ryu_apps.evb.event_catalogue.values import AlarmSeverity
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 
 # --- the process and its store --------------------------------------------------------------------

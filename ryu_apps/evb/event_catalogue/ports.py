@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ryu_apps.evb.event_catalogue.base import LogLevel, PortEvent, event
 from ryu_apps.evb.event_catalogue.values import MacAddress
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 
 @event("port.up", idle=True)

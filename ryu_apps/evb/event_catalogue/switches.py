@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 
 from ryu_apps.evb.event_catalogue.base import OPTIONAL, LogEvent, PortEvent, SwitchEvent, event
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 
 # --- connections ----------------------------------------------------------------------------------

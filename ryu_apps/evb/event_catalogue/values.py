@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, NamedTuple, NewType, Union, get_args, get_origin
 
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.mac import mac_from_text, mac_to_text
 from ryu_apps.evb.wire.status import STATUS, ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.event_catalogue.base import DetachedVsiEvent, LadderArrow, LogLevel, VsiEvent, event
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.status import ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
 

@@ -13,7 +13,7 @@ from ryu_apps.evb.flow.rule import CookieMask
 from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.offer import HttpSource, Validators
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 
 class Mode(Enum):

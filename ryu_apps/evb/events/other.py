@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ryu_apps.evb.pods.state_document import VsiState
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import Offer
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 
 @dataclass(frozen=True, slots=True)

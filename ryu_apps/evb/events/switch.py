@@ -9,7 +9,7 @@ from enum import Enum
 from ryu_apps.evb.flow.features import SwitchFeatures
 from ryu_apps.evb.flow.rule import Meter, MeterCount, Rule
 from ryu_apps.evb.flow.shown import ShownRules
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.infrastructure import towards
 from ryu_apps.evb.pipeline.tables import PORT_MASK, CookieKind, Priority, Table, cookie, metadata
 from ryu_apps.evb.topology.appliance_ports import parts_at_hosts
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.port_id import PortId
 
 #: In INGRESS: above the rules of host ports.
 _OF_APPLIANCE = Priority.EXACT + 1

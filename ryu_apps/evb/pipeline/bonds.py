@@ -49,7 +49,7 @@ from ryu_apps.evb.pipeline.tables import (
     cookie,
     metadata,
 )
-from ryu_apps.evb.topology.fabric import BondMode, Interface
+from ryu_apps.evb.topology.interface import BondMode, Interface
 
 #: Seconds for which a link counts after the last frame of the station.  A station repeats ECP after 10 s by default.
 #: Open vSwitch counts cached frames with a delay, so a link that a station has left counts a moment longer.

@@ -39,7 +39,7 @@ from ryu_apps.evb.pipeline.tables import (
     cookie,
     metadata,
 )
-from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.topology.interface import Interface
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 
 #: In ADMIT, below reserved addresses.

@@ -35,8 +35,9 @@ from ryu_apps.evb.pipeline.tables import (
     cookie,
     metadata,
 )
-from ryu_apps.evb.topology.fabric import Fabric, Interface
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.interface import Interface
 
 
 def local_gate(

@@ -24,7 +24,8 @@ from ryu_apps.evb.flow.match import VLAN_PRESENT, MatchFields, match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.fragments import incomplete, of_neighbour_discovery
 from ryu_apps.evb.pipeline.tables import GUARDED, CookieKind, Priority, Table, cookie
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 
 #: In GUARD, above the exceptions of a type's roles: no role permits these frames.
 _UNCONDITIONAL = 400

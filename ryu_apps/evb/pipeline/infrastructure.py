@@ -57,8 +57,9 @@ from ryu_apps.evb.pipeline.tables import (
     metadata,
     sent_to,
 )
-from ryu_apps.evb.topology.fabric import Interface, Role, Switch
 from ryu_apps.evb.topology.graph import TrunkGraph, TrunkLink
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 
 _ALL_SYSTEMS, _ALL_NODES = 0xE0000001, 0xFF02 << 112 | 1

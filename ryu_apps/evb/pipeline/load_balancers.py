@@ -62,7 +62,8 @@ from ryu_apps.evb.pipeline.tables import (
 )
 from ryu_apps.evb.pipeline.tables import CookieKind as Owned
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 
 #: In FORWARD, above the rules of all addresses.
 _RESOLVE = 250

@@ -50,7 +50,7 @@ from ryu_apps.evb.pipeline.tables import (
     cookie,
     metadata,
 )
-from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.topology.interface import Interface
 
 #: Before Open vSwitch 3.0 and Linux 5.13 a bucket holds rate and burst together: two frames.
 PASSES = 3

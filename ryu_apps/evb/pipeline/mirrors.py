@@ -26,8 +26,9 @@ from ryu_apps.evb.flow.match import VLAN_PRESENT, match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.infrastructure import towards
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.port_id import PortId
 
 #: Bits of ``reg11``: the frame has been copied as one from its VSI, or as one to it.
 COPIED = {Direction.FROM_VM: Bits("reg11", 3, 1), Direction.TO_VM: Bits("reg11", 4, 1)}

@@ -13,7 +13,7 @@ from ryu_apps.evb.flow.match import ANY_TAGGED, VLAN_PRESENT, match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.edge import native
 from ryu_apps.evb.pipeline.tables import PORT_MASK, CookieKind, Priority, Table, cookie, metadata
-from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.topology.interface import Interface
 
 _COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 

@@ -17,7 +17,8 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import VLAN_PRESENT, match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import FROM_PROXY, PROXY_FOUND, CookieKind, Priority, Table, cookie
-from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
 
 #: The service of transparent proxies.
 TCP_PROXY = "tcp_proxy"

@@ -15,7 +15,7 @@ from ryu_apps.evb.flow.match import MatchFields, match
 from ryu_apps.evb.flow.rule import Meter, MeterUnit, Rule
 from ryu_apps.evb.pipeline.bonds import noting
 from ryu_apps.evb.pipeline.tables import CookieKind, Priority, Table, cookie
-from ryu_apps.evb.topology.fabric import Interface, Role
+from ryu_apps.evb.topology.interface import Interface, Role
 
 ETHERTYPE_LLDP, ETHERTYPE_ECP, ETHERTYPE_DRAFT_ECP = 0x88CC, 0x8940, 0x88B7
 #: LLDP, ratified ECP, and the draft's ECP (punted only to be counted and refused).

@@ -13,8 +13,9 @@ from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.infrastructure import towards
 from ryu_apps.evb.pipeline.proxies import TCP_PROXY
 from ryu_apps.evb.pipeline.tables import PORT_MASK, CookieKind, Priority, Table, cookie, metadata
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.interface import Role
 
 
 def uplinks(fabric: Fabric, dpid: int, wiring: TrunkGraph) -> Iterator[Rule]:

@@ -15,7 +15,7 @@ from ryu_apps.evb.pipeline.edge import incoming_at, outgoing
 from ryu_apps.evb.pipeline.infrastructure import port_groups
 from ryu_apps.evb.pipeline.punting import punting, punting_meters
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
-from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.topology.interface import Interface
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 
 

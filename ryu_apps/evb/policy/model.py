@@ -159,7 +159,7 @@ class VsiType:
         labels: names by which sets select its VSIs.
         sets: (name, value) of each set of addresses that its rules may name.
         stage_on: None: as configured for the port.
-        keep_null_vids, notify_displaced: as in ``topology.fabric.StationTreatment``; None: as configured for the port.
+        keep_null_vids, notify_displaced: as in ``StationTreatment``; None: as configured for the port.
         trigger: default of services without a trigger of their own.
         services: (name, value) of each further service of the type.
         digest: hash of the content; comments and layout do not change it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vsi_id import VsiId
 
 #: VSIs of one port that switches may be working on.

@@ -36,7 +36,9 @@ from ryu_apps.evb.protocol.evb import Advertise, Agreed, AgreementLost, EvbBridg
 from ryu_apps.evb.protocol.outbox import Outbox
 from ryu_apps.evb.protocol.station_address import StationAddress
 from ryu_apps.evb.protocol.table import Tick, earliest
-from ryu_apps.evb.topology.fabric import Interface, PortId, ReflectiveRelay
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
+from ryu_apps.evb.topology.interface import Interface
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ecp import Ecpdu
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import (

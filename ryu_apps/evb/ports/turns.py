@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.events.switch import FrameReceived
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import requests_in
 
 #: Requests a second of one port, and how many at once.  Keep-alives of 300 VSIs at the shortest useful timers

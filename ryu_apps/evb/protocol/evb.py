@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from ryu_apps.evb.protocol.table import DocumentedRow, Tick, TransitionTable, earliest
 from ryu_apps.evb.protocol.timers import Operational, agree
-from ryu_apps.evb.topology.fabric import ReflectiveRelay, TimerLimits, Timers
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay, TimerLimits, Timers
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 
 __all__ = [

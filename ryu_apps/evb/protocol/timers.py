@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from ryu_apps.evb.topology.fabric import TimerLimits
+from ryu_apps.evb.topology.evb_settings import TimerLimits
 
 __all__ = ["Operational", "Proposal", "agree"]
 
@@ -21,7 +21,7 @@ MARGIN = 1.5
 
 
 class Proposal(Protocol):
-    """Fields common to an EVB TLV and :class:`~ryu_apps.evb.topology.fabric.Timers`."""
+    """Fields common to an EVB TLV and :class:`~ryu_apps.evb.topology.evb_settings.Timers`."""
 
     @property
     def r(self) -> int: ...

@@ -41,7 +41,8 @@ from ryu_apps.evb.services.multicast.service import MULTICAST, Room, room_for_gr
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
 from ryu_apps.evb.services.statistics.service import STATISTICS
 from ryu_apps.evb.services.tcp_proxy.service import TCP_PROXY
-from ryu_apps.evb.topology.fabric import Fabric, Profile
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.switch import Profile
 
 #: In the order in which a frame meets them.
 SERVICES: tuple[Service, ...] = (

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.switches import NeighbourFound, NeighbourMiswired, NeighbourSilent
 from ryu_apps.evb.events.effect import SendFrame
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, Frame
 from ryu_apps.evb.wire.lldp import Lldpdu, switch_lldpdu, switch_port

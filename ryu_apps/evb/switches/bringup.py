@@ -24,7 +24,7 @@ from ryu_apps.evb.pipeline.metered_gate import gate_number, shut
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie
 from ryu_apps.evb.switches.recovery import Patience
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 #: A mask that covers one cookie.
 _EXACTLY = (1 << 64) - 1

@@ -35,8 +35,11 @@ from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.switches.bringup import DesiredState
 from ryu_apps.evb.switches.samples import sample
-from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Converge, Fabric
 from ryu_apps.evb.topology.graph import Routes, TrunkGraph
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight

@@ -19,8 +19,10 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import difference, merge, rule_set
 from ryu_apps.evb.record_kinds import LINKS_DOWN
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import Routes, TrunkGraph
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 
 
 class Rerouting(TokenOwner):

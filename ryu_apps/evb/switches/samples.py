@@ -12,7 +12,8 @@ from ryu_apps.evb.pipeline.flood_classes import ClassFlood, FloodClass
 from ryu_apps.evb.pipeline.gate import local_gate, to_vm_metadata
 from ryu_apps.evb.policy.model import Acl, VsiType
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
-from ryu_apps.evb.topology.fabric import Interface, Profile, Role
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.switch import Profile
 
 _VID, _MAC, _EPOCH = 1, 0x020000000001, 1
 _PLAIN = Profile.OPENFLOW13

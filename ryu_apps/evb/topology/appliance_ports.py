@@ -6,7 +6,9 @@ Standard library only, as :mod:`ryu_apps.evb.topology.fabric`.
 from __future__ import annotations
 
 from ryu_apps.evb.topology.appliance import Appliance
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 
 #: A part of an instance: its name, and the VID of a leg or that of the clients of a router.
 Part = tuple[str, int]

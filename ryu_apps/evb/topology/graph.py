@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import networkx as nx
 
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
 from ryu_apps.evb.topology.numbering import numbers_of_switches, numbers_of_trunks
 from ryu_apps.evb.topology.planes import Plane, planes_of
+from ryu_apps.evb.topology.port_id import PortId
 
 #: The highest number of a switch: each number has a group in the others.
 MOST_SWITCHES = 0xFFFFF

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.evb.topology.numbering import numbers_of
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vswitches import Vswitch
 
 #: The highest number of a plane: each has groups in every switch towards each other one, and routes to be computed.

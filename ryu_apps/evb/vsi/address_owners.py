@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 
 from ryu_apps.evb.model import Binding
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.wire.ip import IpAddress
 

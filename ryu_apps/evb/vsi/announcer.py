@@ -12,7 +12,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.model import VsiBinding
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.steps import Announcement, GateSwitch
 from ryu_apps.evb.wire.announcement import gratuitous_arp, neighbour_advertisement, reverse_arp

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ryu_apps.evb.model import Minimum
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph, TrunkLink
 from ryu_apps.evb.topology.planes import Plane
+from ryu_apps.evb.topology.port_id import PortId
 
 
 class Way(NamedTuple):

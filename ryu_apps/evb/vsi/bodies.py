@@ -11,7 +11,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import EPOCH_BITS
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_type
-from ryu_apps.evb.topology.fabric import Profile
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.evb.vsi.installation import Installation
 
 #: Content of a type, and its epoch -> its compiled rules.

@@ -16,7 +16,8 @@ import msgpack
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.record_kinds import DEPARTED
-from ryu_apps.evb.topology.fabric import NEVER, PortId
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import NEVER
 from ryu_apps.evb.wire.association import Association, VdpMode, decode_association
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.status import RequestStatus

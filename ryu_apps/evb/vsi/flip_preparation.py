@@ -8,7 +8,7 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.events.effect import Prepare
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.model import Phase
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.flips import Flips
 from ryu_apps.evb.vsi.prepared_flips import ROOM

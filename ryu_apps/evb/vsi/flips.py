@@ -17,7 +17,8 @@ from ryu_apps.evb.pipeline.gate import to_vm_metadata
 from ryu_apps.evb.pipeline.infrastructure import port_groups
 from ryu_apps.evb.pipeline.metered_gate import opened, shut
 from ryu_apps.evb.services.body import classes_of, multicast_of
-from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
 from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.floods import Floods, Membership
 from ryu_apps.evb.vsi.gate_meters import GateMeters

@@ -7,7 +7,8 @@ from collections import Counter
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.flood_classes import MAX_MEMBERS, FloodClass
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.evb.vsi.reservation import GROUPS, Amounts, Demand, in_tables
 
 _CLASSES = len(FloodClass)

@@ -13,7 +13,8 @@ from ryu_apps.evb.flow.rule import Group
 from ryu_apps.evb.pipeline.flood import Flood, FloodMember, FloodVid, unknown_unicast
 from ryu_apps.evb.pipeline.flood_classes import ClassFlood
 from ryu_apps.evb.pipeline.flood_reader import ShownMember
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.evb.vsi.flood_rooms import FloodRooms
 
 #: A VSI in the broadcasts of a VID on a switch: ``(dpid, vid, member)``.

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.model import GateMeter
-from ryu_apps.evb.topology.fabric import Fabric, GateMode
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment
 

@@ -9,8 +9,9 @@ from ryu_apps.evb.pipeline.gate import group_gate, local_gate, remote_gate, remo
 from ryu_apps.evb.pipeline.infrastructure import towards
 from ryu_apps.evb.pipeline.vsi_ports import tags
 from ryu_apps.evb.services.body import entry_of, gate_meter, multicast_of
-from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.interface import Interface, Role
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.set_members import SetMembers

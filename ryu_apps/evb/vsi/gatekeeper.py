@@ -12,8 +12,10 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.change import NO_CHANGE, RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, joined, merge
 from ryu_apps.evb.pipeline.flood_reader import ShownMember
-from ryu_apps.evb.topology.fabric import Fabric, Interface, Profile
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.interface import Interface
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.evb.vsi.copies import Copies
 from ryu_apps.evb.vsi.flips import Flips, memberships
 from ryu_apps.evb.vsi.floods import Floods

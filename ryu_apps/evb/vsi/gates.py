@@ -12,7 +12,7 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate
 from ryu_apps.evb.tokens import TokenOwner
-from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.topology.interface import Interface
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges

@@ -26,7 +26,7 @@ from ryu_apps.evb.services.body import (
     multicast_of,
 )
 from ryu_apps.evb.snooping.subscriptions import carried_groups
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi import needs
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.gate_meters import GateMeters

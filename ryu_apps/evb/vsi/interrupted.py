@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import CookieKind, parse_cookie
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.gates import GateSwitches
 from ryu_apps.evb.vsi.grants import Grants
 from ryu_apps.evb.vsi.late_switches import LateSwitches

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.steps import GateSwitch
 from ryu_apps.evb.wire.vsi_id import VsiId

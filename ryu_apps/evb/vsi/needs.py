@@ -20,7 +20,7 @@ from ryu_apps.evb.services.body import (
     room_for,
     shape_of,
 )
-from ryu_apps.evb.topology.fabric import Profile
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Amounts, Demand, SwitchResource, in_tables
 

@@ -15,7 +15,7 @@ from ryu_apps.evb.flow.rule_parts import RulePart
 from ryu_apps.evb.pipeline.tables import OWNER_BITS
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted, Released
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.steps import Announcement, DeleteByCookie, PendingStep, concerned
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiNetwork, VsiType
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.topology.vsi_ports import UNNAMED
 from ryu_apps.evb.wire.filter_info import FilterEntry, FilterInfo

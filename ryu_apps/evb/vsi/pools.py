@@ -17,7 +17,8 @@ from ryu_apps.evb.pipeline.load_balancers import rotation
 from ryu_apps.evb.record_kinds import BALANCER
 from ryu_apps.evb.services.body import backend_of
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.evb.vsi.installation import Installation
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import RuleSet, joined
 from ryu_apps.evb.model import VsiBinding
-from ryu_apps.evb.topology.fabric import Interface, PortId
+from ryu_apps.evb.topology.interface import Interface
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.copied_vsi import Copy
 from ryu_apps.evb.vsi.floods import Membership
 from ryu_apps.evb.vsi.installation import Installation

@@ -17,7 +17,7 @@ from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.listener import MembershipTable
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vsi_ports import UNNAMED
 from ryu_apps.evb.vsi.conversation import Conversation
 from ryu_apps.evb.vsi.installation import Holding, Installation

@@ -8,7 +8,8 @@ from __future__ import annotations
 from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.pipeline.metered_gate import metered_gate, opened, shut
 from ryu_apps.evb.services.body import entry_of, gate_meter
-from ryu_apps.evb.topology.fabric import Converge, Fabric, PortId
+from ryu_apps.evb.topology.fabric import Converge, Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.gate_meters import GateMeters
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment, OpenMeter

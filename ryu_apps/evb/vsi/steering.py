@@ -31,8 +31,10 @@ from ryu_apps.evb.services.appliance.claims import appliance_of
 from ryu_apps.evb.services.body import entry_of
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
 from ryu_apps.evb.topology.appliance_ports import parts_at_hosts
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.interface import Interface
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.installation import Installation
 
 

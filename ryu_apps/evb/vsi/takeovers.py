@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
-from ryu_apps.evb.topology.fabric import PortId, Takeover
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import Takeover
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.evb.wire.status import RequestStatus

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ryu_apps.evb.policy.model import StageOn, VsiType
-from ryu_apps.evb.topology.fabric import Interface, StationTreatment
+from ryu_apps.evb.topology.interface import Interface
+from ryu_apps.evb.topology.station_treatment import StationTreatment
 from ryu_apps.evb.wire.filter_info import MacVid
 from ryu_apps.evb.wire.vdp import Association, ManagerId
 from ryu_apps.evb.wire.vsi_id import VsiIdFormat

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ryu_apps.evb.model import VsiBinding
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface
+from ryu_apps.evb.topology.port_id import PortId
 
 #: Number of a port whose switch has not connected yet: the last one that a port may have.
 UNKNOWN = 0xFEFF

@@ -22,7 +22,8 @@ from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.bridge_config import ClusterMembership, SharedStore
 from ryu_apps.evb.config.service_sections import PATIENCE
 from ryu_apps.evb.event_catalogue.cluster import LeadBegun
-from ryu_apps.evb.topology.fabric import Fabric, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, Frame
 from ryu_apps.testbed.errors import DeadlineError

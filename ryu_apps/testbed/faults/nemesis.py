@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from ryu_apps.evb.protocol.timers import agree
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.testbed.faults.kinds import FAULTS, Fault, Scene
 from ryu_apps.testbed.faults.member_kinds import MEMBER_FAULTS
 from ryu_apps.testbed.faults.nemesis_rigs import PLACES, TAKE_OVER, Settings, members_rig_for, rig_for

@@ -6,7 +6,11 @@ import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ryu_apps.evb.topology.fabric import Converge, Fabric, GateMode, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Converge, Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode, Switch
 from ryu_apps.testbed.faults.members import MembersRig
 from ryu_apps.testbed.faults.rig import HOMES, Rig
 from ryu_apps.testbed.short_timers import QUICK

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.testbed.emulator import EmulatedStation
 from ryu_apps.testbed.faults.bystanders import traffic
 from ryu_apps.testbed.faults.relay import PeerRelay, StoreRelay

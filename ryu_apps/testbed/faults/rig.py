@@ -18,7 +18,10 @@ from urllib.error import HTTPError
 from uuid import NAMESPACE_URL, uuid5
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.testbed.faults.bystanders import Loss, traffic, write_figures
 from ryu_apps.testbed.faults.proxy import ChannelProxy

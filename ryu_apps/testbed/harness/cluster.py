@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import BondMode, Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.station.filter_text import filter_from_text

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.haproxy_process import HaproxyProcess
 from ryu_apps.testbed.harness.shell import Namespace, wait_until

@@ -11,7 +11,11 @@ from typing import Any, NamedTuple
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership, RestAccess
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster

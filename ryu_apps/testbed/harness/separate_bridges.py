@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ryu_apps.evb.config import BridgeConfig
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.testbed.harness.cluster import StationMaker
 from ryu_apps.testbed.harness.pods import SWITCHES, PodsCluster, two_pods
 

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, StationKind, Switch, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import StationKind
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.testbed.harness.controller import Controller
 from ryu_apps.testbed.harness.datapath import configured_datapath
 from ryu_apps.testbed.harness.ovs import PrivateOvs

@@ -10,7 +10,7 @@ from pathlib import Path
 from ryu_apps import testbed
 from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.model import Phase
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.testbed.flow_dumps import dump_rules
 from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.ovs import settle_cached_flows

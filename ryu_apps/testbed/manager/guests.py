@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.appliances import appliances
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.capture import Sighting, Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.shell import wait_until

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.testbed.harness.probes import UdpNotes
 from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
 from ryu_apps.testbed.ladder.timeline import TimelineEntry, steps_of

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ryu_apps.evb.topology.fabric import Fabric, Interface, ReflectiveRelay, Role
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
 from ryu_apps.testbed.harness.cluster import EdgeMaker, StationMaker
 from ryu_apps.testbed.harness.shell import Namespace
 from ryu_apps.testbed.harness.station import LldpadStation

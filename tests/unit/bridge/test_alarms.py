@@ -25,7 +25,8 @@ from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.events.other import PoliciesLoaded, Saved
 from ryu_apps.evb.events.switch import PortChanged, SwitchUp
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.topology.fabric import PortId, StationKind
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import StationKind
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, HV3, POLICIES, S1, S2, Vm, two_switches
 from tests.worlds.rest import EPOCH, RestWorld

@@ -15,7 +15,10 @@ from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.pipeline.appliance_probes import probe_meters
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.topology.appliance import Appliance, Probing
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import VLAN, Vm
 from tests.worlds.counting import udp

@@ -10,7 +10,7 @@ from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.flow.rule import Group
 from ryu_apps.evb.topology.appliance import Probing
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.property.test_followed_engine import LIFE, attachments, engine, foundations
 from tests.unit.bridge.test_appliance_probes import arrived, patient

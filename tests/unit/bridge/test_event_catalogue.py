@@ -20,7 +20,7 @@ from ryu_apps.evb.event_catalogue.switches import SwitchRefusedRules, UnknownSwi
 from ryu_apps.evb.event_catalogue.values import AlarmSeverity, MacAddress
 from ryu_apps.evb.event_catalogue.vsis import BodyStaged, GroupJoined, VdpRefused, VsiSettled
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.status import ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
 

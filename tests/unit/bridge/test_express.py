@@ -10,7 +10,8 @@ import pytest
 from ryu_apps.evb.events.effect import Apply
 from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.pipeline.tables import CookieKind
-from ryu_apps.evb.topology.fabric import PortId, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.wire.vdp import VdpMode

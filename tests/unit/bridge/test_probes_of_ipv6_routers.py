@@ -13,7 +13,7 @@ from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.pipeline.appliance_probes import PROBER
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.topology.appliance import Probing
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ip import checksum
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.bridge.test_appliance_probes import patient, used

@@ -21,7 +21,7 @@ from ryu_apps.evb.events.other import Missed
 from ryu_apps.evb.events.switch import ChannelUp, ControllerRole, FrameReceived, PortChanged, SwitchAltered
 from ryu_apps.evb.record_kinds import STATION
 from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus

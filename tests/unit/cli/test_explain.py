@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from ryu_apps.cli.explain import MOST_FRAMES, explain
-from ryu_apps.evb.topology.fabric import GateMode
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.interop.octets import Ends, ethernet, part, tcp
 from tests.worlds.bridge import HV1, HV3, HV4

@@ -17,7 +17,10 @@ from click.testing import CliRunner, Result
 
 from ryu_apps.cli.topology import topology
 from ryu_apps.evb.events.switch import PortChanged
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.picture import QUIET, Live, LiveError, Marker, VsiStage, read_live, render
 from ryu_apps.picture.layout import Line, Rectangle, lay_out, links_of, tiers_of

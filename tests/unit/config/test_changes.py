@@ -10,7 +10,7 @@ import pytest
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.config import changes as changing
 from ryu_apps.evb.config.changes import RefusedChanges
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 MANUAL = Path(__file__).parents[3] / "docs/configuration.rst"
 HV1, HV2, SERVER = PortId(1, 1), PortId(1, 2), PortId(1, 9)

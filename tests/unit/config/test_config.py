@@ -15,25 +15,14 @@ from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.snooping.timers import MembershipTimers as Timers3
 from ryu_apps.evb.topology.balancer import MOST_BALANCERS, Backend, LoadBalancer, TransportProtocol
-from ryu_apps.evb.topology.fabric import (
-    NEVER,
-    OF_LIBVIRT,
-    BondMode,
-    Converge,
-    Fabric,
-    GateMode,
-    Interface,
-    PortId,
-    Profile,
-    Role,
-    StationTreatment,
-    Switch,
-    Takeover,
-    TimerLimits,
-    Timers,
-)
+from ryu_apps.evb.topology.evb_settings import TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import Converge, Fabric
+from ryu_apps.evb.topology.interface import BondMode, Interface, Role
 from ryu_apps.evb.topology.numbering import numbers_of
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.station_limits import StationLimits
+from ryu_apps.evb.topology.station_treatment import NEVER, OF_LIBVIRT, StationTreatment, Takeover
+from ryu_apps.evb.topology.switch import GateMode, Profile, Switch
 from ryu_apps.evb.vsi_types.managers import Here
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.topologies import two_switch

@@ -8,7 +8,8 @@ import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
 from ryu_apps.evb.config.group_ids import LAST_GROUP, LAST_VID
-from ryu_apps.evb.topology.fabric import Fabric, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 
 EXAMPLE = """\

@@ -6,7 +6,7 @@ import pytest
 
 from ryu_apps.evb.config import dump_config, load_config
 from ryu_apps.evb.config.bridge_config import Peer, PodMembership
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 
 POD = """
 version: 1

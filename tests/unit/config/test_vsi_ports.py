@@ -8,7 +8,7 @@ import pytest
 
 from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.reading import load_config
-from ryu_apps.evb.topology.fabric import ReflectiveRelay
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
 from ryu_apps.evb.topology.vsi_ports import USUAL_NAMES, VsiPortPattern
 
 SERVER = """\

@@ -9,8 +9,8 @@ import pytest
 from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.changes import RefusedChanges
 from ryu_apps.evb.config.reading import load_config
-from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.topology.planes import MOST_PLANES
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 from ryu_apps.evb.topology.vswitches import Vswitch

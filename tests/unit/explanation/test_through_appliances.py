@@ -10,7 +10,7 @@ from ryu_apps.evb.explanation.cluster import Owners, Port, PortView, SwitchView
 from ryu_apps.evb.explanation.journey import travel
 from ryu_apps.evb.explanation.report import Explanation
 from ryu_apps.evb.flow.match import VLAN_PRESENT
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import Vm
 from tests.worlds.counting import BROADCAST, udp

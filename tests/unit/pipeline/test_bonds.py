@@ -15,7 +15,9 @@ from ryu_apps.evb.flow.rule import Rule, RuleKey
 from ryu_apps.evb.pipeline.bonds import HEARD, controller_group
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.simulation.switch import passage
-from ryu_apps.evb.topology.fabric import BondMode, Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import BondMode
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.reservation import ResourceKind, SwitchResource
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, Frame
 from ryu_apps.evb.wire.vdp import VdpMode

@@ -7,7 +7,7 @@ import pytest
 from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.simulation.switch import forward
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 from ryu_apps.evb.wire.lldp import bridge_lldpdu

@@ -19,7 +19,9 @@ from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, NMS, NMS_MAC, S1, S2, VLAN, Vm, two_switches

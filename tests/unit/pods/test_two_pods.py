@@ -15,7 +15,7 @@ from ryu_apps.evb.pipeline.tables import CookieKind, owned_by
 from ryu_apps.evb.pods.owner import Owner
 from ryu_apps.evb.policy.model import Acl, PolicySet
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
-from ryu_apps.evb.topology.fabric import Takeover
+from ryu_apps.evb.topology.station_treatment import Takeover
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.pod_link.holdings import ABANDONED, UNUSED
 from tests.worlds.bridge import HV1, HV3, Vm, open_type, two_switches

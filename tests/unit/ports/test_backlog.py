@@ -13,7 +13,9 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.ports.backlog import AT_ONCE, MAX_WAIT, ROOM
 from ryu_apps.evb.ports.turns import Turns
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Takeover
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import Takeover
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, Vm, World, two_switches
 

@@ -11,7 +11,7 @@ from ryu_apps.evb.flow.actions import CONTROLLER
 from ryu_apps.evb.ports.bridge_port import MAX_FRAME, MAX_TTL
 from ryu_apps.evb.protocol.station_address import CHANNEL_PATIENCE, LINK_PATIENCE
 from ryu_apps.evb.simulation.switch import passage
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import (

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.topology.fabric import Fabric, ReflectiveRelay
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.pipeline.test_forwarding import BROADCAST, send, station_says
 from tests.unit.switches.test_lost_state import UNKNOWN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.ports.turns import BURST, CHANGE, RATE, ROOM, Turns
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.association import Associate
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame

@@ -9,7 +9,7 @@ import pytest
 from ryu_apps.evb.event_catalogue.base import Repetitions
 from ryu_apps.evb.event_catalogue.switches import SwitchConnected
 from ryu_apps.evb.event_catalogue.vsis import VdpRefused, VsiActive
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.status import VdpError
 from ryu_apps.event_log import BURST, EventLog
 from ryu_apps.rate_limit import RateLimit

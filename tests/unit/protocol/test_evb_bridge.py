@@ -21,7 +21,7 @@ from ryu_apps.evb.protocol.evb import (
     documented_rows,
 )
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.topology.fabric import ReflectiveRelay, Timers
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay, Timers
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 
 OURS = Timers(r=3, rte=10, rwd=17, rka=17)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.protocol.timers import Operational, agree
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 
 LLDPAD_DEFAULTS = Operational(r=3, rte=8, rwd=20, rka=20)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ryu_apps.evb.events.switch import PortChanged
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.vsi.test_hardware_appliances import BOTH, GATEWAY, INNER, OUTER, hardware
 from tests.worlds.rest import RestWorld

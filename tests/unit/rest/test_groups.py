@@ -11,7 +11,8 @@ from ryu_apps.evb.flow.rule import FIRST_COUNTER, FIRST_GATE_METER, Rule, RuleKe
 from ryu_apps.evb.pipeline.notation import group_text
 from ryu_apps.evb.pipeline.notation_reader import read_rule
 from ryu_apps.evb.pipeline.tables import CookieKind, parse_cookie
-from ryu_apps.evb.topology.fabric import Fabric, GateMode
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.topologies import multi_switch
 from tests.worlds.bridge import HV1, HV3, S1, S2, Vm, two_switches, without_extensions

@@ -12,7 +12,8 @@ from ryu_apps.evb.event_catalogue.switches import SwitchTakenOver
 from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.metrics.exposition import OLD_NAMES
 from ryu_apps.rest.application import respond

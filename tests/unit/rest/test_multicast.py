@@ -8,7 +8,7 @@ import pytest
 from webob import Request
 
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.group_record import RecordType
 from ryu_apps.evb.wire.igmp import Query3
 from ryu_apps.evb.wire.vdp import VdpMode

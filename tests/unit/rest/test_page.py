@@ -9,7 +9,7 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from webob import Request, Response
 
-from ryu_apps.evb.topology.fabric import Role as PortRole
+from ryu_apps.evb.topology.interface import Role as PortRole
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest import page
 from ryu_apps.rest.application import respond

@@ -5,7 +5,7 @@ from __future__ import annotations
 import eventlet
 import pytest
 
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.turns import RestTurns
 from tests.worlds.bridge import HV1, Vm, two_switches

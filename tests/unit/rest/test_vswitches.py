@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ryu_apps.cli import show_tables
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.record_kinds import SUMS
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.metrics.bridge import Metrics
 from tests.worlds.bridge import Vm

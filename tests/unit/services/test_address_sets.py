@@ -12,7 +12,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.reservation import ResourceKind, SwitchResource
 from ryu_apps.evb.vsi.set_members import MAX_MEMBER_RULES
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode

@@ -14,7 +14,7 @@ from ryu_apps.evb.flow.actions import CONTROLLER, TABLES
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.pipeline.tables import BALANCER_METER
 from ryu_apps.evb.simulation.switch import passage
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.icmp_error import End, IcmpError
 from ryu_apps.evb.wire.ip import Ipv4, Ipv6, checksum
 from tests.unit.services.test_load_balancer import (

@@ -12,7 +12,7 @@ from ryu_apps.evb.events.switch import Rejected
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
 from ryu_apps.evb.services.fragments import MAX_NOTED
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.vsi.needs import GATE_TABLES
 from ryu_apps.evb.vsi.reservation import RULES

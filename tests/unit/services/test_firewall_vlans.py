@@ -13,7 +13,8 @@ from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS, body_of_type, body_of_vsi
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, RequestStatus, VdpMode
 from ryu_apps.sources import read_sources

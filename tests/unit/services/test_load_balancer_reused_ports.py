@@ -13,7 +13,7 @@ from ryu_apps.evb.pipeline.load_balancing import LIVES
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.topology.balancer import TransportProtocol
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.services.test_load_balancer import (
     CLIENT_TYPE,

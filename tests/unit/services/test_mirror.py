@@ -14,7 +14,8 @@ from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.simulation.packet import INNER_PCP, INNER_VID
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import (
     CLIENT,

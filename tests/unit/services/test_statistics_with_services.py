@@ -11,7 +11,8 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.membership import group_mac
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS, NMS_MAC, S1, S2, VLAN, PortId, Vm, two_switches

@@ -16,7 +16,7 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Group, GroupType, Meter, Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
-from ryu_apps.evb.topology.fabric import Profile
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.southbound.bundles import ROOM, Bundle
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message

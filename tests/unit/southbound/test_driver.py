@@ -38,7 +38,8 @@ from ryu_apps.evb.flow.rule import (
     Rule,
 )
 from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, CookieKind, cookie
-from ryu_apps.evb.topology.fabric import PortId, Profile
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.driver import MAX_OPEN, SwitchDriver
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_delete, group_write, message, meter_entry

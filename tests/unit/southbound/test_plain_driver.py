@@ -15,7 +15,7 @@ from ryu_apps.evb.flow.change import RuleBlock, RuleChange
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Bucket, Group, GroupType, Meter, Rule
 from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, OURS, CookieKind, Table, cookie
-from ryu_apps.evb.topology.fabric import Profile
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_write
 from ryu_apps.southbound.wall import check
 from tests.unit.southbound.test_driver import Bench, multipart

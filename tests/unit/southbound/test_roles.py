@@ -10,7 +10,8 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu_apps.evb.events.effect import Mode, RequestRole, SendFrame
 from ryu_apps.evb.events.switch import ControllerRole, Rejected, RoleLost, RoleRefused, RoleShown
 from ryu_apps.evb.flow.change import RuleChange
-from ryu_apps.evb.topology.fabric import PortId, Profile
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.messages import numbered
 from tests.unit.southbound.test_driver import Bench, rule

@@ -38,7 +38,7 @@ from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie
 from ryu_apps.evb.ports.turns import ROOM
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.southbound import session
 from ryu_apps.southbound.channel import Channel
 from ryu_apps.southbound.encode import group_delete, message, meter_delete

@@ -10,7 +10,8 @@ from ryu_apps.evb.events.switch import FrameReceived
 from ryu_apps.evb.flow.actions import CONTROLLER
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.switches.adjacency import HOLD, INTERVAL, Adjacencies
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu, switch_lldpdu, switch_port
 from tests.unit.switches.test_rerouting import L1, L2, L3, SPINE1, SPINE2, heard, hosts, leaf_spine, mac_of, way

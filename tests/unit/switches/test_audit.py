@@ -21,7 +21,8 @@ from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.switches import audit as audit_of_switches
 from ryu_apps.evb.switches.audit import INTERVAL, SHARE
 from ryu_apps.evb.switches.bringup import owners
-from ryu_apps.evb.topology.fabric import GateMode, Profile, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.switch import GateMode, Profile
 from ryu_apps.evb.vsi import installer
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds import learnt

@@ -9,7 +9,7 @@ from ryu_apps.evb.flow.actions import ClearInPort
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.pipeline.tables import UNTAGGED_GROUP
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.ecp import Ecpdu
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpMode

@@ -7,7 +7,7 @@ import pytest
 from ryu_apps.evb.events.other import OperatorDeassociate
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.switches.recovery import KEY, UNKNOWN, Recovery
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.pipeline.test_forwarding import relay_on
 from tests.unit.switches.test_lost_channel import relays

@@ -8,7 +8,7 @@ from ryu_apps.evb.events.other import Missed, TimerExpired
 from ryu_apps.evb.events.switch import FramesDropped
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.switches.adjacency import HOLD
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.pipeline.test_forwarding import relay_on
 from tests.unit.vcm.test_move import gate_ports

@@ -17,7 +17,9 @@ from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS, body_of_type
-from ryu_apps.evb.topology.fabric import Interface, PortId, ReflectiveRelay, Role
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, RequestStatus, VdpError, VdpMode
 from ryu_apps.southbound.encode import flow_add, group_add, meter_write

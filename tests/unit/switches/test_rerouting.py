@@ -10,7 +10,10 @@ from ryu_apps.evb.flow.rule import Bucket, Group, GroupType
 from ryu_apps.evb.pipeline.tables import TRUNK_GROUP, WAY_GROUP, CookieKind
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.switches.audit import INTERVAL
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import VLAN, Delivered, Vm, World
 from tests.worlds.multicast import OFF, TYPES, G, join, vm

@@ -13,7 +13,7 @@ from ryu_apps.evb.events.switch import ChannelUp, ControllerRole, FrameReceived
 from ryu_apps.evb.generation import Life, newer
 from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.switches.recovery import UNKNOWN
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.vdp import VdpMode

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ryu_apps.evb.flow.features import SwitchFeatures, TableFeatures, needed
 from ryu_apps.evb.flow.match import FIELD_SIZES
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.switches.test_openflow13 import world_of
 from tests.worlds.bridge import HV1, S1, Vm, World, two_switches, without_extensions

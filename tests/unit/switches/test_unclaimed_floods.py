@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.pipeline.test_forwarding import send

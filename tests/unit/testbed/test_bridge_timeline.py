@@ -17,7 +17,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiSuspended,
 )
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.status import ResponseStatus
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.testbed.measurement.timeline import bridge_figures, exchanges

@@ -21,7 +21,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiActive,
 )
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.status import ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.testbed.ladder import mermaid, svg, text

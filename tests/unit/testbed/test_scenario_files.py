@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.evb.topology.fabric import ReflectiveRelay
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.replay.edges import with_relay
 from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario

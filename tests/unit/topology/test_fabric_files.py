@@ -13,7 +13,10 @@ from click.testing import CliRunner, Result
 from ryu_apps.cli.check import check
 from ryu_apps.cli.topology import topology
 from ryu_apps.evb.config import load_config
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.replay.player import cluster_for
 from ryu_apps.testbed.replay.scenario import Scenario, ScenarioError, load_scenario

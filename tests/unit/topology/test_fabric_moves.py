@@ -11,7 +11,10 @@ import pytest
 
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.services.body import body_of_vsi
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import SELDOM, VLAN, Vm, World
 

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from ryu_apps.cli.topology import topology
 from ryu_apps.evb.config import load_config
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph, graph_of
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.replay.player import cluster_for
 from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario

@@ -10,7 +10,8 @@ from types import ModuleType
 import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Role
 from ryu_apps.picture import render
 from ryu_apps.topologies import paper_larger, paper_modest
 from ryu_apps.topologies.mininet_topo import oddities

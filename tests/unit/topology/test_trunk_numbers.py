@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import MOST_TRUNKS, TrunkGraph
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 
 MIDDLE = 0x50
 

@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 from ryu_apps.cli.topology import topology
 from ryu_apps.evb.config import load_config
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import graph_of
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.topologies import two_switch
 from ryu_apps.topologies.mininet_topo import topo_of

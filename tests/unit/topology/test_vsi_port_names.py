@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.topology.fabric import Role, Switch
+from ryu_apps.evb.topology.interface import Role
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vsi_ports import USUAL_NAMES, VsiPortPattern, is_pattern, name_of_port, odd_template
 
 VSI, MAC = "09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f", 0x525400AA0001

@@ -7,7 +7,7 @@ import pytest
 from ryu_apps.evb.bridge.migrations import MigrationState
 from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, S1, S2, SELDOM, Vm, World

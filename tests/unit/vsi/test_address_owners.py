@@ -12,7 +12,8 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.ports.bridge_port import bridge_mac
 from ryu_apps.evb.services.anti_spoofing import Rung
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode

@@ -10,7 +10,10 @@ import pytest
 from ryu_apps.evb.event_catalogue.vsis import VsiAnnounced
 from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.model import Binding, VsiBinding
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.wire.announcement import gratuitous_arp, neighbour_advertisement, reverse_arp
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid, Vid

@@ -11,7 +11,9 @@ from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.pipeline.copies import GUARD_SECONDS, SECONDS
 from ryu_apps.evb.pipeline.punting import STRANGERS
 from ryu_apps.evb.pipeline.tables import COPY_METER, CookieKind
-from ryu_apps.evb.topology.fabric import Converge, GateMode, PortId
+from ryu_apps.evb.topology.fabric import Converge
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.vsi import copies
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.property.test_fabric_paths import joined

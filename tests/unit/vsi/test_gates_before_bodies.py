@@ -10,7 +10,7 @@ from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.events.other import OperatorDeassociate
 from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.pipeline.tables import CookieKind
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import HV1, HV3, OPEN_2, S1, S2, Vm, World
 from tests.worlds.order import EffectOrder

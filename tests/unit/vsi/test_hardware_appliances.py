@@ -14,7 +14,9 @@ from ryu_apps.evb.flow.actions import TABLES
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.topology.appliance import Appliance, Probing
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.bridge.test_appliance_probes import arrived, patient, returned, to_controller
 from tests.worlds.bridge import VLAN, Delivered, Vm

@@ -9,7 +9,8 @@ import pytest
 from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.flow.match import VLAN_PRESENT
 from ryu_apps.evb.pipeline.tables import CookieKind
-from ryu_apps.evb.topology.fabric import PortId, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import VdpMode

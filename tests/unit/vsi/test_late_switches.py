@@ -10,7 +10,10 @@ import pytest
 from ryu_apps.evb.events.effect import Hasten
 from ryu_apps.evb.events.other import Missed, OperatorDeassociate
 from ryu_apps.evb.pipeline.tables import CookieKind
-from ryu_apps.evb.topology.fabric import Fabric, GateMode, PortId, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import (

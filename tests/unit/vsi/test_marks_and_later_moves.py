@@ -6,7 +6,7 @@ import pytest
 
 from ryu_apps.evb.events.effect import Mode, Save
 from ryu_apps.evb.events.other import HandOver
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.vcm.test_move import gate_ports
 from tests.unit.vsi.test_records_beside_switches import ASSOCIATE, LATER, STAGE, VM, answers, marks, owners

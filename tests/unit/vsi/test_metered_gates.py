@@ -22,7 +22,8 @@ from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS, body_of_type, body_of_vsi
-from ryu_apps.evb.topology.fabric import GateMode, PortId, Profile
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode, Profile
 from ryu_apps.evb.vsi.gate_meters import REST, GateMeters
 from ryu_apps.evb.vsi.reservation import METERS
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode

@@ -10,7 +10,8 @@ import pytest
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.model import PolicySet, VsiNetwork
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 from ryu_apps.evb.wire.filter_info import FilterEntry, FilterInfo, MacVid

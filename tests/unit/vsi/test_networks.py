@@ -14,7 +14,9 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.model import PolicySet, VsiNetwork
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv

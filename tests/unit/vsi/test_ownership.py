@@ -12,7 +12,9 @@ from ryu_apps.evb.events.switch import PortChanged
 from ryu_apps.evb.ports.bridge_port import DEASSOCIATE_DELAY
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.record_kinds import DEPARTED
-from ryu_apps.evb.topology.fabric import PortId, Takeover, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import Takeover
 from ryu_apps.evb.vsi import late_switches
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports

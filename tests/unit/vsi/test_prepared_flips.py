@@ -10,7 +10,7 @@ import pytest
 from ryu_apps.evb.events.effect import Apply, Effect, Mode, Prepare
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.other import OperatorDeassociate
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.flip_preparation import PAUSE, PORTION
 from ryu_apps.evb.vsi.prepared_flips import ROOM
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid

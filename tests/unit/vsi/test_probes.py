@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.vsi.reservation import METERS, RULES, ResourceKind, SwitchResource
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.vsi.test_reservations import FIRST, SECOND, new_world, nothing_reserved, refused

@@ -7,7 +7,7 @@ import pytest
 from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports
 from tests.worlds.bridge import HV1, HV2, HV3, OPEN_2, S1, S2, Vm, World, two_switches

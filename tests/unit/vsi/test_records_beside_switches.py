@@ -8,7 +8,7 @@ from ryu_apps.evb.events.effect import Apply, Effect, Mode, Save, SendFrame
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.other import HandOver
 from ryu_apps.evb.events.switch import FrameReceived
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.vsi.records.opening import decode, encode
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode

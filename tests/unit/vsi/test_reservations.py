@@ -9,7 +9,9 @@ import pytest
 from ryu_apps.evb.event_catalogue.vsis import VdpRefused
 from ryu_apps.evb.events.switch import SwitchCapacity
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.bandwidth import Way
 from ryu_apps.evb.vsi.reservation import METERS, RULES, ResourceKind, SwitchResource
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode

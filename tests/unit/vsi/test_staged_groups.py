@@ -19,7 +19,9 @@ from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.snooping.settings import Querying, Snooping
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Timers
+from ryu_apps.evb.topology.evb_settings import Timers
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.group_installer import SLICE
 from ryu_apps.evb.wire.membership import group_mac
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode

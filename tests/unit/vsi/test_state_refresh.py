@@ -16,7 +16,7 @@ from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.vsi.state_refresh import INTERVAL
 from ryu_apps.evb.vsi.state_transfer import STAGED_IDLE
 from ryu_apps.evb.wire.vdp import VdpMode

@@ -12,7 +12,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import VSI_MASK, CookieKind, Table, cookie, metadata, of_kind
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi import state_transfer
 from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.vsi.reservation import RULES

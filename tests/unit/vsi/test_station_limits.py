@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.station_limits import StationLimits, limit_pattern
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode

@@ -7,7 +7,7 @@ import pytest
 from ryu_apps.evb.flow.change import FlowTable
 from ryu_apps.evb.flow.rule import FIRST_COUNTER
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.idle_meters import LINGER
 from ryu_apps.evb.vsi.late_switches import PATIENCE
 from ryu_apps.evb.vsi.statistics.totals import CounterValue

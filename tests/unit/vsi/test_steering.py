@@ -13,7 +13,10 @@ from ryu_apps.evb.pipeline.metered_gate import gate_meter_id, gate_number, opene
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
-from ryu_apps.evb.topology.fabric import Converge, GateMode, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Converge
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import GateMode
 from ryu_apps.evb.vsi.reservation import ResourceKind, SwitchResource
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, Association, RequestStatus, VdpMode

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ryu_apps.evb.record_kinds import DEPARTED
-from ryu_apps.evb.topology.fabric import NEVER
+from ryu_apps.evb.topology.station_treatment import NEVER
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.vsi.test_treatment import with_stations
 from tests.worlds.bridge import HV1, HV3, OPEN, OPEN_2, Vm, World

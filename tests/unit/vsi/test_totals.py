@@ -7,7 +7,7 @@ import pytest
 
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Direction
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.records.attachment import RecordError
 from ryu_apps.evb.vsi.statistics.totals import (
     Account,

@@ -10,7 +10,10 @@ from ryu_apps.evb.events.effect import Mode
 from ryu_apps.evb.events.other import Missed
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.model import PolicySet, VsiType
-from ryu_apps.evb.topology.fabric import NEVER, Fabric, Interface, PortId, Role, StationKind
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.interface import Interface, Role
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.station_treatment import NEVER, StationKind
 from ryu_apps.evb.wire.filter_info import MacVid
 from ryu_apps.evb.wire.vdp import Association, ManagerId, ResponseStatus, VdpMode
 from tests.unit.vcm.test_move import gate_ports

@@ -16,9 +16,13 @@ from ryu_apps.evb.model import Minimum
 from ryu_apps.evb.pipeline.tables import PLANE_TRUNK_GROUP
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.appliance import Appliance, ApplianceInstance
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, ReflectiveRelay, Role, Switch
+from ryu_apps.evb.topology.evb_settings import ReflectiveRelay
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.topology.interface import Interface, Role
 from ryu_apps.evb.topology.planes import planes_of
+from ryu_apps.evb.topology.port_id import PortId
+from ryu_apps.evb.topology.switch import Switch
 from ryu_apps.evb.topology.vswitches import Vswitch
 from ryu_apps.evb.vsi.bandwidth import Way, ways_of
 from ryu_apps.evb.wire.vdp import VdpMode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 from ryu_apps.evb.vsi.vsi_port_table import UNKNOWN, VsiPortTable
 from tests.worlds.effort import calls

@@ -11,7 +11,7 @@ from ryu_apps.evb.flow.actions import CONTROLLER
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.simulation.switch import passage
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 from ryu_apps.evb.vsi.absent_ports import PATIENCE
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.event_catalogue.vsis import VsiNotPermitted
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, RequestStatus, VdpError, VdpMode

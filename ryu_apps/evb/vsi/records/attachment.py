@@ -14,7 +14,7 @@ import msgpack
 
 from ryu_apps.evb.model import Binding, GateMeter, VsiBinding, VsiTypeKey
 from ryu_apps.evb.record_kinds import ATTACHMENT
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.association import decode_association
 from ryu_apps.evb.wire.cursor import Cursor
 from ryu_apps.evb.wire.errors import WireError

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgpack
 
 from ryu_apps.evb.record_kinds import OPENING, at_port
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.registry import Attachment
 
 

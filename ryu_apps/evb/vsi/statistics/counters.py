@@ -23,7 +23,7 @@ from ryu_apps.evb.policy.model import Trigger
 from ryu_apps.evb.services.statistics.entries import entries, statistics_of
 from ryu_apps.evb.services.statistics.service import STATISTICS
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.statistics.accounts import Accounts

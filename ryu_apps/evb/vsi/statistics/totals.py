@@ -17,7 +17,7 @@ import msgpack
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import GUARDED, Direction
 from ryu_apps.evb.record_kinds import STATISTICS
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.records.attachment import RecordError
 
 
