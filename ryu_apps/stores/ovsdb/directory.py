@@ -65,10 +65,9 @@ class OvsdbDirectory:
             patience: seconds until a call fails that is not answered.
         """
         use_certificates(certificates)
-        self.own: dict[str, Owner] = {}
-        self._pod = pod
         self._patience = patience
         self._rows = OwnRows(remotes, pod)
+        self.own = self._rows.own
         self._queue: deque[Call] = deque()
         self._under_way: list[Call] = []
         self._watchers: list[Watcher] = []
@@ -161,10 +160,8 @@ class OvsdbDirectory:
             end.close()
 
     def _step(self, now: float) -> None:
-        changed = self._rows.run()
-        self._note(self._rows.ready)
-        if changed and self._usable:
-            self._show(self._rows.owners())
+        self._rows.run()
+        self._follow(self._rows.ready)
         while self._queue and self._usable:
             call = self._queue.popleft()
             self._under_way.append(call)
@@ -185,18 +182,15 @@ class OvsdbDirectory:
         for call in ended:
             call_safely(call.ended, call.results)
 
-    def _note(self, usable: bool) -> None:
-        if usable != self._usable:
-            self._usable = usable
-            LOG.log(logging.INFO if usable else logging.WARNING, "the directory is %s", "there" if usable else "lost")
-            if usable:
-                self.own = self._rows.owners()
+    def _follow(self, ready: bool) -> None:
+        gone = self._rows.take() if ready else frozenset[str]()
+        if ready != self._usable:
+            # Behind the rows, which may take some turns of other work.
+            self._usable = ready
+            LOG.log(logging.INFO if ready else logging.WARNING, "the directory is %s", "there" if ready else "lost")
+            if ready:
                 self._tell(None)
-
-    def _show(self, owners: dict[str, Owner]) -> None:
-        gone = frozenset(self.own.keys() - owners.keys())
-        self.own = owners
-        if gone:
+        elif gone:
             self._tell(gone)
 
     def _tell(self, gone: frozenset[str] | None) -> None:

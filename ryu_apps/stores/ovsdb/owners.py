@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from ovs.db.idl import Idl, SchemaHelper, Transaction
+from ovs.db.idl import SchemaHelper, Transaction
 from ovs.jsonrpc import Message
 
 from ryu_apps.evb.pods.owner import Owner
-from ryu_apps.stores.ovsdb.json_reader import install
+from ryu_apps.stores.ovsdb.followed import FollowedTable
 
 SCHEMA = Path(__file__).with_name("evbridge_pods.ovsschema")
 DATABASE = "Evbridge_Pods"
-#: Milliseconds, as for the store.
-_PROBE = 1000
-_BACKOFF = 100, 250
 
 Operation = dict[str, object]
 #: Results of the operations; None: there is no answer, and the transaction may have been carried out.
@@ -57,34 +55,39 @@ class Call:
         self.results = [{"error": str(message.error)}] if failed else [each or {} for each in message.result]
 
 
-class OwnRows(Idl):
-    """The connection to the leader, and the rows that name one pod."""
+class OwnRows(FollowedTable):
+    """The connection to the leader, and the rows that name one pod.
+
+    Attributes:
+        own: VSI -> owner, of these rows, as of the last :meth:`take`.
+    """
 
     def __init__(self, remotes: Sequence[str], pod: str) -> None:
-        install()
         helper = SchemaHelper(location=str(SCHEMA))
         helper.register_columns("Owner", ["vsi", "pod", "life", "generation", "former"])
-        super().__init__(",".join(remotes), helper, leader_only=True)
-        self._session.reconnect.set_probe_interval(_PROBE)
-        self._session.reconnect.set_backoff(*_BACKOFF)
+        super().__init__(remotes, helper, "Owner")
+        self.own: dict[str, Owner] = {}
+        self._vsis: dict[UUID, str] = {}
         condition = self.tables["Owner"].condition_state
         condition.init([["pod", "==", pod]])
         # As if the server had it: then the first request has it, and not all rows come first.
         condition.request()
         condition.ack()
 
-    @property
-    def ready(self) -> bool:
-        """The leader is connected and has shown the rows."""
-        connected = self._session.is_connected() and self._last_seqno == self._session.get_seqno()
-        return bool(connected and self.state == self.IDL_S_MONITORING)
+    def take(self) -> frozenset[str]:
+        """Carry what was received over to :attr:`own`; returns the VSIs that have gone.
 
-    def owners(self) -> dict[str, Owner]:
-        """VSI -> owner, of the rows that name the pod."""
-        return {
-            row.vsi: Owner(row.pod, int(row.life), int(row.generation), tuple(row.former.split()))
-            for row in self.tables["Owner"].rows.values()
-        }
+        Only rows that have changed are read: a pod has thousands, and each claim of its own is a change.
+        """
+        gone = set()
+        for uuid in self.removed(self._vsis):
+            if (vsi := self._vsis.pop(uuid, None)) is not None:
+                gone.add(vsi)
+                del self.own[vsi]
+        for row in self.changed():
+            self._vsis[row.uuid] = vsi = row.vsi
+            self.own[vsi] = Owner(row.pod, int(row.life), int(row.generation), tuple(row.former.split()))
+        return frozenset(gone - self.own.keys())
 
     def send(self, call: Call) -> None:
         """Send a transaction."""

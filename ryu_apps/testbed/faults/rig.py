@@ -23,6 +23,7 @@ from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.interface import Role
 from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.association import VdpMode
+from ryu_apps.testbed.errors import DeadlineError
 from ryu_apps.testbed.faults.bystanders import Loss, traffic, write_figures
 from ryu_apps.testbed.faults.proxy import ChannelProxy
 from ryu_apps.testbed.flow_dumps import dump_rules, gates, owner_at, read_dump
@@ -238,17 +239,27 @@ class Rig:
 
     def let_go(self, hypervisor: str, guest: RigVm, limit: float = PATIENCE) -> None:
         """De-associate until the station holds the VSI no more; one that gets no answer forgets it too."""
-        asked = [0.0]
+        begun = time.monotonic()
+        asked, said = 0.0, ""
 
         def gone() -> bool:
+            nonlocal asked, said
             if not self.holds(hypervisor, guest):
                 return True
-            if time.monotonic() > asked[0] + 0.25:
-                self.ask(hypervisor, VdptoolMode.DEASSOCIATE, guest)
-                asked[0] = time.monotonic()
+            if time.monotonic() > asked + 0.25:
+                said = self.ask(hypervisor, VdptoolMode.DEASSOCIATE, guest)
+                asked = time.monotonic()
             return False
 
-        wait_until(gone, f"{hypervisor} to let {guest.name} go", limit, pause=0.005)
+        try:
+            wait_until(gone, f"{hypervisor} to let {guest.name} go", limit, pause=0.005)
+        except DeadlineError as error:
+            station = self.cluster.hypervisors[hypervisor].station
+            modes = [mode.value for mode in VdptoolMode if station.holds(mode, guest.vsi)]
+            seen = self.messages(hypervisor, guest, begun)
+            raise DeadlineError(
+                f"{error}: it has it in {modes} and says {said!r}; of {len(seen)} messages the last are {seen[-4:]}"
+            ) from None
 
     def dismiss(self, guest: RigVm, *hypervisors: str) -> None:
         """De-associate wherever a station holds the VSI, then check that the bridge has forgotten it."""

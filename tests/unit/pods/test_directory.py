@@ -11,6 +11,7 @@ import pytest
 
 from ryu_apps.evb.pods.directory import Directory, DirectoryError, OvertakenError
 from ryu_apps.evb.pods.owner import Owner
+from ryu_apps.stores.ovsdb import owners
 from ryu_apps.stores.ovsdb.directory import OvsdbDirectory
 from ryu_apps.testbed.harness.ovsdb_cluster import DIRECTORY, OvsdbCluster
 from tests.interop.private_ovs import wait_for
@@ -138,6 +139,25 @@ def test_pod_is_told_of_what_it_has_lost_and_follows_its_own_alone(servers: Ovsd
     assert set(here.own) == {"stays"}
     for each in (here, there):
         each.close()
+
+
+def test_pod_reads_only_the_rows_that_have_changed(servers: OvsdbCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = OvsdbDirectory(servers.remotes, "large", patience=PATIENCE)
+    ask(pod.begin_life, "large", 1)
+    for number in range(100):
+        ask(pod.claim, f"large-{number}", Owner("large", 1, 1), 0)
+    wait_for(lambda: len(pod.own) == 100, "the own rows")
+    read: list[str] = []
+
+    def counted(*fields: object) -> Owner:
+        read.append(str(fields))
+        return Owner(*fields)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(owners, "Owner", counted)
+    pod.claim("large-100", Owner("large", 1, 1), 0, lambda failure: None)
+    wait_for(lambda: len(pod.own) == 101, "the new row")
+    assert len(read) == 1
+    pod.close()
 
 
 def test_of_many_claims_at_once_one_wins(servers: OvsdbCluster) -> None:
