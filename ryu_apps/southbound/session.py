@@ -15,11 +15,9 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from ryu.base.app_manager import lookup_service_brick
-from ryu.controller import controller, ofp_event
+from ryu.controller import controller
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 
@@ -44,13 +42,12 @@ from ryu_apps.evb.topology.switch import Profile
 from ryu_apps.listening.damper import Tell
 from ryu_apps.southbound import ofctl, ryu_reader, server
 from ryu_apps.southbound.channel import Channel
-from ryu_apps.southbound.complaints import Complaints, complaints
+from ryu_apps.southbound.complaints import Complaints
 from ryu_apps.southbound.complaints import install as tolerate
-from ryu_apps.southbound.driver import SwitchDriver
+from ryu_apps.southbound.connection import ASIDE, Connection
 from ryu_apps.southbound.piece import PieceCache
 from ryu_apps.southbound.reading import Reading
 from ryu_apps.southbound.reception import ConnectionCheck
-from ryu_apps.southbound.watch import Alien, changes_groups_or_meters
 
 LOG = logging.getLogger(__name__)
 
@@ -59,7 +56,6 @@ OFP_VERSION = ofp.OFP_VERSION
 
 #: Octets that a switch may leave unread before frames for its ports are dropped.
 MAX_BACKLOG = 4 << 20
-_MAX_XID = 0xFFFFFFFF
 #: Seconds between echo requests to a switch, and how many it may leave unanswered: a channel that is open
 #: at one end only is noticed after 4 s, at usual timers before a VSI expires whose keep-alive it swallowed.
 #: Ryu's own default is never; its configuration file has the last word.
@@ -72,67 +68,8 @@ _SLICE = 16
 _AHEAD = 16
 #: Seconds between two reports of what has been dropped.
 _REPORT = 1.0
-#: Why a change is rejected that could be sent.
-_ASIDE = "this controller is not MASTER of the switch"
 #: Seconds of processor time for which to catch up at most: a backlog that takes longer is a flood.
 _CATCH_UP = 1.0
-
-
-class _Connection:
-    """A datapath of Ryu, and its driver.
-
-    Attributes:
-        serves: the switch has granted the role that lets it be changed.
-        profile: of the switch, when it connected.
-    """
-
-    def __init__(self, datapath: Any, emit: Callable[[Event], None], cache: PieceCache, profile: Profile) -> None:
-        self.datapath = datapath
-        self.channel: Channel = datapath.socket
-        self.profile = profile
-        self._made = partial(SwitchDriver, datapath.id, self.channel.write, self._reserve, emit, cache, profile)
-        self.driver = self._made()
-        self.serves = False
-        self._ryu = lookup_service_brick(ofp_event.NAME)
-
-    def _reserve(self, count: int) -> range:
-        # From the counter from which Ryu and other apps take theirs; never 0, which is the switch's own.
-        first = self.datapath.xid + 1
-        if first + count > _MAX_XID:
-            first = 1
-        self.datapath.xid = first + count - 1
-        return range(first, first + count)
-
-    def serve(self, proof: bool) -> None:
-        """Ask the switch what it is and has; ``proof``: and have it prove first that gates may open by meters."""
-        self.serves = True
-        self.driver.query_features(proof)
-
-    def stand_aside(self) -> None:
-        """Reject what is open, and begin anew with a driver that takes no frames."""
-        self.serves = False
-        before = self.driver
-        self.driver = self._made(watched=before.watched)
-        before.close(_ASIDE)
-
-    def receive(self, octets: bytes) -> bool:
-        """Offer a message to the driver; a packet-in goes on to Ryu only if another app wants it."""
-        try:
-            ours = self.driver.receive(octets)
-        except Exception as error:
-            LOG.debug("switch %016x: cannot deal with %s", self.driver.dpid, octets.hex(), exc_info=True)
-            what = f"cannot deal with a message of type {octets[1]} and {len(octets)} octets"
-            complaints(self.datapath).add(f"switch {self.driver.dpid:016x}", f"{what}: {type(error).__name__} {error}")
-            return False
-        if octets[1] == ofp.OFPT_PACKET_IN:
-            return not self._ryu.observers.get(ofp_event.EventOFPPacketIn)
-        return ours
-
-    def overhear(self, octets: bytes) -> None:
-        """Note a change by another app of this process: the switch does not report it on a shared connection."""
-        if changes_groups_or_meters(octets):
-            self.driver.alter(Alien.OURS)
-            self.channel.flush()
 
 
 class Southbound:
@@ -169,7 +106,7 @@ class Southbound:
         unanswered = _UNANSWERED_ECHOES if short_cut else _UNANSWERED_ECHOES_OF_RYU
         controller.CONF.set_default("maximum_unreplied_echo_requests", unanswered)
         self._deliver = deliver
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, Connection] = {}
         self._cache = PieceCache()
         self._events: deque[Event] = deque()
         self._settling = False
@@ -179,7 +116,7 @@ class Southbound:
         self._reported = 0.0
         self._changes = 0
         self._ahead = 0
-        self._gate_at: _Connection | None = None
+        self._gate_at: Connection | None = None
         self._reading = Reading(
             lambda: (connection.driver for connection in self._connections.values()), lambda: self._settle(serve=False)
         )
@@ -212,7 +149,7 @@ class Southbound:
     def datapath_up(self, datapath: Any) -> None:
         """Make a driver for a switch that has finished Ryu's handshake."""
         self._forget(datapath.id)
-        connection = _Connection(datapath, self._events.append, self._cache, self._profile(datapath.id))
+        connection = Connection(datapath, self._events.append, self._cache, self._profile(datapath.id))
         self._connections[datapath.id] = connection
         if not self._short_cut:
             ryu_reader.subscribe()
@@ -272,7 +209,7 @@ class Southbound:
                     self._flush_before(connection)
                 connection.driver.submit(effect)
             case Apply(dpid, token):
-                self._events.append(Rejected(dpid, token, _ASIDE if connected else "switch not connected"))
+                self._events.append(Rejected(dpid, token, ASIDE if connected else "switch not connected"))
             case Prepare() if connection:
                 connection.driver.prepare(effect.change)
             case Hasten() if connection:
@@ -375,7 +312,7 @@ class Southbound:
         """The ports of which frames wait for their turn."""
         return self._turns.waiting
 
-    def _flush_before(self, connection: _Connection) -> None:
+    def _flush_before(self, connection: Connection) -> None:
         """Send what another switch has to be sent, ahead of the change of this one.
 
         The first change of a move is that of the switch whose gate opens.  It is carried out while those of the others

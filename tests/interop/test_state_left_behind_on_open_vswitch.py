@@ -17,7 +17,8 @@ from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.flow.shown import DecodedRules
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie, owned_by
-from ryu_apps.evb.switches.bringup import Bringup, DesiredState, SwitchState
+from ryu_apps.evb.switches.bringup import Bringup, SwitchState
+from ryu_apps.evb.switches.desired_state import DesiredState
 from ryu_apps.evb.switches.recovery import Patience
 from ryu_apps.evb.tokens import TokenTable
 from tests.interop.controller import Controller

@@ -14,7 +14,7 @@ from ryu_apps.evb.flow.plan import difference, rule_set
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.flow.shown import DecodedRules
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
-from ryu_apps.evb.switches.bringup import DesiredState
+from ryu_apps.evb.switches.desired_state import DesiredState
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.southbound import flow_stats
 from tests.worlds.bridge import HV1, HV3, S1, Vm, World

@@ -23,7 +23,8 @@ from ryu_apps.evb.event_catalogue.vsis import (
 )
 from ryu_apps.evb.events.effect import Save
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
+from ryu_apps.evb.ports.bridge_port import BridgePort
+from ryu_apps.evb.ports.outputs import AssociationReceived
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.protocol.vdp_bridge import ELSEWHERE, LAPSED
 from ryu_apps.evb.tokens import TokenOwner, TokenTable

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.ports.bridge_port import AssociationReceived
+from ryu_apps.evb.ports.outputs import AssociationReceived
 from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.wire.vsi_id import VsiId
 

@@ -23,10 +23,10 @@ from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.plan import difference, rule_set
 from ryu_apps.evb.pipeline.infrastructure import port_groups
 from ryu_apps.evb.pipeline.punting import punting
-from ryu_apps.evb.ports.bridge_port import (
+from ryu_apps.evb.ports.bridge_port import BridgePort
+from ryu_apps.evb.ports.outputs import (
     AnswerAcknowledged,
     AssociationReceived,
-    BridgePort,
     DeassociateAcknowledged,
     Known,
     PortOutput,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
+from ryu_apps.evb.ports.bridge_port import BridgePort
+from ryu_apps.evb.ports.outputs import AssociationReceived
 from ryu_apps.evb.protocol.vdp_bridge import Request, VsiState
 from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.topology.vsi_ports import UNNAMED

@@ -21,7 +21,8 @@ from ryu_apps.evb.event_catalogue.vsis import VdpRequested
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.ports.backlog import Backlog
-from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
+from ryu_apps.evb.ports.bridge_port import BridgePort
+from ryu_apps.evb.ports.outputs import AssociationReceived
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.tokens import TokenTable

@@ -30,8 +30,9 @@ from ryu_apps.evb.events.switch import (
 )
 from ryu_apps.evb.generation import Life
 from ryu_apps.evb.pipeline.bonds import controller_group
-from ryu_apps.evb.ports.bridge_port import PortOutput, bridge_mac
+from ryu_apps.evb.ports.bridge_port import bridge_mac
 from ryu_apps.evb.ports.holding_port import HoldingPort
+from ryu_apps.evb.ports.outputs import PortOutput
 from ryu_apps.evb.record_kinds import STATION, by_kind
 from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES
 from ryu_apps.evb.tokens import TokenTable

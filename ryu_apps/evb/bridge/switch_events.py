@@ -37,9 +37,10 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.record_kinds import RELAY, STATION
 from ryu_apps.evb.switches.audit import INTERVAL
-from ryu_apps.evb.switches.bringup import Bringup, Readiness, SwitchState, owners
+from ryu_apps.evb.switches.bringup import Bringup, Readiness, SwitchState
 from ryu_apps.evb.switches.desired import DesiredRules
 from ryu_apps.evb.switches.recovery import Recovery
+from ryu_apps.evb.switches.shown_gates import owners
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.topology.port_id import PortId

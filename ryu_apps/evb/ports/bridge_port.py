@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.ports import (
     EcpduFailed,
     EcpUnacknowledged,
@@ -21,6 +19,15 @@ from ryu_apps.evb.event_catalogue.ports import (
 )
 from ryu_apps.evb.event_catalogue.values import MacAddress
 from ryu_apps.evb.events.effect import SendFrame
+from ryu_apps.evb.ports.outputs import (
+    AnswerAcknowledged,
+    AssociationReceived,
+    DeassociateAcknowledged,
+    Known,
+    PortOutput,
+    Relay,
+)
+from ryu_apps.evb.ports.pending_deassociates import PendingDeassociates, ends_the_vsi
 from ryu_apps.evb.protocol.ecp import (
     Acknowledged,
     Deliver,
@@ -52,23 +59,15 @@ from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import (
     Association,
-    Identity,
     MalformedAssociation,
     ManagerId,
-    OrganizationalTlv,
-    RequestStatus,
-    VdpMode,
     VdpPdu,
-    identity_of,
 )
-from ryu_apps.evb.wire.vsi_id import VsiId
 
 #: Seconds for which our LLDPDU holds at the station: four times the 30 s interval, and a little.
 LLDP_TTL = 121
 #: Most seconds for which a station's LLDPDU holds; 65,535 s would keep the next station out for 18 hours.
 MAX_TTL = 600
-#: Seconds after link up in which a station repeats what it still holds; what it lost is ended after that.
-DEASSOCIATE_DELAY = 3.0
 #: Octets of a frame of a station: what ECP and LLDP may fill of an Ethernet frame without a tag.
 MAX_FRAME = 1514
 #: Seconds between two events about frames dropped for the same reason; the counters count every one.
@@ -77,47 +76,6 @@ DROPPED_INTERVAL = 1.0
 _IMPOSTOR = "not_the_station"
 #: Part of a station's response wait for which nothing is sent to it after an ECPDU that it has not acknowledged.
 SILENCE = 0.1
-#: De-Associates that are kept for one port; a station that acknowledges nothing must not make the bridge keep more.
-MAX_PENDING_DEASSOCIATES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class AssociationReceived:
-    """Association TLV from the station; ``organizational`` are the TLVs that belong to it."""
-
-    manager_id: ManagerId
-    association: Association
-    organizational: tuple[OrganizationalTlv, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DeassociateAcknowledged:
-    """Acknowledgement by the station that the bridge has ended a VSI; ``association`` is the TLV that it was sent."""
-
-    manager_id: ManagerId
-    association: Association
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerAcknowledged:
-    """Acknowledgement by the station of an answer that leaves it the VSI: only now its keep-alive timer begins."""
-
-    association: Association
-
-
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """Reflective relay, on or off at the port from now on."""
-
-    on: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Address of the station from now on (None: not known any more); ``before`` is the previous one."""
-
-    station: int | None
-    before: int | None
 
 
 class _Peeked(NamedTuple):
@@ -126,11 +84,6 @@ class _Peeked(NamedTuple):
     data: bytes
     ecpdu: Ecpdu
     pdu: VdpPdu
-
-
-PortOutput = (
-    SendFrame | LogEvent | AssociationReceived | DeassociateAcknowledged | AnswerAcknowledged | Relay | Known | Agreed
-)
 
 
 class BridgePort:
@@ -170,8 +123,7 @@ class BridgePort:
         self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence, silence=SILENCE)
         self._outbox = Outbox()
         self.up = False
-        self._pending_deassociates: dict[tuple[VsiId, Identity], tuple[ManagerId, Association]] = {}
-        self._deassociate_at: float | None = None
+        self._deassociates = PendingDeassociates()
         self._mac = mac
         self._foreign = foreign
         self._station_address = StationAddress()
@@ -184,7 +136,7 @@ class BridgePort:
     @property
     def deadline(self) -> float | None:
         """Time at which to call :meth:`tick`, monotonic seconds."""
-        return earliest(self.evb.deadline, self.ecp.deadline, self._deassociate_at, self._station_address.deadline)
+        return earliest(self.evb.deadline, self.ecp.deadline, self._deassociates.due, self._station_address.deadline)
 
     @property
     def station(self) -> int | None:
@@ -231,8 +183,8 @@ class BridgePort:
     def _link(self, change: LinkUp | LinkDown, now: float) -> list[PortOutput]:
         self.up = isinstance(change, LinkUp)
         for manager_id, tlv in self._outbox.clear():
-            self._keep_deassociate(manager_id, tlv)
-        self._deassociate_at = now + DEASSOCIATE_DELAY if self.up and self._pending_deassociates else None
+            self._deassociates.keep(manager_id, tlv)
+        self._deassociates.link(self.up, now)
         return [*self._agreement(change, now), *self._reset(now)]
 
     def tick(self, now: float) -> list[PortOutput]:
@@ -241,7 +193,7 @@ class BridgePort:
         said = [
             *self._agreement(Tick(), now),
             *self._ecp(Tick(), now),
-            *self._send_pending_deassociates(now),
+            *self._send_deassociates(now),
             *self._flush(now),
         ]
         return [*said, *self._known_is()]
@@ -250,7 +202,7 @@ class BridgePort:
         """Process a frame from the port; one that cannot be decoded is counted and dropped."""
         peeked, self._peeked = self._peeked, None
         if peeked is not None and peeked.data is data:
-            self._alive(now)
+            self._deassociates.heard(self.up, now)
             outputs = self._from_ecp(self.ecp.feed(Received(peeked.ecpdu), now), now, peeked.pdu)
             return [*outputs, *self._flush(now)]
         if len(data) > MAX_FRAME:
@@ -260,10 +212,10 @@ class BridgePort:
             if reason := self._impostor(frame.src):
                 return self._dropped(_IMPOSTOR, f"{frame.ethertype:#06x} {reason}", now)
             if frame.ethertype == ETHERTYPE_ECP:
-                self._alive(now)
+                self._deassociates.heard(self.up, now)
                 return self._ecpdu(frame, now)
             if frame.ethertype == ETHERTYPE_LLDP:
-                self._alive(now)
+                self._deassociates.heard(self.up, now)
                 return self._lldpdu(frame, now)
         except WireError as error:
             return self._dropped("malformed", str(error), now)
@@ -310,7 +262,7 @@ class BridgePort:
     def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[PortOutput]:
         """Send an association TLV, together with others for the same manager if the channel is busy."""
         if not self.up:
-            self._keep_deassociate(manager_id, tlv)
+            self._deassociates.keep(manager_id, tlv)
             return []
         self._outbox.add(manager_id, tlv)
         return self._flush(now)
@@ -318,39 +270,25 @@ class BridgePort:
     # --- De-Associates that must reach the station even if a link flap or its silence has lost them ---
     def keep_deassociate(self, manager_id: ManagerId, association: Association) -> None:
         """Keep a De-Associate for the station: the bridge has ended the VSI."""
-        self._keep_deassociate(manager_id, association.unsolicited_deassociate())
+        self._deassociates.keep(manager_id, association.unsolicited_deassociate())
 
     def cancel_deassociate(self, manager_id: ManagerId, association: Association) -> None:
         """Cancel the De-Associate that is not sent yet: the station's request is a new one, not a repetition.
 
         Behind the request it would say that the bridge withdraws what the station has just asked for.
         """
-        self._pending_deassociates.pop(_addressee(manager_id, association), None)
+        if self._deassociates.pending:
+            self._deassociates.cancel(manager_id, association)
         self._outbox.cancel(manager_id, association)
 
-    def _keep_deassociate(self, manager_id: ManagerId, tlv: Association | MalformedAssociation) -> None:
-        """Keep a De-Associate: a VSI that waits for an answer when the link fails never asks again."""
-        room = len(self._pending_deassociates) < MAX_PENDING_DEASSOCIATES
-        if room and isinstance(tlv, Association) and _ends_the_vsi(tlv):
-            self._pending_deassociates[_addressee(manager_id, tlv)] = manager_id, tlv.unsolicited_deassociate()
-
-    def _alive(self, now: float) -> None:
-        """Schedule the pending De-Associates: the station sends frames again."""
-        if self._pending_deassociates and self._deassociate_at is None and self.up:
-            self._deassociate_at = now + DEASSOCIATE_DELAY
-
-    def _send_pending_deassociates(self, now: float) -> list[PortOutput]:
-        if self._deassociate_at is None or now < self._deassociate_at:
-            return []
-        self._deassociate_at = None
-        pending, self._pending_deassociates = self._pending_deassociates, {}
-        return [output for notice in pending.values() for output in self.answer(*notice, now)]
+    def _send_deassociates(self, now: float) -> list[PortOutput]:
+        return [output for notice in self._deassociates.take(now) for output in self.answer(*notice, now)]
 
     def _acknowledged(self, payload: bytes) -> Iterator[DeassociateAcknowledged | AnswerAcknowledged]:
         pdu = VdpPdu.decode(payload)
         for tlv, _ in pdu.associations():
-            if _ends_the_vsi(tlv):
-                self._pending_deassociates.pop(_addressee(pdu.manager_id, tlv), None)
+            if ends_the_vsi(tlv):
+                self._deassociates.cancel(pdu.manager_id, tlv)
                 yield DeassociateAcknowledged(pdu.manager_id, tlv)
             else:
                 yield AnswerAcknowledged(tlv)
@@ -358,7 +296,7 @@ class BridgePort:
     def _undelivered(self, payload: bytes) -> None:
         pdu = VdpPdu.decode(payload)
         for tlv, _ in pdu.associations():
-            self._keep_deassociate(pdu.manager_id, tlv)
+            self._deassociates.keep(pdu.manager_id, tlv)
 
     # --- LLDP ---
     def _lldpdu(self, frame: Frame, now: float) -> list[PortOutput]:
@@ -477,17 +415,6 @@ class BridgePort:
         self._reported[counter] = now, self.counters[counter]
         made = ForeignEvbFrames if counter == _IMPOSTOR else FramesIgnored
         return [made(self.port, counter, reason, self.counters[counter] - counted)]
-
-
-def _ends_the_vsi(tlv: Association) -> bool:
-    """True for a De-Associate, solicited or not, and for a refusal that keeps nothing."""
-    if tlv.MODE is VdpMode.DEASSOCIATE or isinstance(tlv.status, RequestStatus):
-        return tlv.MODE is VdpMode.DEASSOCIATE
-    return not tlv.status.success and not tlv.status.keep
-
-
-def _addressee(manager_id: ManagerId, tlv: Association) -> tuple[VsiId, Identity]:
-    return tlv.vsi_id, identity_of(manager_id, tlv)
 
 
 def bridge_mac(port: PortId) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.ports.bridge_port import BridgePort, PortOutput
+from ryu_apps.evb.ports.bridge_port import BridgePort
+from ryu_apps.evb.ports.outputs import PortOutput
 
 
 class HoldingPort(BridgePort):

@@ -6,23 +6,22 @@ the desired rules is written; a switch with exactly the desired rules is sent no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from ryu_apps.evb.events.effect import Apply, Mode, ReadRules
 from ryu_apps.evb.events.switch import FrameReceived
-from ryu_apps.evb.flow.actions import SetField
 from ryu_apps.evb.flow.change import RuleChange
 from ryu_apps.evb.flow.match import VLAN_PRESENT
-from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
-from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, CookieMask, Group, Meter, Rule
+from ryu_apps.evb.flow.plan import RuleSet, difference, merge
+from ryu_apps.evb.flow.rule import CookieMask, Group, Meter, Rule
 from ryu_apps.evb.flow.shown import ShownRules
 from ryu_apps.evb.model import Binding
-from ryu_apps.evb.pipeline.base_meters import is_base_meter
-from ryu_apps.evb.pipeline.metered_gate import gate_number, shut
-from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie
+from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, parse_cookie
+from ryu_apps.evb.switches.desired_state import DesiredState
 from ryu_apps.evb.switches.recovery import Patience
+from ryu_apps.evb.switches.shown_gates import place_of, places_of_gates, rivals, ways
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.port_id import PortId
 
@@ -42,77 +41,6 @@ class Readiness(Enum):
     READING = "reading"
     INSTALLING = "installing"
     READY = "ready"
-
-
-@dataclass(frozen=True, slots=True)
-class DesiredState:
-    """Everything a switch should hold.
-
-    Attributes:
-        learns: cookies of rules that it may write by itself, or was given because another switch had, or may end by
-            itself.
-        counters: meters that its rules count with; those that are there go on counting.
-        kept: meters of VSIs that stay besides them: until they have been read, or no cached flow uses them.
-        own: by program, what its own rules were composed from, and these.
-    """
-
-    rules: RuleSet
-    groups: tuple[Group, ...]
-    meters: tuple[Meter, ...]
-    learns: frozenset[int] = frozenset()
-    counters: tuple[Meter, ...] = ()
-    kept: frozenset[int] = frozenset()
-    own: Mapping[object, tuple[object, tuple[Rule, ...]]] = field(default_factory=dict)
-
-    @property
-    def keep_meters(self) -> frozenset[int]:
-        """The meters of VSIs that stay."""
-        return self.kept | {meter.meter_id for meter in (*self.meters, *self.counters)}
-
-    def spare_meters(self, shown: Iterable[Meter]) -> frozenset[int]:
-        """Return the meters that a switch has in vain; those of gates never go."""
-        own = {meter.meter_id for meter in shown if meter.meter_id >= FIRST_OF_VSIS or is_base_meter(meter)}
-        return frozenset(own - self.keep_meters)
-
-    def missing_meters(self, shown: Iterable[Meter]) -> tuple[Meter, ...]:
-        """Return the meters that a switch lacks, or has with other rates; with those of gates that are open in vain."""
-        present = frozenset(shown)
-        known = {meter.meter_id for meter in self.meters}
-        idle = ((meter, gate_number(meter.meter_id)) for meter in present if meter.meter_id not in known)
-        in_vain = (shut(number) for meter, number in idle if number is not None and meter != shut(number))
-        return (*in_vain, *(meter for meter in self.meters if meter not in present))
-
-    @property
-    def keep_groups(self) -> frozenset[int]:
-        """The groups of evbridge that stay."""
-        return frozenset(group.group_id for group in self.groups)
-
-    def judged(self, shown: ShownRules) -> RuleSet:
-        """Of the rules that a switch shows, those that are compared with what it should hold.
-
-        They are taken out of what it has shown.
-        """
-        held = dict(self.rules)
-        for rule in shown.take(self.rules.values()):
-            del held[rule.key]
-        # Behind the others: of two with the same key the one that is not as it should be is written again.
-        return held | rule_set(rule for rule in shown.left() if rule.cookie not in self.learns)
-
-    def removal(self, rules: Iterable[Rule]) -> RuleChange:
-        """Take rules out: gates before the bodies that they lead to, and behind each body what it has taught.
-
-        A body teaches until it is gone: of what was learnt since the switch was read no rule is known, only the cookie.
-        Lower priorities go first: where the highest one of a table goes, Open vSwitch looks at all rules for the next.
-        """
-        gone = sorted(rules, key=lambda rule: (_kind(rule) is not CookieKind.GATE, rule.priority))
-        taught = dict.fromkeys(
-            owned_by(CookieKind.STATE, owner.owner, owner.generation)
-            for rule in gone
-            if (owner := parse_cookie(rule.cookie)) is not None and owner.kind is CookieKind.VSI_BODY
-        )
-        return RuleChange(
-            remove=tuple(gone), delete_by_cookie=tuple(mask for mask in taught if mask.cookie not in self.learns)
-        )
 
 
 @dataclass(eq=False, slots=True)
@@ -233,14 +161,14 @@ class Bringup:
         wanted = state.wanted = self._wanted(dpid, None)
         state.written = wanted.judged(shown)
         if state.patience is not Patience.NONE:
-            rivals = _rivals(state.written, wanted.rules.values())
+            others = rivals(state.written, wanted.rules.values())
             state.unclaimed = {
                 key: rule
-                for key, rule in (state.written if state.patience is Patience.ALL else _ways(state.written)).items()
-                if key not in wanted.rules and key not in rivals and self._claimable(rule)
+                for key, rule in (state.written if state.patience is Patience.ALL else ways(state.written)).items()
+                if key not in wanted.rules and key not in others and self._claimable(rule)
             }
         if state.patience is Patience.ALL:
-            state.gates = _gates(state.unclaimed.values())
+            state.gates = places_of_gates(state.unclaimed.values())
         state.readiness = Readiness.INSTALLING
         step = replace(
             self._step(state, wanted),
@@ -289,13 +217,13 @@ class Bringup:
         if state is None or not state.unclaimed:
             return change
         for rule in change.add:
-            if place := _place(rule, Table.FORWARD, "eth_dst"):
+            if place := place_of(rule, Table.FORWARD, "eth_dst"):
                 state.gates.pop(place, None)
-        rivals = _rivals(state.unclaimed, change.add)
-        if not rivals:
+        others = rivals(state.unclaimed, change.add)
+        if not others:
             return change
-        state.unclaimed = {key: rule for key, rule in state.unclaimed.items() if key not in rivals}
-        return merge(change, RuleChange(remove=tuple(rivals.values())))
+        state.unclaimed = {key: rule for key, rule in state.unclaimed.items() if key not in others}
+        return merge(change, RuleChange(remove=tuple(others.values())))
 
     def abandoned(self, dpid: int, last: bool) -> RuleChange:
         """Remove the rules without a record that no VSI has claimed in time.
@@ -307,7 +235,7 @@ class Bringup:
         if not state.unclaimed:
             return RuleChange()
         wanted = self._wanted(dpid, None)
-        left, state.unclaimed, state.gates = state.unclaimed, {} if last else _ways(state.unclaimed), {}
+        left, state.unclaimed, state.gates = state.unclaimed, {} if last else ways(state.unclaimed), {}
         gone = (rule for key, rule in left.items() if key not in wanted.rules and key not in state.unclaimed)
         remove = wanted.removal(gone)
         return replace(remove, keep_meters=wanted.keep_meters, keep_groups=wanted.keep_groups)
@@ -319,13 +247,13 @@ class Bringup:
         """
         wanted = [(VLAN_PRESENT | binding.vid, binding.mac) for binding in bindings if binding.mac is not None]
         gates = {dpid: state.gates for dpid, state in self.switches.items()}
-        ways = [(dpid, known[address]) for dpid, known in gates.items() for address in wanted if address in known]
-        ports = [PortId(dpid, port_no) for dpid, open_at in ways for port_no in open_at]
+        found = [(dpid, known[address]) for dpid, known in gates.items() for address in wanted if address in known]
+        ports = [PortId(dpid, port_no) for dpid, open_at in found for port_no in open_at]
         if port in ports:
             return None
         if ports:
             return str(ports[0])
-        return "another switch" if any(dpid == port.dpid for dpid, _ in ways) else None
+        return "another switch" if any(dpid == port.dpid for dpid, _ in found) else None
 
     def _give_back(self, dpid: int) -> None:
         """Give the token back that a switch may never answer: its channel is gone, or what it shows is out of date."""
@@ -360,56 +288,3 @@ class Bringup:
     def _write(self, state: SwitchState, step: RuleChange) -> Apply:
         state.token = self._tokens.take(self.owner)
         return Apply(state.dpid, state.token, step, Mode.BULK)
-
-
-def _kind(rule: Rule) -> CookieKind | None:
-    owner = parse_cookie(rule.cookie)
-    return owner.kind if owner is not None else None
-
-
-def _rivals(held: RuleSet, wanted: Iterable[Rule]) -> RuleSet:
-    """Gates that admit frames of a VSI of which the wanted rules say that it is elsewhere."""
-    wanted = tuple(wanted)
-    open_here = {rule.key for rule in wanted}
-    destinations = {place for rule in wanted if (place := _place(rule, Table.FORWARD, "eth_dst"))}
-    return {
-        key: rule
-        for key, rule in held.items()
-        if key not in open_here and _place(rule, Table.INGRESS, "eth_src") in destinations
-    }
-
-
-def _ways(held: RuleSet) -> RuleSet:
-    """The rules of gates of VSIs that are at other switches: those of which no body is here."""
-    parsed = {key: parse_cookie(rule.cookie) for key, rule in held.items()}
-    bodies = {owner[1:] for owner in parsed.values() if owner is not None and owner.kind is CookieKind.VSI_BODY}
-    gates = {key: owner for key, owner in parsed.items() if owner is not None and owner.kind is CookieKind.GATE}
-    return {key: held[key] for key, owner in gates.items() if owner[1:] not in bodies}
-
-
-def _gates(rules: Iterable[Rule]) -> dict[tuple[int, int], frozenset[int]]:
-    """The (VID, MAC) that gates among some rules are about -> the ports at which they let it in."""
-    found: dict[tuple[int, int], frozenset[int]] = {}
-    for rule in rules:
-        if place := _place(rule, Table.FORWARD, "eth_dst"):
-            found.setdefault(place, frozenset())
-        elif place := _place(rule, Table.INGRESS, "eth_src"):
-            port_no = next(field.value for field in rule.match if field.name == "in_port")
-            found[place] = found.get(place, frozenset()) | {port_no}
-    return found
-
-
-def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
-    """The (VID, MAC) that a rule of a gate is about; None for any other rule."""
-    if rule.table != table or _kind(rule) is not CookieKind.GATE:
-        return None
-    fields = {field.name: field.value for field in rule.match}
-    # An untagged frame is given its tag here.
-    given = [action.value for action in rule.apply if isinstance(action, SetField) and action.name == "vlan_vid"]
-    return (given or [fields.get("vlan_vid", 0)])[0], fields.get(address, 0)
-
-
-def owners(cookies: Iterable[int], kinds: Container[CookieKind]) -> set[int]:
-    """The owners of some kinds of rules, by their cookies."""
-    parsed = map(parse_cookie, cookies)
-    return {owner.owner for owner in parsed if owner is not None and owner.kind in kinds}

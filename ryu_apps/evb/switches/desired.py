@@ -33,7 +33,7 @@ from ryu_apps.evb.pipeline.uplinks import uplinks
 from ryu_apps.evb.pipeline.vsi_ports import vsi_port
 from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import counters_of_vsi, meters_of_vsi
-from ryu_apps.evb.switches.bringup import DesiredState
+from ryu_apps.evb.switches.desired_state import DesiredState
 from ryu_apps.evb.switches.samples import sample
 from ryu_apps.evb.topology.fabric import Converge, Fabric
 from ryu_apps.evb.topology.graph import Routes, TrunkGraph

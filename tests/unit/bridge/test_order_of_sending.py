@@ -15,7 +15,7 @@ from ryu_apps.evb.events.effect import Apply, Effect, SendFrame
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.other import Saved
 from ryu_apps.evb.events.switch import Confirmed, FrameReceived
-from ryu_apps.evb.ports.bridge_port import AssociationReceived
+from ryu_apps.evb.ports.outputs import AssociationReceived
 from ryu_apps.evb.store import StoreEnded
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import Frame

@@ -11,7 +11,8 @@ from ryu_apps.evb.bridge.requests import MAX_VSIS
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.events.effect import SendFrame
 from ryu_apps.evb.events.switch import FrameReceived
-from ryu_apps.evb.ports.bridge_port import MAX_PENDING_DEASSOCIATES, BridgePort
+from ryu_apps.evb.ports.bridge_port import BridgePort
+from ryu_apps.evb.ports.pending_deassociates import MAX_PENDING_DEASSOCIATES
 from ryu_apps.evb.protocol.outbox import MAX_ANSWERS, Outbox
 from ryu_apps.evb.vsi import departures
 from ryu_apps.evb.vsi.departures import MAX_PER_VSI

@@ -41,8 +41,9 @@ from ryu_apps.evb.ports.turns import ROOM
 from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.southbound import session
 from ryu_apps.southbound.channel import Channel
+from ryu_apps.southbound.connection import Connection
 from ryu_apps.southbound.encode import group_delete, message, meter_delete
-from ryu_apps.southbound.session import MAX_BACKLOG, Southbound, _Connection
+from ryu_apps.southbound.session import MAX_BACKLOG, Southbound
 
 GATE = RuleChange(add=(Rule(10, 1, match(metadata=1), cookie(CookieKind.GATE, 1)),))
 
@@ -345,7 +346,7 @@ def test_dropped_frames_are_told_with_their_number(world: World) -> None:
     assert FramesDropped(PortId(1, 1), 36) in told
 
 
-def surveyed(world: World) -> _Connection:
+def surveyed(world: World) -> Connection:
     """A connection whose switch has said what it is."""
     world.connect(1)
     connection = world.southbound._connections[1]

@@ -20,7 +20,7 @@ from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.switches import audit as audit_of_switches
 from ryu_apps.evb.switches.audit import INTERVAL, SHARE
-from ryu_apps.evb.switches.bringup import owners
+from ryu_apps.evb.switches.shown_gates import owners
 from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.topology.switch import GateMode, Profile
 from ryu_apps.evb.vsi import installer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ryu_apps.evb.flow.match import match
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, cookie
-from ryu_apps.evb.switches.bringup import DesiredState
+from ryu_apps.evb.switches.desired_state import DesiredState
 
 BODY, GATE = cookie(CookieKind.TYPE_BODY, 3), cookie(CookieKind.GATE, 5, 2)
 

@@ -9,7 +9,7 @@ import pytest
 
 from ryu_apps.evb.events.other import Missed
 from ryu_apps.evb.events.switch import PortChanged
-from ryu_apps.evb.ports.bridge_port import DEASSOCIATE_DELAY
+from ryu_apps.evb.ports.pending_deassociates import DEASSOCIATE_DELAY
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.record_kinds import DEPARTED
 from ryu_apps.evb.topology.evb_settings import Timers
