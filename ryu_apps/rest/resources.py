@@ -24,6 +24,7 @@ from ryu_apps.rest.history import event_stream, events, migration, migrations
 from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
 from ryu_apps.rest.multicast import memberships, multicast
 from ryu_apps.rest.openapi import openapi_document
+from ryu_apps.rest.overview import overview
 from ryu_apps.rest.page import HTML, SCRIPT, STYLE_SHEET, page, page_script, page_sheet
 from ryu_apps.rest.parameters import MOST, read
 from ryu_apps.rest.picture import SVG, picture
@@ -124,6 +125,7 @@ RESOURCES = (
     Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy, media_types=(POLICY_TYPE,), everywhere=True),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, filters=("manager",), everywhere=True),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_types=(POLICY_TYPE,), everywhere=True),
+    Resource("GET", "/evb/overview", overview, listing=_BY_VSI, followed=True),
     Resource("GET", "/evb/vsis", vsis, _OF_VSIS, listing=_BY_VSI, followed=True),
     Resource("GET", "/evb/vsis/{vsi}", vsi, followed=True),
     Resource("GET", "/evb/vsis/{vsi}/foreseen", foreseen, ("port", "switch"), listing=Listing("port", "port")),

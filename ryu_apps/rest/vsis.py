@@ -166,7 +166,7 @@ def _known(text: str, found: VsiStatus | None) -> VsiStatus:
 def _vsi_json(bridge: Bridge, found: VsiStatus, now: float) -> VsiJson:
     return {
         "vsi": found.text,
-        "name": next((attachment.name for attachment in found.attachments if attachment.name), None),
+        "name": found.name,
         "owner": str(found.owner) if found.owner else None,
         "attachments": [_attachment_json(bridge, attachment, now) for attachment in found.attachments],
     }

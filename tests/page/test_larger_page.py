@@ -40,6 +40,12 @@ def test_eight_thousand_vsis_are_loaded_searched_and_not_all_drawn(filled: Serve
     expect(page.locator("#vsi-list > li")).to_have_count(20)
     expect(page.locator("#picture .station")).to_have_count(NODES)
     assert page.locator("*").count() < 10_000
+    # One request has all VSIs, and the one with all about one of them waits until it is opened.
+    requests = page.evaluate("() => performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert len([request for request in requests if "/evb/overview" in request]) == 1
+    assert not any("/evb/vsis" in request or "/evb/flows" in request for request in requests)
+    page.locator("#vsi-list summary").first.click()
+    expect(page.locator("#vsi-list dl.facts").nth(1)).to_contain_text("Bindings")
     # Rules, too, have the names of VSIs, although they were read before.
     page.locator("#switch").scroll_into_view_if_needed()
     expect(page.locator("#flows-active .rule").nth(1)).to_contain_text("vm1")

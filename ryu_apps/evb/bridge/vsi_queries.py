@@ -123,6 +123,11 @@ class VsiStatus:
     owner: PortId | None
     attachments: tuple[AttachmentStatus, ...]
 
+    @property
+    def name(self) -> str | None:
+        """Name of the VM; None: no station has told it."""
+        return next((attachment.name for attachment in self.attachments if attachment.name), None)
+
 
 class ForeseenFlip(NamedTuple):
     """Changes that an Associate of a VSI at a port would make now.

@@ -196,7 +196,7 @@ def counted_by_service(state: Iterable[Rule]) -> Counter[str]:
 
 def services_of(vsi_type: VsiType) -> tuple[str, ...]:
     """The services that VSIs of a type have, in the order in which a frame meets them."""
-    return tuple(service.name for service in SERVICES if service.serves(vsi_type))
+    return tuple(service.name for service in _serving(vsi_type))
 
 
 def extracted_early(vsi_type: VsiType) -> bool:

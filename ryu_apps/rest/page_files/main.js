@@ -6,7 +6,7 @@ import { byId, element, setText, speak } from "./dom.js";
 import { Moves } from "./moves.js";
 import { Picture } from "./picture.js";
 import { RestError } from "./rest.js";
-import { Store } from "./store.js";
+import { all, Store } from "./store.js";
 import { Stream } from "./stream.js";
 import { Summary } from "./summary.js";
 import { SwitchPane } from "./switchpane.js";
@@ -45,8 +45,7 @@ async function load() {
   const begun = performance.now();
   try {
     await access.read();
-    await store.load();
-    await picture.load();
+    await all([store.load(), picture.load()]);
   } catch (error) {
     if (error instanceof RestError && error.status === 401) return access.ask();
     if (lost === null) banner(`Not everything could be read: ${error.message}.  Trying again.`);

@@ -1,6 +1,6 @@
 // The cluster: the bridge's own picture, and on it the VSIs at their ports, links that are down, and moves.
 
-import { byId, coalesced, drawn, element } from "./dom.js";
+import { byId, coalesced, drawn, element, setText } from "./dom.js";
 import { svg } from "./rest.js";
 import { stageOf } from "./store.js";
 import { counted } from "./words.js";
@@ -19,12 +19,17 @@ export class Picture {
     this.switches = new Map();
     this.crowds = new Map();
     this.stale = new Set();
+    //: The status is newer than what is drawn of it.
+    this.outdated = true;
     this.draw = coalesced(() => this.redraw());
     store.on("attached", (ports) => {
       ports.forEach((port) => this.stale.add(port));
       this.draw();
     });
-    store.on("status", () => this.draw());
+    store.on("status", () => {
+      this.outdated = true;
+      this.draw();
+    });
     this.zoom();
     this.place.addEventListener("click", (event) => {
       const group = event.target.closest("[data-port], [data-switch]");
@@ -59,6 +64,7 @@ export class Picture {
     this.place.replaceChildren(root);
     crop(root);
     this.stale = new Set(this.nodes.keys());
+    this.outdated = true;
     this.redraw();
   }
 
@@ -80,7 +86,8 @@ export class Picture {
     }
     this.stale.clear();
     this.arrows();
-    this.faults();
+    if (this.outdated) this.faults();
+    this.outdated = false;
     this.root.setAttribute("aria-label", this.summary());
   }
 
@@ -138,15 +145,17 @@ export class Picture {
 
   faults() {
     const { status } = this.store;
+    const captions = [];
     for (const found of status.switches) {
       const group = this.switches.get(found.dpid);
       const ready = found.readiness === "ready";
       group?.querySelector("rect").setAttribute("class", ready ? "switch" : "switch down");
-      if (group) caption(group, ready ? [found.name] : [`${found.name}: ${found.readiness}`, found.name]);
+      if (group) captions.push([group, found.name, ready ? found.name : `${found.name}: ${found.readiness}`]);
       for (const port of found.ports) {
         this.nodes.get(`${found.dpid}:${port.port_no}`)?.rect.classList.toggle("down", port.up === false);
       }
     }
+    caption(captions);
     const links = new Map(status.links.flatMap((link) => [[link.ports.join(" "), link], [link.ports.toReversed().join(" "), link]]));
     for (const [ends, path] of this.links) {
       const link = links.get(ends);
@@ -161,13 +170,18 @@ export class Picture {
   }
 }
 
-/** Write the first of some texts that fits into a switch, or else the last. */
-function caption(group, texts) {
-  const [text, room] = [group.querySelector("text"), group.querySelector("rect").width.baseVal.value - MARGIN];
-  for (const words of texts) {
-    text.textContent = words;
-    if (text.getComputedTextLength() <= room) return;
-  }
+/**
+ * Write into each switch the longer text if it fits, or else its name.
+ * All are written before one is measured: a measurement behind a change lays out the whole picture.
+ */
+function caption(captions) {
+  const written = captions.map(([group, name, words]) => {
+    const text = group.querySelector("text");
+    setText(text, words);
+    return { text, name, words, room: group.querySelector("rect").width.baseVal.value - MARGIN };
+  });
+  const measured = written.filter(({ name, words }) => words !== name);
+  for (const { text, name } of measured.filter(({ text, room }) => text.getComputedTextLength() > room)) setText(text, name);
 }
 
 /** A symbol of the legend with its words, below the picture: there it can be read at any width. */

@@ -6,6 +6,8 @@ import { get, parts, RestError } from "./rest.js";
 const [SOON, SUMMARY, AGAIN] = [120, 500, 20000];
 //: VSIs that are asked for at a time, and from which number on the whole list is read instead.
 const [AT_ONCE, MANY] = [16, 400];
+//: VSIs of one part of the whole list, in brief: 8,192 are one part.
+const IN_BRIEF = 10000;
 //: Migrations that are read at the start.
 export const NEWEST = 50;
 
@@ -25,6 +27,8 @@ export class Store extends EventTarget {
     this.moves = new Map();
     this.loading = false;
     this.changed = new Set();
+    this.touched = new Set();
+    this.sorted = [];
     this.flushing = false;
     this.timer = null;
   }
@@ -42,10 +46,7 @@ export class Store extends EventTarget {
     this.loading = true;
     this.changed.clear();
     try {
-      await this.readStatus();
-      if (this.standsBy) this.forgetMoves();
-      else await this.readMoves();
-      await this.readVsis();
+      await all([this.readStatus().then(() => this.readMoves()), this.readVsis()]);
     } finally {
       this.loading = false;
     }
@@ -74,25 +75,21 @@ export class Store extends EventTarget {
 
   async readVsis() {
     const seen = new Set();
-    for await (const { items } of parts("/evb/vsis")) {
+    for await (const { items } of parts("/evb/overview", IN_BRIEF)) {
       for (const item of items) {
         seen.add(item.vsi);
-        this.keep(item);
+        this.keep({ ...item, brief: true });
       }
-      this.tell("vsis");
+      this.tellVsis();
     }
     for (const vsi of [...this.vsis.keys()].filter((vsi) => !seen.has(vsi))) this.forget(vsi);
-    this.tell("vsis");
+    this.tellVsis();
   }
 
   /** A standby has none: it refers to the leader. */
-  forgetMoves() {
-    this.moves = new Map();
-    this.tell("moves");
-  }
-
   async readMoves() {
-    this.moves = new Map((await get(`/evb/migrations?newest=${NEWEST}`)).map((move) => [move.id, move]));
+    const found = this.standsBy ? [] : await get(`/evb/migrations?newest=${NEWEST}`);
+    this.moves = new Map(found.map((move) => [move.id, move]));
     this.tell("moves");
   }
 
@@ -127,7 +124,7 @@ export class Store extends EventTarget {
         const some = [...this.changed].slice(0, AT_ONCE);
         some.forEach((vsi) => this.changed.delete(vsi));
         await Promise.all(some.map((vsi) => this.readOne(vsi)));
-        this.tell("vsis");
+        this.tellVsis();
         this.tell("moves");
       }
     } catch {
@@ -142,12 +139,21 @@ export class Store extends EventTarget {
   async readOne(vsi) {
     try {
       const [found, moves] = await Promise.all([this.found(vsi), get(`/evb/migrations?vsi=${encodeURIComponent(vsi)}&after=${this.over(vsi)}`)]);
-      if (found === null) this.forget(vsi);
-      else this.keep(found);
+      this.replace(vsi, found);
       for (const move of moves) this.moves.set(move.id, move);
     } catch (error) {
       this.changed.add(vsi);
       throw error;
+    }
+  }
+
+  /** Read all about a VSI that is known in brief. */
+  async complete(vsi) {
+    try {
+      this.replace(vsi, await this.found(vsi));
+      this.tellVsis();
+    } catch {
+      // The bridge does not answer: it is read after the next event, or when it is opened again.
     }
   }
 
@@ -168,23 +174,46 @@ export class Store extends EventTarget {
   }
 
   // --- VSIs ---
+  replace(vsi, found) {
+    if (found === null) this.forget(vsi);
+    else this.keep({ ...found, attachments: found.attachments.map((at) => ({ ...at, macs: macsOf(at) })) });
+  }
+
   keep(found) {
-    found.text = haystack(found, this.ports);
     found.label = found.name ?? addressOf(found) ?? found.vsi.slice(0, 8);
     found.stages = new Set(found.attachments.map((at) => stageOf(at.phase)));
     this.touch(this.vsis.get(found.vsi), found);
+    if (!this.vsis.has(found.vsi)) this.sorted = null;
     this.vsis.set(found.vsi, found);
   }
 
   forget(vsi) {
     this.touch(this.vsis.get(vsi));
-    this.vsis.delete(vsi);
+    if (this.vsis.delete(vsi)) this.sorted = null;
   }
 
-  /** Tell the picture the ports of an attachment, earlier and now. */
+  /** Remember the ports of a VSI, earlier and now, for the picture. */
   touch(...versions) {
-    const ports = versions.flatMap((found) => found?.attachments.map((at) => at.port) ?? []);
-    this.tell("attached", new Set(ports));
+    for (const found of versions) {
+      for (const at of found?.attachments ?? []) this.touched.add(at.port);
+    }
+  }
+
+  tellVsis() {
+    this.tell("attached", this.touched);
+    this.touched = new Set();
+    this.tell("vsis");
+  }
+
+  /** The VSIs in the order of their VSIIDs. */
+  inOrder() {
+    this.sorted ??= [...this.vsis.keys()].sort();
+    return this.sorted.map((vsi) => this.vsis.get(vsi));
+  }
+
+  /** All that a search looks at, made at the first search. */
+  textOf(vsi) {
+    return (vsi.text ??= haystack(vsi, this.ports));
   }
 
   labelOf(vsi) {
@@ -203,12 +232,21 @@ export class Store extends EventTarget {
 /** The first IPv4 address of a VSI without a name, which says more than its VSIID. */
 const addressOf = (found) => found.attachments.flatMap((at) => at.addresses).find((text) => text.includes("."));
 
+/** Wait for all of them, and throw what the first that failed has thrown. */
+export async function all(promises) {
+  const failed = (await Promise.allSettled(promises)).find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+const macsOf = (at) => at.bindings.map((binding) => binding.mac).filter(Boolean);
+
 /** All that a search looks at, in lower case. */
 function haystack(found, ports) {
   const words = [found.vsi, found.name];
   for (const at of found.attachments) {
-    words.push(at.port, at.name, at.type, ports.get(at.port)?.at.name, ...at.addresses);
-    for (const { mac } of at.bindings) words.push(mac, mac?.replaceAll(":", ""));
+    const port = ports.get(at.port);
+    words.push(at.port, port?.name, at.type, port?.at.name, ...at.addresses);
+    for (const mac of at.macs) words.push(mac, mac.replaceAll(":", ""));
   }
   return words.filter(Boolean).join(" ").toLowerCase();
 }

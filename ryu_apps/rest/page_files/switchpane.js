@@ -28,10 +28,12 @@ export class SwitchPane {
     byId("all-flows").addEventListener("click", () => this.show(this.dpid));
     // Only what is looked at is asked for.
     this.visible = false;
-    new IntersectionObserver(([entry]) => {
+    const observer = new IntersectionObserver(([entry]) => {
       this.visible = entry.isIntersecting;
       if (this.visible) this.read();
-    }).observe(byId("switch"));
+    });
+    // Before, the page is empty and all of it is in sight.
+    store.addEventListener("loaded", () => observer.observe(byId("switch")), { once: true });
   }
 
   /** Show a switch, and the rules of one VSI alone. */

@@ -43,10 +43,9 @@ export class Vsis {
   show() {
     const words = byId("query").value.trim().toLowerCase().replaceAll("-", "").split(/\s+/).filter(Boolean);
     const stage = byId("stage").value;
-    const all = [...this.store.vsis.values()].filter(
-      (vsi) => (stage === "" || vsi.stages.has(stage)) && words.every((word) => matches(vsi.text, word)),
+    const all = this.store.inOrder().filter(
+      (vsi) => (stage === "" || vsi.stages.has(stage)) && words.every((word) => matches(this.store.textOf(vsi), word)),
     );
-    all.sort((a, b) => (a.vsi < b.vsi ? -1 : 1));
     this.list.show(all.slice(0, this.limit), (vsi) => vsi.vsi);
     const shown = Math.min(all.length, this.limit);
     setText(byId("found"), all.length > shown ? `${count(shown)} of ${counted(all.length, "VSI")} shown` : counted(all.length, "VSI"));
@@ -82,9 +81,9 @@ class VsiPart {
     const stages = vsi.attachments.map((at) => [stageOf(at.phase), at]).filter(([stage]) => stage !== null);
     this.marks.replaceChildren(...stages.map(([stage]) => element("span", { class: `mark ${stage}` }, WORDS[stage])));
     setText(this.name, vsi.label);
-    setText(this.where, stages.map(([, at]) => `${at.name} (${this.store.switchName(at.port)})`).join(", "));
-    const texts = vsi.attachments.flatMap((at) => [...at.addresses, ...at.bindings.map((binding) => binding.mac)]);
-    setText(this.addresses, [...new Set(texts.filter(Boolean))].slice(0, 4).join("  "));
+    setText(this.where, stages.map(([, at]) => `${this.store.portName(at.port)} (${this.store.switchName(at.port)})`).join(", "));
+    const texts = vsi.attachments.flatMap((at) => [...at.addresses, ...at.macs]);
+    setText(this.addresses, [...new Set(texts)].slice(0, 4).join("  "));
     this.fill();
   }
 
@@ -92,9 +91,10 @@ class VsiPart {
     if (!this.details.open) return;
     const focused = this.body.contains(document.activeElement) ? document.activeElement.dataset.action : null;
     const { vsi } = this;
+    if (vsi.brief) this.store.complete(vsi.vsi);
     this.body.replaceChildren(
       facts([["VSIID", vsi.vsi], ["Owner", vsi.owner && this.place(vsi.owner)]]),
-      ...vsi.attachments.map((at) => this.attachment(at)),
+      ...(vsi.brief ? [element("p", { class: "muted" }, "Reading.")] : vsi.attachments.map((at) => this.attachment(at))),
       this.buttons(vsi),
     );
     if (focused) this.body.querySelector(`[data-action="${focused}"]`)?.focus();
@@ -126,8 +126,8 @@ class VsiPart {
   }
 
   buttons(vsi) {
-    const places = new Map(vsi.attachments.map((at) => [at.dpid, at]));
-    const rules = [...places.keys()].map((dpid) =>
+    const places = new Set(vsi.attachments.map((at) => at.port.split(":")[0]));
+    const rules = [...places].map((dpid) =>
       element("button", { type: "button", "data-action": `rules-${dpid}`, click: () => this.tools.showRules(dpid, vsi.vsi) }, `Rules at ${this.store.switches.get(dpid)?.name ?? dpid}`),
     );
     const operate = this.tools.access.allows("operate");

@@ -106,6 +106,7 @@ def test_standby_answers_reads_of_vsis_as_the_leader_does_but_for_what_only_that
         assert response.status_int == 200
         assert response.headers["Evbridge-Lag"] == "0.100"
         assert without_unknown(response.json) == without_unknown(leader.request(place).json), place
+    assert standby.get("/evb/overview") == leader.get("/evb/overview")
     assert standby.get(path)["owner"] == str(HV1)  # type: ignore[index]
     assert standby.request(path.replace(VM.text, Vm(9).text)).status_int == 404
 

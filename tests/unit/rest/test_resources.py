@@ -149,6 +149,29 @@ def test_a_vsi_that_moves_has_two_attachments_and_one_owner(world: RestWorld) ->
     assert {shown["port"]: shown["phase"] for shown in found["attachments"]} == {PORT_1: "active", PORT_3: "staged"}
 
 
+def test_the_overview_has_of_each_vsi_what_lists_and_searches_show(world: RestWorld) -> None:
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
+    world.ask(HV2, OTHER, VdpMode.PREASSOCIATE)
+    expected = [
+        {
+            "vsi": vsi["vsi"],
+            "name": vsi["name"],
+            "attachments": [
+                {
+                    **{member: at[member] for member in ("port", "phase", "type", "addresses")},
+                    "macs": [binding["mac"] for binding in at["bindings"]],
+                }
+                for at in vsi["attachments"]
+            ],
+        }
+        for vsi in world.get("/evb/vsis")
+    ]
+    assert world.get("/evb/overview") == expected
+    assert [at["phase"] for vsi in expected for at in vsi["attachments"]] == ["active", "staged", "preassociated"]
+    assert all(at["macs"] for vsi in expected for at in vsi["attachments"])
+
+
 def test_a_vsi_is_found_however_its_id_is_written(world: RestWorld) -> None:
     world.ask(HV1, Vm(0xAB), VdpMode.PREASSOCIATE)
     assert world.get(f"/evb/vsis/{Vm(0xAB).text.upper()}")["vsi"] == Vm(0xAB).text

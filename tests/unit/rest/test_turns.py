@@ -23,7 +23,7 @@ def world() -> RestWorld:
     return world
 
 
-@pytest.mark.parametrize("path", ["/evb/events", "/evb/vsis", "/evb/migrations"])
+@pytest.mark.parametrize("path", ["/evb/events", "/evb/overview", "/evb/vsis", "/evb/migrations"])
 def test_a_long_list_is_built_in_slices(world: RestWorld, path: str) -> None:
     before = world.pauses
     found = world.get(path)
