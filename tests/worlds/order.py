@@ -19,10 +19,10 @@ from ryu_apps.evb.event_catalogue.vsis import (
 )
 from ryu_apps.evb.events.effect import Apply, Effect, Mode, ReadRules, Save
 from ryu_apps.evb.events.event import Event
-from ryu_apps.evb.events.other import NotSaved, Saved
+from ryu_apps.evb.events.other import NotSaved, Saved, TimerExpired
 from ryu_apps.evb.events.switch import Confirmed, Rejected, SwitchDown
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
-from ryu_apps.evb.record_kinds import ATTACHMENT
+from ryu_apps.evb.record_kinds import ATTACHMENT, OPENING
 from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpError, VdpMode
@@ -59,10 +59,15 @@ class EffectOrder:
         self._deleting: dict[int, Place] = {}
         self._shutting: dict[int, frozenset[tuple[int, int]]] = {}
         self._dpid_of: dict[int, int] = {}
+        self._recorded: set[str] = set()
+        self._late: set[str] = set()
 
     def observe(self, event: Event, effects: list[Effect]) -> None:
         """Process an event that an engine was fed, and its effects in their order."""
         self._answered(event)
+        # The refusal of what takes too long waits for a time only: for deletions of this event, it would not have.
+        under_way = set(chain.from_iterable(self._saving.values()))
+        self._late = under_way if isinstance(event, TimerExpired) else set()
         staging: Place | None = None
         deleted: set[tuple[int, int]] = set()
         for number, effect in enumerate(effects):
@@ -73,6 +78,7 @@ class EffectOrder:
                     self._logged(effect, effects[number + 1 :])
                 case Save(token, changes):
                     self._saving[token] = changes
+                    self._recorded.update(key for key, record in _marks(changes) if record is not None)
                 case ReadRules(mask=mask):
                     owner = parse_cookie(mask.cookie)
                     if owner is not None and owner.kind is CookieKind.STATE:
@@ -84,13 +90,16 @@ class EffectOrder:
     def _answered(self, event: Event) -> None:
         match event:
             case Saved(token):
-                for key, record in self._saving.pop(token, {}).items():
+                changes = self._saving.pop(token, {})
+                self._recorded.difference_update(key for key, record in _marks(changes) if record is None)
+                for key, record in changes.items():
                     if record is None:
                         self.durable.pop(key, None)
                     else:
                         self.durable[key] = record
             case NotSaved(token):
-                self._saving.pop(token, None)
+                # A station does not wait for a writing that has to be repeated.
+                self._recorded.difference_update(key for key, _ in _marks(self._saving.pop(token, {})))
             case Confirmed(_, token) | Rejected(_, token):
                 self._settle(token)
             case SwitchDown(dpid):
@@ -149,6 +158,8 @@ class EffectOrder:
 
     # --- what is logged ---
     def _logged(self, event: LogEvent, later: list[Effect]) -> None:
+        if isinstance(event, VdpAnswered):
+            self._concluded((event.port, event.vsi), event.mode is VdpMode.ASSOCIATE and event.status.success)
         match event:
             case VdpAnswered(port, vsi, mode, ResponseStatus(VdpError.SUCCESS)):
                 self._granted((port, vsi), mode)
@@ -166,6 +177,13 @@ class EffectOrder:
                 answers = [(log.port, log.vsi) for log in later if isinstance(log, VsiActive)]
                 assert (port, vsi) not in answers, f"announced before the answer: {port, vsi}"
 
+    def _concluded(self, place: Place, opened: bool) -> None:
+        """Process an answer: the store has the opening of the gate, or has it no more."""
+        mark = OPENING.key(f"{place[1]}@{place[0]}")
+        if opened:
+            self._recorded.discard(mark)
+        assert mark in self._late or mark not in self._recorded, f"answered before the store has it back: {place}"
+
     def _granted(self, place: Place, mode: VdpMode) -> None:
         if mode is VdpMode.DEASSOCIATE:
             self._associated.discard(place)
@@ -180,6 +198,11 @@ class EffectOrder:
             self._associated.add(place)
             opening = programs & set(chain.from_iterable(self._opening.values()))
             assert not opening, f"granted before the gate is confirmed: {place}"
+
+
+def _marks(changes: Mapping[str, bytes | None]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the marks of gates that are being opened, among changes of the store."""
+    return ((key, record) for key, record in changes.items() if key.startswith(OPENING.prefix))
 
 
 def _owners(cookies: Iterable[int], kind: CookieKind) -> Iterator[tuple[int, int]]:

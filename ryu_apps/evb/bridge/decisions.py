@@ -242,7 +242,14 @@ class Decisions:
         self._effects.put(attachment.log_event(VdpRefused, refusal.reason, refusal.error))
         if told is not None:
             self._effects.put(told)
-        self._machines.feed(attachment, Denied(refusal.error, refusal.hard, attachment.machine.attempt), now)
+        self.deny(attachment, Denied(refusal.error, refusal.hard, attachment.machine.attempt), now)
+
+    def deny(self, attachment: Attachment, denied: Denied, now: float) -> bool:
+        """Feed a refusal to the machine; True: the store is to take back first what an older request has led to."""
+        if attachment.machine.awaits(denied.attempt) and self._lifecycle.refusals.takes_back(attachment, denied):
+            return True
+        self._machines.feed(attachment, denied, now)
+        return False
 
     def abandon(self, attachment: Attachment) -> None:
         """Return to the request in force, after the newest has been refused or has taken too long."""

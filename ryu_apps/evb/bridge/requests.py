@@ -41,6 +41,8 @@ from ryu_apps.evb.wire.vdp import Association, ManagerId, RequestStatus, VdpErro
 MAX_VSIS = 4096
 #: Seconds until a VSI that has expired is looked at again while switches are busy with others of its port.
 _EXPIRE_AGAIN = 0.02
+#: Seconds for which the refusal of what takes too long waits for the store.
+_TAKEN_BACK = 1.0
 
 
 class Associations:
@@ -89,6 +91,7 @@ class Associations:
         self.keep_alives = KeepAlives(registry, self._machines, self._answers, self._takeovers)
         self._suspensions = SuspensionReports(lifecycle, effects)
         self._touched: dict[Vsi, None] = {}
+        self._let_off: dict[Attachment, AssociationReceived] = {}
 
     @property
     def departures(self) -> Departures:
@@ -242,9 +245,12 @@ class Associations:
         elif held and self.backlog.is_worked_for(port) and not self._takeovers.waits_for(attachment.vsi):
             self._machines.watch(attachment, now + _EXPIRE_AGAIN)
             return
-        elif attachment.machine.is_overdue(now):
-            # Ahead of the refusal that follows: a restart must not carry out what was refused.
-            self._lifecycle.refusals.abandon(attachment)
+        elif attachment.machine.is_overdue(now) and self._lifecycle.refusals.takes_back(
+            attachment, machine.Denied(VdpError.INSUFFICIENT_RESOURCES, attempt=attachment.machine.attempt)
+        ):
+            # Then it is refused without the store: its station does not wait much longer.
+            self._machines.watch(attachment, now + _TAKEN_BACK)
+            return
         self._machines.feed(attachment, Tick(), now)
         self._drain(now)
 
@@ -279,9 +285,17 @@ class Associations:
     def _let_go(self, attachment: Attachment, received: AssociationReceived, now: float) -> None:
         """Drop a second VSI of the same VSIID; if that is being decided, what is in force stays."""
         if attachment.conversation.identity == identity_of(received.manager_id, received.association):
-            self._machines.feed(attachment, machine.Denied(VdpError.OTHER_FAILURE), now)
+            denied = machine.Denied(VdpError.OTHER_FAILURE, attempt=attachment.machine.attempt)
+            if attachment in self._let_off or self._decisions.deny(attachment, denied, now):
+                self._let_off[attachment] = received
+                return
             self._drain(now)
         self._answers.confirm(attachment.port, received, now)
+
+    def _confirm_let_off(self, attachment: Attachment, now: float) -> None:
+        """Answer the De-Associate of a second VSI of the same VSIID, for which the store had to take something back."""
+        if (received := self._let_off.pop(attachment, None)) is not None:
+            self._answers.confirm(attachment.port, received, now)
 
     def _request(self, attachment: Attachment, received: AssociationReceived, now: float) -> None:
         asked, conversation = received.association, attachment.conversation
@@ -321,6 +335,7 @@ class Associations:
                     if status.keep:
                         self._decisions.abandon(attachment)
                     self._answers.respond(attachment, mode, status, now, quiet)
+                    self._confirm_let_off(attachment, now)
                 case machine.Announce(reason):
                     self._answers.announce(attachment, reason, now)
                 case machine.ReleaseVsi():
@@ -328,6 +343,7 @@ class Associations:
                     self._lifecycle.release(attachment)
                 case machine.Forget():
                     self._answers.gone(attachment)
+                    self._confirm_let_off(attachment, now)
             self._machines.feed_decisions(now)
             self._machines.watch(attachment)
         while self._touched:

@@ -33,13 +33,19 @@ class Refusals:
         """Refuse the newest request of an attachment for want of resources, and return to what is in force."""
         error = VdpError.INSUFFICIENT_RESOURCES
         self._pending.log(VdpRefused, attachment, reason=reason, error=error)
-        undone, denied = self._undo(attachment), Denied(error, attempt=attachment.machine.attempt)
-        if undone is not None and undone.recorded:
-            # Not before the store has the former owner again: a restart must not carry out what was refused.
-            attachment.holding.decided = None
-            self._grants.take_back(undone, denied)
-        else:
+        denied = Denied(error, attempt=attachment.machine.attempt)
+        if not self.takes_back(attachment, denied):
             self._pending.decide(attachment, denied)
+
+    def takes_back(self, attachment: Attachment, denied: Denied) -> bool:
+        """Undo what the newest request has led to; True: ``denied`` follows when the store has the former records."""
+        undone = self._undo(attachment)
+        if undone is None or not undone.recorded:
+            return False
+        # Not before the store has the former owner again: a restart must not carry out what was refused.
+        attachment.holding.decided = None
+        self._grants.take_back(undone, denied)
+        return True
 
     def call_off(self, attachment: Attachment) -> None:
         """Undo an opening that is in progress and no longer requested."""

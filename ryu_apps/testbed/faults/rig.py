@@ -257,6 +257,12 @@ class Rig:
             station = self.cluster.hypervisors[hypervisor].station
             modes = [mode.value for mode in VdptoolMode if station.holds(mode, guest.vsi)]
             seen = self.messages(hypervisor, guest, begun)
+            if not seen and "in progress" in said:
+                # lldpad loses the timer of a request when its link goes down: it says nothing more of the VSI.
+                station.kill()
+                station.start()
+                station.wait_ready()
+                return
             raise DeadlineError(
                 f"{error}: it has it in {modes} and says {said!r}; of {len(seen)} messages the last are {seen[-4:]}"
             ) from None

@@ -8,6 +8,7 @@ from ryu_apps.evb.events.effect import Apply, Effect, Mode, Save, SendFrame
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.other import HandOver
 from ryu_apps.evb.events.switch import FrameReceived
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.vsi.records.opening import decode, encode
@@ -19,6 +20,7 @@ ASSOCIATE, STAGE, DEASSOCIATE = VdpMode.ASSOCIATE, VdpMode.PREASSOCIATE_RR, VdpM
 VM = Vm(7)
 #: Seconds after which a mark is gone.
 LATER = 0.5
+UNKNOWN = VsiTypeKey(9, 9)
 
 
 @pytest.fixture
@@ -315,6 +317,93 @@ def test_overdue_associate_is_taken_back_ahead_of_its_refusal(world: World) -> N
     saves = [number for number, effect in enumerate(effects) if isinstance(effect, Save)]
     refusals = [n for n, effect in enumerate(effects) if isinstance(effect, SendFrame) and effect.port == HV3]
     assert saves and refusals and saves[0] < refusals[0]
+
+
+def test_refusal_for_want_of_time_waits_for_the_store(world: World) -> None:
+    world.hold.add(S2)
+    world.ask(HV3, VM, ASSOCIATE)
+    sent = answers(world)
+    world.store_delays = True
+    overdue(world)
+    assert gate_ports(world) == {HV1} and answers(world) == sent
+    world.store_answers()
+    assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES and answers(world) == sent + 1
+    assert owners(world) == {str(HV1)} and marks(world) == {}
+
+
+def test_refusal_for_want_of_time_does_not_wait_long_for_a_store_that_does_not_answer(world: World) -> None:
+    world.hold.add(S2)
+    world.ask(HV3, VM, ASSOCIATE)
+    sent = answers(world)
+    world.store_delays = True
+    overdue(world)
+    world.advance(0.9)
+    assert answers(world) == sent
+    world.advance(0.2)
+    assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES and answers(world) == sent + 1
+    world.store_answers()
+    assert answers(world) == sent + 1 and owners(world) == {str(HV1)}
+
+
+@pytest.mark.parametrize("mode", [ASSOCIATE, STAGE])
+def test_refusal_of_a_request_that_calls_a_move_off_waits_for_the_store(world: World, mode: VdpMode) -> None:
+    world.hold.add(S2)
+    world.ask(HV3, VM, ASSOCIATE)
+    sent = answers(world)
+    world.store_delays = True
+    world.ask(HV3, Vm(7, type=UNKNOWN), mode)
+    assert gate_ports(world) == {HV1} and answers(world) == sent
+    world.store_answers()
+    assert not world.answer(HV3).success and answers(world) == sent + 1
+    assert owners(world) == {str(HV1)} and marks(world) == {}
+
+
+@pytest.mark.parametrize("mode", [DEASSOCIATE, STAGE])
+def test_answer_to_what_calls_a_move_off_waits_for_the_store(world: World, mode: VdpMode) -> None:
+    world.hold.add(S2)
+    world.ask(HV3, VM, ASSOCIATE)
+    sent = answers(world)
+    world.store_delays = True
+    world.ask(HV3, VM, mode)
+    world.release()
+    assert answers(world) == sent
+    world.store_answers()
+    assert world.answer(HV3).success and answers(world) == sent + 1
+    assert owners(world) == {str(HV1)} and marks(world) == {}
+
+
+def test_de_associate_of_a_second_vsi_of_the_same_id_waits_for_the_store(world: World) -> None:
+    second = Vm(7, type=OPEN_2)
+    world.hold.add(S1)
+    world.ask(HV1, second, ASSOCIATE)
+    bodies, world.held = world.held, []
+    for body in bodies:
+        world._apply(body)
+    assert marks(world) == {str(HV1): [str(HV1)]}
+    sent = answers(world, HV1)
+    world.store_delays = True
+    for _ in range(2):
+        world.ask(HV1, second, DEASSOCIATE)
+        assert answers(world, HV1) == sent
+    world.store_answers()
+    world.advance(1.0)
+    refusal, confirmation = world.sent[HV1][sent:]
+    assert refusal.MODE is ASSOCIATE and refusal.status.keep
+    assert confirmation.MODE is DEASSOCIATE and confirmation.status.success
+    world.release()
+    world.restart_controller()
+    assert gate_ports(world) == {HV1} and marks(world) == {}
+
+
+def overdue(world: World) -> None:
+    """Let the resource wait delay of hv3's request pass; hv1's VSI stays alive."""
+    vsi = world.engine.registry.vsi(VM.vsi_id)
+    assert vsi is not None
+    deadline = vsi.attachments[HV3].machine.deadline
+    assert deadline is not None
+    while world.now <= deadline:
+        world.ask(HV1, VM, ASSOCIATE)
+        world.advance(0.01)
 
 
 # --- what the next life finds ---
