@@ -8,6 +8,7 @@
 #   make test            all tests;       make PYTHON=python3.12 test   under another interpreter
 #   make test-hypervisor     `virsh migrate` between unmodified libvirt, lldpad and QEMU, under software emulation
 #   make test-page       the live page and the manual in a browser
+#   make shown           what users see, as pictures and texts, into reports/shown
 #   make test-kernel     the demo on the kernel's datapath, in a guest under software emulation
 #   make lint            style, types and who may import whom
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
@@ -61,7 +62,7 @@ DEBIAN_HYPERVISOR = $(VENV)/debian-hypervisor
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-cluster demo-page lab test test-pure test-real test-clusters test-deb test-hypervisor test-page \
-    test-kernel bench bench-ovn bench-scale soak soak-draws soak-long lint style types imports docs pictures deb deb-station dist clean \
+    test-kernel bench bench-ovn bench-scale soak soak-draws soak-long lint style types imports docs pictures deb deb-station dist clean shown \
     python-debs network-debs venv-debs emulation-debs deb-debs ovn-debs hypervisor-debs page-debs
 .DELETE_ON_ERROR:
 
@@ -183,6 +184,10 @@ docs: $(VENV)/docs.stamp pictures
 # From what was recorded: a tree whose drawing code is unchanged stays as it is.
 pictures: $(VENV)/docs.stamp
 	@$(IN_VENV) python -m tools.draw_pictures
+
+# Pictures of the live page and the manual, answers of commands and REST, of the demo while a VM moves.
+shown: network-debs page-debs $(VENV)/mininet.stamp $(VENV)/page.stamp docs
+	@$(IN_VENV) python -m tools.shown
 
 # Its virtual environment is Debian's Python's, whatever PYTHON is.
 deb: deb-debs venv-debs

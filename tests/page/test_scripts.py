@@ -18,6 +18,14 @@ def parse(text: str) -> str:
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60).stderr
 
 
+def test_durations_have_the_unit_that_they_can_be_read_in() -> None:
+    text = (Path(page.__file__).parent / "page_files" / "words.js").read_text()
+    seconds = "[0, 0.0153, 0.9994, 2.345, 12.4, 240, 10800, 172800]"
+    command = [NODE, "--input-type=module", "--eval", f"{text}\nconsole.log({seconds}.map(duration).join())"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "0 ms,15 ms,999 ms,2.3 s,12 s,4 min,3 h,2 d\n", done.stderr
+
+
 @pytest.mark.parametrize("script", page.SCRIPTS)
 def test_a_script_is_parsed(script: str) -> None:
     text = (Path(page.__file__).parent / "page_files" / f"{script}.js").read_text()

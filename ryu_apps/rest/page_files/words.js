@@ -9,8 +9,9 @@ export const counted = (number, singular, plural = `${singular}s`) => `${count(n
 /** Unix time in seconds as a time of the day. */
 export const clock = (wall) => new Date(wall * 1000).toLocaleTimeString("en-GB");
 
-/** Seconds as "12.3 s", "4 min", "3 h" or "2 d". */
+/** Seconds as "15 ms", "2.3 s", "12 s", "4 min", "3 h" or "2 d". */
 export function duration(seconds) {
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
   if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;

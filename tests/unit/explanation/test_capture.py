@@ -31,7 +31,12 @@ def pcapng(order: str, link_type: int = 1) -> bytes:
     for frame in FRAMES:
         head = struct.pack(f"{order}IIIII", 0, 1, 2, len(frame), len(frame))
         blocks.append(block(order, 6, head + frame))
-    return b"".join([*blocks, block(order, 3, struct.pack(f"{order}I", 4) + b"last")])
+    # A block without a body, and a frame in the shortest form whose padding is not part of it.
+    return b"".join([*blocks, block(order, 0xBAD, b""), simple(order, b"at end")])
+
+
+def simple(order: str, frame: bytes) -> bytes:
+    return block(order, 3, struct.pack(f"{order}I", len(frame)) + frame)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -42,13 +47,35 @@ def test_pcap(order: str, magic: int) -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_pcapng(order: str) -> None:
-    assert list(frames(pcapng(order))) == [*FRAMES, b"last"]
+    assert list(frames(pcapng(order))) == [*FRAMES, b"at end"]
 
 
-@pytest.mark.parametrize("octets", [pcap("<", link_type=113), pcapng("<", 113), b"", b"GIF89a" + bytes(40)])
-def test_other_files_are_refused(octets: bytes) -> None:
-    with pytest.raises(CaptureError):
+def without_interface() -> bytes:
+    return pcapng("<")[:28] + simple("<", b"frame")
+
+
+def only_simple(link_type: int) -> bytes:
+    return pcapng("<", link_type)[:48] + simple("<", b"frame")
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (pcap("<", link_type=113), "link type 113: only Ethernet"),
+        (pcapng("<", 113), "link type 113: only Ethernet"),
+        (only_simple(113), "link type 113: only Ethernet"),
+        (without_interface(), "link type None"),
+        (b"", "neither pcap nor pcapng$"),
+        (b"GIF89a" + bytes(40), "neither pcap nor pcapng$"),
+    ],
+)
+def test_other_files_are_refused(octets: bytes, reason: str) -> None:
+    with pytest.raises(CaptureError, match=reason):
         list(frames(octets))
+
+
+def test_frames_in_the_shortest_form_are_those_of_the_first_interface() -> None:
+    assert list(frames(only_simple(1))) == [b"frame"]
 
 
 @pytest.mark.parametrize("whole", [pcap("<"), pcapng("<"), pcapng(">")])
