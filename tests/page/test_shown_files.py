@@ -14,7 +14,7 @@ from tools.shown import ANSWERS, COMMANDS, LOOKS, MANUAL
 WORDS = {
     "status": "ready",
     "vsis": "active",
-    "migrations": "hv",
+    "migrations": "completed",
     "flows": "PRIORITY",
     "stations": "hv1",
     "events": "vdp.request",

@@ -91,4 +91,5 @@ def interval_text(found: MedianInterval | None) -> str:
 
 
 def _digits(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
+    # From 999.5 on three digits would be written as 1e+03.
+    return f"{value:.0f}" if abs(value) >= 999.5 or value == int(value) else f"{value:.3g}"

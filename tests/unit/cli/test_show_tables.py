@@ -130,6 +130,21 @@ def test_the_summary_of_a_bridge() -> None:
     assert list(switch) == ["NAME", "DPID", "READINESS", "ROLE", "RULES", "RESERVED", "BUDGET"]
 
 
+def test_sections_have_titles_and_empty_ones_words() -> None:
+    assert [section.title for section in show_tables.status(STATUS)] == ["", "Alarms", "Switches"]
+    assert [section.otherwise for section in show_tables.status(STATUS)] == ["none"] * 3
+    tables = (show_tables.vsis, show_tables.migrations, show_tables.flows, show_tables.stations, show_tables.vswitches)
+    empty = [only(table([])) for table in tables]  # type: ignore[operator]
+    assert [section.otherwise for section in empty] == [
+        "no VSIs",
+        "no migrations",
+        "no rules",
+        "no station ports",
+        "no vSwitches",
+    ]
+    assert not any(section.rows or section.title for section in empty)
+
+
 def test_a_summary_of_another_state() -> None:
     changes: dict[str, Any] = {
         "fencing": {"superseded": True},
