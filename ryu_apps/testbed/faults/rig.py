@@ -444,7 +444,8 @@ def _timed(fabric: Fabric, timers: dict[str, Timers]) -> Fabric:
             for number, interface in fabric.switches[switch].interfaces.items()
         }
 
-    return Fabric({dpid: replace(switch_, interfaces=interfaces(dpid)) for dpid, switch_ in fabric.switches.items()})
+    switches = {dpid: replace(found, interfaces=interfaces(dpid)) for dpid, found in fabric.switches.items()}
+    return replace(fabric, switches=switches)
 
 
 def port_of(rig: Rig, hypervisor: str) -> PortId:

@@ -28,6 +28,8 @@ from ryu_apps.evb.vsi.bandwidth import Way, ways_of
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.switches.test_rerouting import L1, L3, STATION, leaf_spine, stream
 from tests.worlds.bridge import BRISK, VLAN, Delivered, Vm, World
+from tests.worlds.copied import TRIANGLE, at, copying, copying_switches, guarded_switches, to_vm
+from tests.worlds.copied import VM as MOVING
 from tests.worlds.counting import BROADCAST, PLAIN, udp
 from tests.worlds.multicast import OFF, SNOOPED, TYPES, G, join
 from tests.worlds.vswitches import VswitchWorld
@@ -187,6 +189,27 @@ def test_a_move_stages_and_flips_without_a_change_of_the_uplinks() -> None:
     world.used()
     assert [copy.port for copy in world.carry(HOST1, frame)] == [there] and world.used() == {(SERVER2, 2)}
     assert {dpid: dict(table.groups) for dpid, table in world.tables.items()} == before
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_vsi_of_the_vlan_moves_without_copies_and_one_that_uses_all_uplinks_with_them(named: bool) -> None:
+    """Plans of copies are made of the routes of VLANs that use all trunks: by others a copy would not arrive."""
+    fabric = copying(3, TRIANGLE)
+    (uplink,) = (port.port_no for port in fabric.ports(Role.TRUNK) if port.dpid == 3 and peer_of(fabric, port) == 1)
+    vswitch = Vswitch("dvs", (3,), "tap*", (), (VLAN,), uplinks=(uplink,) if named else ())
+    world = World(replace(fabric, vswitches=(vswitch,)))
+    world.connect()
+    world.ask(at(1), MOVING, A)
+    world.ask(at(2), MOVING, RR)
+    assert (copying_switches(world), guarded_switches(world)) == ((set(), set()) if named else ({3}, {2}))
+    assert [to_vm(world, source) for source in (1, 2, 3)] == [[1]] * 3, "what is staged gets nothing"
+    world.ask(at(2), MOVING, A)
+    assert [to_vm(world, source) for source in (1, 2, 3)] == [[2]] * 3
+
+
+def peer_of(fabric: Fabric, port: PortId) -> int | None:
+    interface = fabric.interface(port)
+    return None if interface is None or interface.peer is None else interface.peer.dpid
 
 
 def test_without_its_link_the_next_uplink_is_used_and_without_the_last_one_none() -> None:
