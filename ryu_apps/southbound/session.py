@@ -205,7 +205,6 @@ class Southbound:
                 self._changes += 1
                 if effect.lane == GATE_LANE:
                     self._reading.switched()
-                if effect.lane == GATE_LANE:
                     self._flush_before(connection)
                 connection.driver.submit(effect)
             case Apply(dpid, token):

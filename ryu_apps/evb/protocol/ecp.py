@@ -15,10 +15,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar
 
+from ryu_apps.evb.protocol.ecp_events import (
+    Acknowledged,
+    Deliver,
+    EcpCounters,
+    EcpEvent,
+    EcpOutput,
+    Received,
+    Reconfigure,
+    Reset,
+    Submit,
+    Transmit,
+    Undelivered,
+)
+from ryu_apps.evb.protocol.ecp_receiver import MINIMUM_DUPLICATE_WINDOW, EcpReceiver
 from ryu_apps.evb.protocol.table import DocumentedRow, Tick, TransitionTable
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.wire.ecp import ECP_VERSION, SUBTYPE_VDP, Ecpdu, EcpOp
@@ -28,6 +41,7 @@ __all__ = [
     "Acknowledged",
     "Deliver",
     "EcpEndpoint",
+    "EcpOutput",
     "Received",
     "Reconfigure",
     "Reset",
@@ -41,102 +55,12 @@ __all__ = [
 MINIMUM_GAP = 0.005
 """Seconds from the end of an own ECPDU (acknowledged or given up) to the next."""
 
-MINIMUM_DUPLICATE_WINDOW = 0.5
-"""Least seconds for which an equal sequence number is a repetition.  A busy machine may read a repetition a quarter of
-a second after the original without a ``Missed`` event.  A De-Associate that is delivered twice is answered twice, and
-the station takes the second answer for a refusal of its next request.  A restarted station needs longer than this for
-the EVB agreement that precedes its first request."""
-
 QUEUE_LIMIT = 1024
 """Payloads waiting behind the one that is being sent."""
 
 LAST_SEQUENCE = 0xFFFF
 
 
-# --- events -------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An ECPDU came in."""
-
-    ecpdu: Ecpdu
-
-
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """The upper layer submits a payload."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """The other end may have lost its state: link down or up, LLDP shutdown, neighbour aged out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reconfigure:
-    """The agreed timers changed; a running timer keeps its deadline."""
-
-    operational: Operational
-
-
-EcpEvent = Received | Submit | Reset | Reconfigure | Tick
-
-
-# --- outputs ------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Transmit:
-    """Send this ECPDU now."""
-
-    ecpdu: Ecpdu
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """A payload for the upper layer; the duplicate test has found no repetition."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """The station has acknowledged this payload."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Undelivered:
-    """This payload was not acknowledged, was dropped by a reset, or found the queue full."""
-
-    payload: bytes
-
-
-EcpOutput = Transmit | Deliver | Acknowledged | Undelivered
-
-
-@dataclass(slots=True)
-class EcpCounters:
-    """Counters of errors at this endpoint since its creation.
-
-    Attributes:
-        duplicates: requests acknowledged again and not delivered.
-        retransmissions: own requests sent again.
-        failures: payloads given up for want of an acknowledgement.
-        refused: payloads that found the queue full.
-        malformed: ECPDUs of another version or subtype.
-        stray: acknowledgements of no outstanding ECPDU.
-    """
-
-    duplicates: int = 0
-    retransmissions: int = 0
-    failures: int = 0
-    refused: int = 0
-    malformed: int = 0
-    stray: int = 0
-
-
-# --- sending half: a machine ---------------------------------------------------------------------
 class TxState(Enum):
     """State of the sending half; the values appear in the rendered table."""
 
@@ -219,7 +143,7 @@ class EcpEndpoint:
         self._sent = 0
         self._acked = True
         self.unacknowledged_since: float | None = None
-        self._receiver = _Receiver(self.counters, duplicate_window)
+        self._receiver = EcpReceiver(self.counters, duplicate_window)
 
     @property
     def ready(self) -> bool:
@@ -398,56 +322,6 @@ class EcpEndpoint:
 def documented_rows() -> Iterator[DocumentedRow]:
     """Rows of the sending half's table, for the documentation."""
     return EcpEndpoint.TABLE.rows()
-
-
-# --- receiving half: no states, only the last request ---------------------------------------------
-@dataclass(frozen=True, slots=True)
-class _Last:
-    sequence: int
-    payload: bytes
-    expires: float
-
-
-class _Receiver:
-    """Acknowledges every request and delivers those that do not repeat the last one."""
-
-    __slots__ = ("_counters", "_last", "_window")
-
-    def __init__(self, counters: EcpCounters, window: float) -> None:
-        self._counters = counters
-        self._window = window
-        self._last: _Last | None = None
-
-    def postpone(self, seconds: float) -> None:
-        if self._last is not None:
-            self._last = replace(self._last, expires=self._last.expires + seconds)
-
-    def forget(self) -> None:
-        self._last = None
-
-    def accept(self, request: Ecpdu, now: float, operational: Operational) -> list[EcpOutput]:
-        ack = Transmit(request.acknowledgement())
-        if request.subtype != SUBTYPE_VDP:
-            self._counters.malformed += 1
-            return [ack]
-        if self.repeats(request, now):
-            self._counters.duplicates += 1
-            return [ack]
-        self._last = _Last(request.sequence, request.payload, now + self._lasts(operational))
-        return [ack, Deliver(request.payload)]
-
-    def _lasts(self, operational: Operational) -> float:
-        """At least twice the time in which real retransmissions arrive."""
-        return max(2 * operational.transmissions * operational.ack_timer, self._window)
-
-    def repeats(self, request: Ecpdu, now: float) -> bool:
-        """True if a request repeats the last one."""
-        last = self._last
-        return (
-            last is not None
-            and now < last.expires
-            and (request.sequence, request.payload) == (last.sequence, last.payload)
-        )
 
 
 def _after(sequence: int) -> int:

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import TracebackType
@@ -69,32 +70,15 @@ def unmute(namespace: Namespace, interface: str) -> None:
     namespace.ip(f"link del {_NOWHERE}")
 
 
-class Stream:
-    """A sender: one numbered datagram every two milliseconds, until it is closed.
+class _Endpoint(ABC):
+    """A UDP socket that a thread serves; a context manager that ends both."""
 
-    Attributes:
-        sent: monotonic seconds, by number.
-    """
-
-    def __init__(self, namespace: Namespace, interface: str, group: str, port: int, source: str = "") -> None:
-        self.sent: list[float] = []
-        self._target = (group, port)
-        address = ip_address(group)
-        if isinstance(address, IPv4Address):
-            self._socket = namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            request = struct.pack("4s4si", bytes(4), bytes(4), interface_index(namespace, interface))
-            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
-            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, _HOPS)
-        else:
-            self._socket = namespace.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-            index = interface_index(namespace, interface)
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
-        if source:
-            self._socket.bind((source, 0))
+    def __init__(self, namespace: Namespace, group: str) -> None:
+        self._group = ip_address(group)
+        family = socket.AF_INET if isinstance(self._group, IPv4Address) else socket.AF_INET6
+        self._socket = namespace.socket(family, socket.SOCK_DGRAM)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
-        self._thread.start()
+        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +89,34 @@ class Stream:
         self._stopping.set()
         self._thread.join()
         self._socket.close()
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Serve the socket until the end."""
+
+
+class Stream(_Endpoint):
+    """A sender: one numbered datagram every two milliseconds, until it is closed.
+
+    Attributes:
+        sent: monotonic seconds, by number.
+    """
+
+    def __init__(self, namespace: Namespace, interface: str, group: str, port: int, source: str = "") -> None:
+        self.sent: list[float] = []
+        self._target = (group, port)
+        super().__init__(namespace, group)
+        if isinstance(self._group, IPv4Address):
+            request = struct.pack("4s4si", bytes(4), bytes(4), interface_index(namespace, interface))
+            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
+            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, _HOPS)
+        else:
+            index = interface_index(namespace, interface)
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
+        if source:
+            self._socket.bind((source, 0))
+        self._thread.start()
 
     def number_at(self, t: float) -> int:
         """The first datagram that was sent after a moment."""
@@ -116,7 +128,7 @@ class Stream:
             self._socket.sendto(_NUMBER.pack(len(self.sent) - 1), self._target)
 
 
-class GroupReceiver:
+class GroupReceiver(_Endpoint):
     """A receiver that has joined a group.
 
     Attributes:
@@ -125,31 +137,17 @@ class GroupReceiver:
 
     def __init__(self, namespace: Namespace, interface: str, group: str, port: int, source: str = "") -> None:
         self.heard: list[int] = []
-        self._group = ip_address(group)
         self._index = interface_index(namespace, interface)
+        super().__init__(namespace, group)
         if isinstance(self._group, IPv4Address):
-            self._socket = namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._socket.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
         else:
-            self._socket = namespace.socket(socket.AF_INET6, socket.SOCK_DGRAM)
             self._socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((group, port))
         self._join(source)
         self._socket.settimeout(0.05)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._socket.close()
 
     def leave(self) -> None:
         """Leave the group; the socket stays."""
