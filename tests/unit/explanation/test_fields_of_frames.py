@@ -117,3 +117,44 @@ def test_a_fragment_of_ipv6_has_ports_in_its_first_part(word: bytes, expected: d
     found = fields(ethernet(0x86DD, ipv6(SIX, 44, bytes([17, 9]) + word + bytes(4) + udp(1, 2, 8))))
     names = ("ip_frag", "ip_proto", "udp_dst")
     assert {name: found[name] for name in names if name in found} == expected
+
+
+def test_an_extension_header_may_be_all_there_is() -> None:
+    assert fields(ethernet(0x86DD, ipv6(SIX, 60, bytes([59, 0, *bytes(6)]))))["ip_proto"] == 59
+
+
+def test_a_later_fragment_has_no_ports() -> None:
+    later = fields(ethernet(0x0800, part(FOUR, 17, udp(1, 2, 8), offset=8)))
+    assert (later["ip_frag"], later["ip_proto"]) == (3, 17)
+    assert "udp_src" not in later
+
+
+def icmpv6(octets: bytes) -> dict[str, int]:
+    """Fields of an ICMPv6 message, without those of its headers."""
+    found = fields(ethernet(0x86DD, ipv6(SIX, 58, octets)))
+    headers = ("eth_type", "ipv6_src", "ipv6_dst", "ip_proto", "ip_dscp")
+    return {name: value for name, value in found.items() if name not in headers}
+
+
+def test_type_and_code_of_icmpv6() -> None:
+    assert icmpv6(bytes([1, 4, 0, 0])) == {"icmpv6_type": 1, "icmpv6_code": 4}
+    assert icmpv6(bytes([1, 4, 0])) == {"icmpv6_type": 0, "icmpv6_code": 0}
+
+
+@pytest.mark.parametrize(("kind", "option", "name"), [(135, 1, "ipv6_nd_sll"), (136, 2, "ipv6_nd_tll")])
+def test_the_fields_of_neighbour_discovery(kind: int, option: int, name: str) -> None:
+    head = bytes([kind, 0, 0, 0, 0x60, 0, 0, 1]) + SIX.target.packed
+    nothing = {"icmpv6_type": kind, "icmpv6_code": 0, "nd_reserved": 0, "ipv6_nd_target": 0}
+    nothing |= {name: 0, "nd_options_type": 0}
+    whole = nothing | {"nd_reserved": 0x60000001, "ipv6_nd_target": int(SIX.target)}
+    address = bytes([option, 1, 2, 0, 0, 0, 0, 9])
+    assert icmpv6(head) == whole
+    assert icmpv6(head[:23]) == nothing
+    assert icmpv6(bytes([kind, 1]) + head[2:] + address) == {"icmpv6_type": kind, "icmpv6_code": 1}
+    found = whole | {name: 0x020000000009, "nd_options_type": option}
+    assert icmpv6(head + address) == found
+    # Behind an option of two units, and in front of one that is cut off.
+    assert icmpv6(head + bytes([14, 2, *bytes(14)]) + address + bytes([14, 2, 0, 0, 0, 0, 0, 0])) == found
+    # Longer than an Ethernet address, of another kind, or without a length: not read.
+    for other in (bytes([option, 2, *bytes(14)]), bytes([3 - option, 1, *bytes(6)]), bytes([option, 0, *bytes(6)])):
+        assert icmpv6(head + other) == whole

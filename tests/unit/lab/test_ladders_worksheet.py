@@ -120,6 +120,15 @@ def test_the_newest_move_counts() -> None:
     assert found[6:] == list(RIGHT[6:])
 
 
+@pytest.mark.parametrize(
+    ("rungs", "expected"),
+    [(("suspend", "associate"), "associate"), (("associate", "suspend"), None), (("reserve", "associate"), None)],
+)
+def test_the_rung_behind_another_is_the_next_one_if_there_is_one(rungs: tuple[str, ...], expected: str | None) -> None:
+    climbed = move("hv2", QUICK, AT_1, tuple((step, AT_2) for step in rungs))
+    assert QUESTIONS["2.4"].compute(noted(*climbed)) == expected
+
+
 def test_the_worksheet_is_solved_by_its_answers(tmp_path: Path) -> None:
     notebook = Notebook(tmp_path / RECORD)
     for experiment in DONE:
