@@ -10,7 +10,8 @@ import click
 
 from ryu_apps.cli.profiles import refused_types
 from ryu_apps.evb.config import BridgeConfig, load_config
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, Severity, has_errors, in_reading_order, warning
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, Severity, error, has_errors, in_reading_order, warning
+from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS, missing_names
@@ -41,7 +42,7 @@ def check(paths: tuple[Path, ...]) -> None:
     policies, fabrics = kinds["policy file"], []
     for source in kinds["configuration"]:
         config, diagnostics = load_config(*source)
-        more, unreadable = _policies_of(source[0], config)
+        more, unreadable = _policies_of(source, config)
         known = {Path(name).resolve() for name, _ in policies}
         policies += [policy for policy in more if Path(policy[0]).resolve() not in known]
         found += diagnostics + unreadable + _unmapped(config, more)
@@ -59,7 +60,7 @@ def examine(path: Path) -> tuple[BridgeConfig | None, list[Diagnostic]]:
     if not sources:
         return None, found
     config, diagnostics = load_config(*sources[0])
-    policies, unreadable = _policies_of(str(path), config)
+    policies, unreadable = _policies_of(sources[0], config)
     found += diagnostics + unreadable + load_policies(policies, SECTIONS)[1]
     return None if has_errors(found) else config, in_reading_order(found)
 
@@ -72,10 +73,19 @@ def _kind(text: str) -> str:
     return "instances file" if is_instances(text) else "policy file"
 
 
-def _policies_of(file: str, config: BridgeConfig | None) -> tuple[list[Source], list[Diagnostic]]:
+def _policies_of(source: Source, config: BridgeConfig | None) -> tuple[list[Source], list[Diagnostic]]:
+    """The policies that a configuration names; a path that does not exist is a mistake of its line."""
     if config is None:
         return [], []
-    return read_sources(Path(file).parent / path for path in config.policies)
+    places = [Path(source[0]).parent / path for path in config.policies]
+    policies, found = read_sources(place for place in places if place.exists())
+    document = read_document(*source)
+    missing = [
+        error(source[0], document.value_place(("policies", number)), f"{place} does not exist")
+        for number, place in enumerate(places)
+        if not place.exists()
+    ]
+    return policies, found + missing
 
 
 def _unmapped(config: BridgeConfig | None, policies: list[Source]) -> list[Diagnostic]:

@@ -115,7 +115,10 @@ def join(address: str, file: Path, members: tuple[str, ...], database: str) -> N
 @_socket
 @_database
 def status(socket: Path, database: str) -> None:
-    """Show the cluster as this server sees it; exits 1 without a leader."""
+    """Show the cluster as this server sees it.
+
+    Exits 1 without a leader.
+    """
     seen = _status(socket, database)
     for line in seen.lines():
         click.echo(line)

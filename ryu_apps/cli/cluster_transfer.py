@@ -8,18 +8,21 @@ from typing import Any
 
 import click
 
-from ryu_apps.cli.rest_client import RestClient, credentials, rest_client
+from ryu_apps.cli.rest_client import RestClient, bridge_url, credentials, rest_client
 
 #: Seconds for which another member is waited for, and between two looks.
 _PATIENCE, _NAP = 15.0, 0.05
 
 
 @click.command()
-@click.option("--rest", "url", default="http://127.0.0.1:8080", show_default=True, help="REST of the leader.")
+@bridge_url("url")
 @click.option("--to", "successor", help="Name of the member that is to lead.  [default: any]")
 @credentials
 def transfer(url: str, successor: str | None, token_file: Path | None, ca_file: Path | None) -> None:
-    """Have the leader give the lead to another member, and wait until that one leads."""
+    """Have the leader give the lead to another member.
+
+    Waits until that member leads.
+    """
     bridge = rest_client(url, token_file, ca_file)
     before = _status(bridge)
     if not before["leads"]:

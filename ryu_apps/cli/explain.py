@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ryu_apps.cli.explained_cluster import Cluster
-from ryu_apps.cli.rest_client import credentials, rest_client
+from ryu_apps.cli.rest_client import bridge_url, credentials, rest_client
 from ryu_apps.evb.explanation import capture
 from ryu_apps.evb.explanation.cluster import Port
 from ryu_apps.evb.explanation.frame_reader import read_frame
@@ -31,7 +31,7 @@ MOST_FRAMES, MOST_OCTETS, _MOST_NAMES = 100, 64_000_000, 50
 @click.command()
 @click.argument("port", metavar="PORT")
 @click.argument("fields", metavar="[FIELD=VALUE]...", nargs=-1)
-@click.option("--rest", default="http://127.0.0.1:8080", show_default=True, metavar="URL", help="REST of the bridge.")
+@bridge_url("rest")
 @credentials
 @click.option(
     "--pcap", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="Frames of a capture."

@@ -48,10 +48,10 @@ def lab(context: click.Context, hypervisors: int, output: Path | None, page: boo
 @click.argument("record", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option("--solutions", is_flag=True, help="Print the right answers of this lab instead.")
 def check(number: str, record: Path | None, solutions: bool) -> None:
-    """Check the answers to worksheet NUMBER that a lab has recorded in the folder RECORD.
+    """Check the answers to worksheet NUMBER.
 
-    The right answers are computed from what that lab has shown.  Without RECORD it is the newest in reports/.  Exits 0
-    only if all answers are right.
+    RECORD is the folder of a lab.  The right answers are computed from what that lab has shown.  Without RECORD it is
+    the newest in reports/.  Exits 0 only if all answers are right.
     """
     from ryu_apps.testbed.lab.notebook import read_notebook
     from ryu_apps.testbed.lab.worksheet import check_lines, is_solved, solution_lines

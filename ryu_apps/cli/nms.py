@@ -125,11 +125,11 @@ def roll_out(
     token_file: Path | None,
     ca_file: Path | None,
 ) -> None:
-    """Roll a set of policies out to all bridges of the NMS, in the place of what it serves.
+    """Roll a set of policies out to all bridges of the NMS.
 
-    PATHS are policy files and directories of them, or an OVF descriptor with its network port profiles.  Each bridge
-    checks them first; if one could not have them, or fails when it is told, all of them keep what they have, and the
-    status is 1.
+    It replaces the set that the NMS serves.  PATHS are policy files and directories of them, or an OVF descriptor with
+    its network port profiles.  Each bridge checks them first; if one could not have them, or fails when it is told, all
+    of them keep what they have, and the status is 1.
     """
     if bool(paths) == (bridge is not None):
         raise click.UsageError("either PATHS or --from")

@@ -156,6 +156,20 @@ def rest_client(url: str, token_file: Path | None, ca_file: Path | None) -> Rest
     return RestClient(url.rstrip("/"), token, ca_file)
 
 
+def bridge_url(name: str) -> Callable[[_Command], _Command]:
+    """The option ``--rest``, the URL of a bridge, as a parameter of this name."""
+    return click.option(
+        "--rest",
+        name,
+        default="http://127.0.0.1:8080",
+        envvar="EVBRIDGE_REST",
+        show_default=True,
+        show_envvar=True,
+        metavar="URL",
+        help="URL of the bridge.",
+    )
+
+
 def credentials(command: _Command) -> _Command:
     """The options ``--token-file`` and ``--ca-file``."""
     ca_file = click.option(

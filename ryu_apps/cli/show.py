@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from ryu_apps.cli import show_tables
-from ryu_apps.cli.rest_client import RestClient, credentials, rest_client
+from ryu_apps.cli.rest_client import RestClient, bridge_url, credentials, rest_client
 from ryu_apps.cli.show_tables import Section, event_line, show
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.topology.port_id import PortId
@@ -36,16 +36,8 @@ def _asking(command: _Command) -> Any:
     def asked(rest: str, token_file: Path | None, ca_file: Path | None, **more: Any) -> Any:
         return command(rest_client(rest, token_file, ca_file), **more)
 
-    rest = click.option(
-        "--rest",
-        default="http://127.0.0.1:8080",
-        envvar="EVBRIDGE_REST",
-        show_default=True,
-        show_envvar=True,
-        help="URL of the bridge.",
-    )
     as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, as REST answers.")
-    return rest(credentials(as_json(asked)))
+    return bridge_url("rest")(credentials(as_json(asked)))
 
 
 def _filters(*names: str) -> Callable[[_Command], _Command]:

@@ -103,7 +103,10 @@ def _described(command: Any) -> Any:
 @DEADLINE
 @CONTROL
 def probe(**options: Any) -> None:
-    """Ask whether a VM could come here: a plain Pre-Associate, which reserves nothing; then release it."""
+    """Ask whether a VM could come here; reserves nothing.
+
+    Makes a plain Pre-Associate, and releases it.
+    """
     _call("probe", **options)
 
 
@@ -113,7 +116,10 @@ def probe(**options: Any) -> None:
 @DEADLINE
 @CONTROL
 def reserve(**options: Any) -> None:
-    """Reserve for a VM that is expected here: Pre-Associate with Resource Reservation."""
+    """Reserve for a VM that is expected here.
+
+    Makes a Pre-Associate with Resource Reservation.
+    """
     _call("reserve", **options)
 
 
@@ -123,9 +129,9 @@ def reserve(**options: Any) -> None:
 @DEADLINE
 @CONTROL
 def associate(**options: Any) -> None:
-    """Open the network for a VM that is about to run here: Associate.
+    """Open the network for a VM that is about to run here.
 
-    After a reservation VSI is enough; otherwise it needs --type and --filter.
+    Makes an Associate.  After a reservation VSI is enough; otherwise it needs --type and --filter.
     """
     _call("associate", **options)
 
@@ -135,7 +141,10 @@ def associate(**options: Any) -> None:
 @DEADLINE
 @CONTROL
 def suspend(**options: Any) -> None:
-    """Announce that a VM has stopped here and moves away: Associate with the S bit."""
+    """Announce that a VM has stopped here and moves away.
+
+    Makes an Associate with the S bit.
+    """
     _call("suspend", **options)
 
 
@@ -144,7 +153,10 @@ def suspend(**options: Any) -> None:
 @DEADLINE
 @CONTROL
 def release(**options: Any) -> None:
-    """End the VSI of a VM that is not here any more: De-Associate."""
+    """End the VSI of a VM that is not here any more.
+
+    Makes a De-Associate.
+    """
     _call("release", **options)
 
 

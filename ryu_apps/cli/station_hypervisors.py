@@ -71,9 +71,10 @@ _MAPPING = click.option("--mapping", type=FILE, help="JSON file with the VSIs of
 @_MAPPING
 @CONTROL
 def libvirt_hook(arguments: tuple[str, ...], mapping: Path | None, control: Path) -> None:
-    """Serve as /etc/libvirt/hooks/qemu, with the domain's XML on the standard input.
+    """Serve as the hook /etc/libvirt/hooks/qemu.
 
-    Exits 1, with the reason, if what libvirt is about to do has to end.
+    Reads the domain's XML from the standard input.  Exits 1, with the reason, if what libvirt is about to do has to
+    end.
     """
     from ryu_apps.station_daemon.domain import vsis_of
     from ryu_apps.station_daemon.libvirt_hook import HOOKS
@@ -94,9 +95,10 @@ def libvirt_hook(arguments: tuple[str, ...], mapping: Path | None, control: Path
 @_MAPPING
 @CONTROL
 def libvirt_events(uri: str, mapping: Path | None, control: Path) -> None:
-    """Follow libvirt's events: suspend domains that stop to move away, associate those that run.
+    """Follow the events of libvirt, and make the calls.
 
-    Runs beside the daemon and the hook, until SIGTERM.
+    Suspends domains that stop to move away, and associates those that run.  Runs beside the daemon and the hook, until
+    SIGTERM.
     """
     try:
         from ryu_apps.station_daemon.libvirt_events import LibvirtEvents
@@ -129,9 +131,9 @@ _RUN = click.option(
 @_RUN
 @CONTROL
 def proxmox_hook(vmid: int, phase: str, pve: Path, run: Path, control: Path) -> None:
-    """Serve as hookscript of Proxmox VE: reserve, associate and release.
+    """Serve as hookscript of Proxmox VE.
 
-    Exits 1, with the reason, if the start or the migration of the VM has to end.
+    Reserves, associates and releases.  Exits 1, with the reason, if the start or the migration of the VM has to end.
     """
     from ryu_apps.station_daemon.proxmox import Place, ProxmoxVm, serve
     from ryu_apps.station_daemon.vm_calls import HookRefused

@@ -54,11 +54,11 @@ def vm(
     deadline: float,
     control: Path,
 ) -> None:
-    """Make a call for each adapter of a VM, as its OVF describes them.
+    """Make a call for each adapter of a VM.
 
-    VERB is probe, reserve, associate, suspend or release.  With --interface the VM's ports get VID and priority of the
-    bridge's answers when it is associated, and lose them when it leaves.  If one adapter is refused, all are released.
-    Prints each answer; exits 1 if one is no success.
+    Its OVF describes the adapters.  VERB is probe, reserve, associate, suspend or release.  With --interface the VM's
+    ports get VID and priority of the bridge's answers when it is associated, and lose them when it leaves.  If one
+    adapter is refused, all are released. Prints each answer; exits 1 if one is no success.
     """
     calls = _calls(name, places, addresses, ca_file, token_file)
     if interfaces and len(interfaces) != len(calls):

@@ -110,9 +110,10 @@ def plan(
 @_REST
 @credentials
 def place(inventory: Path, vm: str, rest: str | None, token_file: Path | None, ca_file: Path | None) -> None:
-    """Rank the nodes for a VM, best first, with the reasons for and against each.
+    """Rank the nodes for a VM, best first.
 
-    With --rest the bridge is asked for the room that it has left.  Exits 1 if there is no place.
+    Gives the reasons for and against each.  With --rest the bridge is asked for the room that it has left.  Exits 1
+    if there is no place.
     """
     known = (_asked(inventory, rest, token_file, ca_file) if rest else read(inventory)).inventory
     if vm not in known.vms:
@@ -185,10 +186,10 @@ def run(
     ties: float,
     output: Path | None,
 ) -> None:
-    """Pursue a goal on a cluster of network namespaces, with traffic, and report each VM's blackout.
+    """Carry a plan out on a cluster of its own, under traffic.
 
-    Needs root.  An interrupt halts: what is under way is taken back, what is done stays.  Exits 0 only if the goal
-    is met and all must-be-zero counters are 0.
+    The nodes are network namespaces; the blackout of each VM is reported.  Needs root.  An interrupt halts: what is
+    under way is taken back, what is done stays.  Exits 0 only if the goal is met and all must-be-zero counters are 0.
     """
     loaded = read_with_types(inventory)
     wanted = _plan(loaded, goal, subject, parallel).goal
@@ -255,11 +256,13 @@ def serve(
     nms_ca_file: Path | None,
     **access: Any,
 ) -> None:
-    """Serve the cluster manager's REST API; an external agent carries out the steps.
+    """Serve the REST API of the cluster manager.
 
-    The VSI type of each VM has to exist: at the bridge of --rest, or in the policies that the inventory names.  That
-    bridge is asked for the room that it has left before each goal, and when it has refused.  With --nms the manager
-    itself asks the NMS about the components that a move waits for, and answers these steps.
+    An external agent carries out the steps.  The VSI type of each VM has to exist: at the bridge of --rest, or in the
+    policies that the inventory names.  That bridge is asked for the room that it has left before each goal, and when it
+    has refused.  With --nms the manager itself asks the NMS about the components that a move waits for, and answers
+    these steps.
+
     The agent posts goals, carries out the steps in the answers, and reports the result of each.  Its token needs the
     role operate; read does for questions.  Beyond the loopback address tokens and TLS are needed.
     """

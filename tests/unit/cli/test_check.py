@@ -126,10 +126,11 @@ def test_a_directory_without_policies_is_a_mistake(tmp_path: Path) -> None:
     assert (result.exit_code, result.output) == (1, f"{tmp_path}:1:1: no .yaml file in this directory\n")
 
 
-def test_a_policy_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
-    (tmp_path / "evbridge.yaml").write_text(CONFIG)
-    result = run(tmp_path / "evbridge.yaml")
-    assert (result.exit_code, result.output) == (1, f"{tmp_path}/profiles:1:1: No such file or directory\n")
+def test_a_policy_directory_that_is_not_there_is_a_mistake_of_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "evbridge.yaml"
+    file.write_text(CONFIG)
+    result = run(file)
+    assert (result.exit_code, result.output) == (1, f"{file}:2:12: {tmp_path}/profiles does not exist\n")
 
 
 def test_a_policy_is_one_policy_by_whatever_path(tmp_path: Path) -> None:

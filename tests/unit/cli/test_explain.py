@@ -231,6 +231,12 @@ def test_a_file_that_is_no_capture_is_one_clear_line(quiet: Bridge, tmp_path: Pa
     assert said == f"Error: {tmp_path}/x.pcap: {reason}\n"
 
 
+def test_the_bridge_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVBRIDGE_REST", "nowhere:8093")
+    result = CliRunner().invoke(explain, ["hv1", *GOOD, "tcp_dst=80"])
+    assert (result.exit_code, result.output.startswith("Error: nowhere:8093: no URL")) == (1, True)
+
+
 def test_a_frame_is_written_or_captured_and_not_both(quiet: Bridge) -> None:
     assert "comes from --pcap" in quiet.run("hv1", code=2)
     assert "--number is of use with --pcap alone" in quiet.run("hv1", *GOOD, "--number", "1", code=2)
