@@ -14,11 +14,13 @@ import click
 
 from ryu_apps.event_log import log_event
 from ryu_apps.process.logs import FormatError, log_to_stderr
-from ryu_apps.rest.callers import Limit, is_loopback
+from ryu_apps.rest.callers import Limit
 from ryu_apps.rest.guard import Guard
 from ryu_apps.rest.tokens import Role, TokenFile, TokensError
 
 LOG = logging.getLogger(__name__)
+#: Seconds after a bug, at least.
+_PAUSE = 10.0
 
 
 class DaemonAccess(NamedTuple):
@@ -52,6 +54,26 @@ class Chore(NamedTuple):
     tell: Callable[[Any], None]
 
 
+def go_on(chore: Chore, sleep: Callable[[float], object], in_a_thread: Callable[..., Any]) -> None:
+    """Do rounds of a chore for ever; what a round raises must not end the others.
+
+    Args:
+        sleep: waits so many seconds.
+        in_a_thread: calls a function in a thread of its own, and returns what it returns.
+    """
+    pause = chore.interval
+    while True:
+        sleep(pause)
+        pause = chore.interval
+        try:
+            asked = chore.prepare()
+            if asked is not None:
+                chore.tell(in_a_thread(chore.ask, asked))
+        except Exception:
+            LOG.exception("in the work between requests")
+            pause = max(pause, _PAUSE)
+
+
 class ServedApplication(NamedTuple):
     """A WSGI application, what is printed behind the address at which it is served, and its chores."""
 
@@ -78,66 +100,39 @@ def serve_daemon(made: Callable[[Limit], ServedApplication], host: str, port: in
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # eventlet warns of its deprecation at every import
-        from eventlet import Timeout, listen, sleep, spawn, tpool, wsgi
-        from eventlet.green import ssl
+        from eventlet import Timeout, sleep, spawn, tpool
+
+        from ryu_apps.listening.listener import TcpListener
+        from ryu_apps.listening.sockets import CannotListen
+        from ryu_apps.listening.tls import ServerCertificate
+        from ryu_apps.rest.bounded import BoundedServer
 
     try:
         log_to_stderr()
         tokens = None if access.tokens is None else TokenFile(access.tokens)
-        context = _tls(ssl, access)
-        sock = listen((host, port), reuse_port=False)
+        files = _certificate_files(access)
+        tls = None if files is None else ServerCertificate("REST", *files)
+        listener = TcpListener("rest", "REST", host, port)
         served = made(lambda seconds: Timeout(seconds, False))
-    except (FormatError, TokensError) as error:
+    except (FormatError, TokensError, CannotListen) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or f'{host}:{port}'}: {error.strerror}") from None
-    at = sock.getsockname()
-    if not is_loopback(at[0]) and (tokens is None or context is None):
+    if not listener.is_local and (tokens is None or tls is None):
         raise click.ClickException(
-            f"{at[0]}:{at[1]}: other machines reach it, so that it needs --tokens, --certificate and --private-key"
+            f"{listener.place}: other machines reach it, so that it needs --tokens, --certificate and --private-key"
         )
-    scheme = "http"
-    if context is not None:
-        # The handshake is made with the first octets, in the green thread of the connection.
-        sock, scheme = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), "https"
-    click.echo(f"{scheme}://{at[0]}:{at[1]}{served.words}")
-
-    def go_on(chore: Chore) -> None:
-        while True:
-            sleep(chore.interval)
-            asked = chore.prepare()
-            if asked is not None:
-                chore.tell(tpool.execute(chore.ask, asked))
-
+    click.echo(f"{'http' if tls is None else 'https'}://{listener.place}{served.words}")
     for chore in served.chores:
-        spawn(go_on, chore)
+        spawn(go_on, chore, sleep, tpool.execute)
     guarded = Guard(served.application, tokens, required_role, time.time, partial(log_event, LOG))
-
-    class Protocol(wsgi.HttpProtocol):
-        def _read_request_line(self) -> bytes:
-            try:
-                octets: bytes = super()._read_request_line()
-            except ssl.SSLError:
-                # A client that does not speak TLS, or does not trust the certificate.
-                octets = b""
-            return octets
-
-    wsgi.server(sock, guarded, log_output=False, socket_timeout=30, debug=False, protocol=Protocol)
+    BoundedServer(listener, tls, guarded)()
 
 
-def _tls(ssl: Any, access: DaemonAccess) -> Any:
-    """The context for all connections; None: TLS is not wanted.
-
-    Raises:
-        OSError: a file cannot be used.
-    """
+def _certificate_files(access: DaemonAccess) -> tuple[Path, Path] | None:
+    """The certificate for all connections and its key; None: TLS is not wanted."""
     if access.certificate is None and access.private_key is None:
         return None
     if access.certificate is None or access.private_key is None:
         raise click.UsageError("--certificate and --private-key go together")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(access.certificate, access.private_key)
-    except OSError as error:
-        raise click.ClickException(f"{access.certificate}: {error.strerror or error}") from None
-    return context
+    return access.certificate, access.private_key

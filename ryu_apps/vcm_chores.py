@@ -64,7 +64,8 @@ class ComponentChore:
         """
         Args:
             ask: returns the JSON value at a path of the NMS; OSError: it does not answer.
-            ports: asks the bridge for the port of each node; OSError: it does not answer.
+            ports: asks the bridge for the port of each node; OSError: it does not answer; KeyError, TypeError: its
+                answer is another one.
             clock: monotonic seconds.
         """
         self._application = application
@@ -94,7 +95,9 @@ class ComponentChore:
         try:
             ports = self._ports()
         except OSError as error:
-            return [(step, [PendingComponent(f"the bridge does not answer: {error}", False)]) for step in awaited]
+            return _without_ports(awaited, f"the bridge does not answer: {error}")
+        except (KeyError, TypeError):
+            return _without_ports(awaited, "the bridge does not answer as one does")
         return [(step, self._left(step, ports)) for step in awaited]
 
     def tell(self, found: list[tuple[AwaitedStep, list[PendingComponent]]]) -> None:
@@ -121,3 +124,8 @@ class ComponentChore:
             except (KeyError, TypeError):
                 left.append(PendingComponent("the NMS does not answer as one does", False))
         return left
+
+
+def _without_ports(awaited: list[AwaitedStep], words: str) -> list[tuple[AwaitedStep, list[PendingComponent]]]:
+    """All steps wait on, each until it is late."""
+    return [(step, [PendingComponent(words, False)]) for step in awaited]

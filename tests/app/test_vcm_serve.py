@@ -23,6 +23,8 @@ EVBRIDGE = Path(sys.executable).with_name("evbridge")
 INVENTORY = Path(__file__).parents[2] / "mininet_tests" / "inventories" / "two-switch.yaml"
 GOALS = "POST /vcm/goals HTTP/1.1"
 JSON = "Content-Type: application/json"
+#: Descriptors of a manager that has few.
+DESCRIPTORS = 100
 BODY = b'{"goal": "evacuate", "subject": "hv1"}'
 
 
@@ -76,10 +78,24 @@ def test_nothing_was_begun_by_them_and_a_program_can(port: int) -> None:
     assert ask("POST", "/vcm/goals", BODY)[0] == 201
 
 
+def test_idle_connections_beyond_the_descriptors_neither_end_nor_block_it(tmp_path: Path) -> None:
+    with manager(tmp_path, before=("prlimit", f"--nofile={DESCRIPTORS}")) as process, ExitStack() as stack:
+        stack.callback(process.terminate)
+        assert process.stdout is not None
+        found = re.match(r"http://127\.0\.0\.1:(\d+)/vcm", process.stdout.readline())
+        assert found
+        for _ in range(2 * DESCRIPTORS):
+            idle = stack.enter_context(socket.create_connection(("127.0.0.1", int(found[1])), timeout=120))
+            idle.sendall(b"GET /vcm/goals HTTP/1.1\r\n")
+        client = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=120)
+        client.request("GET", "/vcm/goals")
+        assert client.getresponse().status == 200
+
+
 # --- tokens and TLS ---------------------------------------------------------------------------------
-def manager(folder: Path, *options: str) -> subprocess.Popen[str]:
+def manager(folder: Path, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [EVBRIDGE, "vcm", "serve", INVENTORY, "--port", "0", *options],
+        [*before, EVBRIDGE, "vcm", "serve", INVENTORY, "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=(folder / "log").open("w"),
         text=True,

@@ -11,7 +11,7 @@ from eventlet.green import socket
 from ryu.app import wsgi
 
 from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
-from ryu_apps.rest import server
+from ryu_apps.rest import bounded
 from ryu_apps.rest.server import RestServer, Surroundings
 
 LIMIT = 30.0
@@ -26,7 +26,7 @@ def length(environ: dict[str, Any], start: Callable[..., object]) -> Iterable[by
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     for name in ("HEAD", "BODY", "IDLE"):
-        monkeypatch.setattr(server, name, 0.2)
+        monkeypatch.setattr(bounded, name, 0.2)
     for option, value in (("wsapi_host", "127.0.0.1"), ("wsapi_port", 0)):
         wsgi.CONF.set_override(option, value)
     made = RestServer(length, Surroundings())

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ryu_apps import vcm_server
+from ryu_apps.rest_daemon import Chore, go_on
 from ryu_apps.vcm.acquired import acquired_of
 from ryu_apps.vcm.inventory import Inventory
 from ryu_apps.vcm.move_events import Coordination
@@ -99,6 +100,7 @@ class Nms:
     def __init__(self) -> None:
         self.state, self.asked, self.now = "waiting", list[str](), 0.0
         self.broken = False
+        self.stations: Any = {f"hv{number}": str(number) for number in range(1, 5)}
 
     def ask(self, path: str) -> Any:
         if self.broken:
@@ -108,7 +110,7 @@ class Nms:
         return [{"hook": "vlans", "step": step, "state": self.state, "error": None}]
 
     def ports(self) -> dict[str, str]:
-        return {f"hv{number}": str(number) for number in range(1, 5)}
+        return {name: self.stations[name] for name in self.stations}
 
 
 def round_of(chore: ComponentChore) -> None:
@@ -175,3 +177,35 @@ def test_a_component_that_has_given_up_or_is_late_costs_the_reservation(
     call(application, "POST", "/vcm/goals/1/answers", {"step": step["id"]})
     (move,) = call(application, "GET", "/vcm/goals/1")[1]["moves"]
     assert any(reason in note["text"] for note in move["story"]), move["story"]
+
+
+@pytest.mark.parametrize("stations", [None, ["hv4"], 7])
+def test_bridge_that_does_not_answer_as_one_does_is_asked_again(stations: object) -> None:
+    application, nms, chore = waiting()
+    nms.stations, nms.state, ports = stations, "done", nms.stations
+    round_of(chore)
+    assert steps(application) == ["await stage"]
+    nms.stations = ports
+    round_of(chore)
+    assert steps(application) == ["copy"]
+    assert nms.asked == ["/nms/vsis/vsi-vm1/steps?bridge=rack1&port=4"]
+
+
+def test_round_that_fails_ends_no_chore(caplog: pytest.LogCaptureFixture) -> None:
+    class Over(Exception):
+        """The test ends."""
+
+    pauses, told = list[float](), list[int]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 6:
+            raise Over
+
+    rounds = iter([0, 1, None, 2])
+    chore = Chore(0.2, lambda: next(rounds, 3), lambda asked: 6 // asked, told.append)
+    with pytest.raises(Over):
+        go_on(chore, sleep, lambda function, *arguments: function(*arguments))
+    assert told == [6, 3, 2]
+    assert pauses == [0.2, 10.0, 0.2, 0.2, 0.2, 0.2]
+    assert [record.getMessage() for record in caplog.records] == ["in the work between requests"]
