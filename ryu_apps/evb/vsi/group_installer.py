@@ -57,7 +57,8 @@ class GroupInstaller(TokenOwner):
         self._pending = pending
         self._works: dict[int, _GroupWork] = {}
         self._waiting: dict[int, list[int]] = {}
-        self._leaving: dict[Installation, int] = {}
+        #: Programs to be taken out, the switch of each, and the token of the step that waits for it.
+        self._leaving: dict[Installation, tuple[int, int]] = {}
         self._due: float | None = None
 
     @property
@@ -77,7 +78,8 @@ class GroupInstaller(TokenOwner):
         dpid, step = attachment.port.dpid, DeleteByCookie(attachment)
         if self._groups.count(program) > _AT_ONCE:
             # Not at once: the answer to the station where the VSI is now goes first.
-            token = self._leaving[program] = self._open(dpid, step)
+            token = self._pending.defer(step)
+            self._leaving[program] = dpid, token
             attachment.holding.sweeping += (token,)
         elif (begun := self._begin(self._groups.withdraw(program), dpid, step)) is not None:
             attachment.holding.sweeping += (begun,)
@@ -126,8 +128,10 @@ class GroupInstaller(TokenOwner):
         """Take out the next program, and compute the next slice."""
         if self._due is None or self._due > now:
             return
-        for program, token in list(self._leaving.items())[:1]:
+        for program, (dpid, token) in list(self._leaving.items())[:1]:
             del self._leaving[program]
+            # Not before: work without changes is taken for done, and others may leave at the same time.
+            self._works[token] = _GroupWork(dpid)
             self._follow(token, self._groups.withdraw(program))
         self._compute(SLICE)
         for token in [token for token, work in self._works.items() if work.done]:

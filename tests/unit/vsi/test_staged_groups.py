@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from ryu_apps.evb.events.effect import Apply, Mode
-from ryu_apps.evb.events.other import TimerExpired
+from ryu_apps.evb.events.other import OperatorDeassociate, TimerExpired
 from ryu_apps.evb.flow.actions import RegLoad
 from ryu_apps.evb.flow.rule import RuleKey
 from ryu_apps.evb.model import MulticastGroup, VsiTypeKey
@@ -349,3 +349,24 @@ def test_the_answer_to_an_associate_goes_before_the_removal_of_the_groups_at_the
     copies = len(named(world, S1, MANY_GROUPS[0]))
     world.advance(0.001)
     assert (copies, len(named(world, S1, MANY_GROUPS[0]))) == (2, 1)
+
+
+def test_vsi_with_many_groups_that_is_taken_off_two_ports_leaves_nothing() -> None:
+    world, guest = many_world(), Vm(3, type=MANY)
+    before = world.snapshot()
+    ask(world, HV1, guest, VdpMode.ASSOCIATE)
+    ask(world, HV3, guest, VdpMode.PREASSOCIATE_RR)
+    world.feed(OperatorDeassociate(guest.text))
+    world.advance(0.1)
+    assert world.snapshot() == before and world.store == {}
+
+
+def test_vsis_with_many_groups_that_expire_at_one_moment_leave_nothing() -> None:
+    world, guests = many_world(two_switches()), [Vm(number, type=MANY) for number in (3, 4, 5)]
+    before = world.snapshot()
+    for guest in guests:
+        ask(world, HV1, guest, VdpMode.ASSOCIATE)
+    # A restart begins all times anew.
+    world.restart_controller()
+    world.advance(60.0)
+    assert world.snapshot() == before and world.store == {}
