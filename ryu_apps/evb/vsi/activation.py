@@ -99,6 +99,10 @@ class Activation:
             self._pending.log(VsiPortMissing, attachment, name)
             self._refusals.deny(attachment, f"VSI port {name} is not there")
             return
+        if attachment.port.dpid not in self._pending.up:
+            # It has been altered, or has refused something, and is compared: without its gate nothing is answered.
+            self._late.wait(attachment.port.dpid, attachment)
+            return
         late = self._late.concerns(attachment)
         if late and self._waits(attachment):
             return

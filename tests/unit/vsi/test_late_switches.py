@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events.effect import Hasten
+from ryu_apps.evb.events.effect import Hasten, Mode
 from ryu_apps.evb.events.other import Missed, OperatorDeassociate
+from ryu_apps.evb.flow.rule import RuleKey
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.topology.evb_settings import Timers
 from ryu_apps.evb.topology.fabric import Fabric
@@ -20,6 +21,7 @@ from tests.worlds.bridge import (
     BRISK,
     CLIENT_MAC,
     HV1,
+    HV2,
     HV3,
     HV4,
     NMS_MAC,
@@ -232,3 +234,31 @@ def test_a_vsi_that_has_ended_at_a_lost_switch_is_not_opened_elsewhere(world: Wo
     assert gates(world) == {HV1} and not told(world, HV3)
     world.connect(S1)
     assert gates(world) == {HV3} and told(world, HV3)
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_associate_whose_own_switch_is_compared_is_answered_behind_the_gate(refuses: bool) -> None:
+    world, first, second = World(), Vm(1), Vm(2)
+    world.connect()
+    world.ask(HV2, second, VdpMode.ASSOCIATE)
+    world.hold, world.slow_reads = {S1}, {S1}
+    if refuses:
+        # Ahead of the body, which the switch confirms while it is compared.
+        world.refuse[S1, Mode.ATOMIC] = "full"
+        world.ask(HV2, second, VdpMode.DEASSOCIATE)
+    world.ask(HV1, first, VdpMode.ASSOCIATE)
+    if not refuses:
+        world.alter(S1)
+    world.release()
+    world.advance(0.5)
+    assert HV1 not in world.sent and not _gates(world, HV1)
+    world.slow_reads = set()
+    while world.reads:
+        world.read_on(1000)
+    world.advance(2.0)
+    assert world.answer(HV1).success and len(_gates(world, HV1)) == 1
+
+
+def _gates(world: World, port: PortId) -> list[RuleKey]:
+    in_port = "in_port", port.port_no, None
+    return [key for key in world.rules(port.dpid, CookieKind.GATE) if in_port in key.match]
