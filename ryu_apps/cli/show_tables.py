@@ -49,14 +49,20 @@ def printable(value: object) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
+def _counted(vsis: int, phases: Json) -> str:
+    """A number of VSIs, and how many ports have one in each phase: a VSI that moves is at two ports."""
+    at_ports = ", ".join(f"{number} {phase}" for phase, number in phases.items())
+    return f"{vsis}; at ports: {at_ports}" if at_ports else str(vsis)
+
+
 def status(found: Json) -> list[Section]:
     """The summary of a bridge."""
     vsis = {phase: number for phase, number in found["vsis"]["phases"].items() if number}
     facts = [
         ("version", found["version"]),
         ("uptime", _seconds(found["uptime"])),
-        ("superseded", "yes: another bridge is newer" if found["fencing"]["superseded"] else "no"),
-        ("VSIs", ", ".join([str(found["vsis"]["total"]), *(f"{number} {phase}" for phase, number in vsis.items())])),
+        ("newer bridge", "yes: this one stands aside" if found["fencing"]["superseded"] else "none"),
+        ("VSIs", _counted(found["vsis"]["total"], vsis)),
         ("stations", f"{found['stations']['agreed']} of {found['stations']['configured']} ports have an agreement"),
     ]
     alarms = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
@@ -44,6 +44,8 @@ def token() -> None:
 @_FILE
 def create(name: str, role: str, expires: datetime | None, file: Path) -> None:
     """Create the token NAME and print it.  It is shown this once: the file has its hash."""
+    if expires is not None and expires.date() <= _today():
+        raise click.ClickException(f"a token that expires on {expires.date()} is never accepted")
     known = _known(file) if file.exists() else []
     if any(entry.name == name for entry in known):
         raise click.ClickException(f"{file} has a token {name} already; revoke it first")
@@ -60,7 +62,10 @@ def create(name: str, role: str, expires: datetime | None, file: Path) -> None:
 def list_(file: Path) -> None:
     """List names, roles and dates of expiry."""
     for entry in _known(file):
-        click.echo(f"{entry.name:20} {entry.role!s:8} {entry.expires or 'does not expire'}")
+        expired = entry.expires is not None and entry.expires <= _today()
+        click.echo(
+            f"{entry.name:20} {entry.role!s:8} {entry.expires or 'does not expire'}{' (expired)' if expired else ''}"
+        )
 
 
 @token.command()
@@ -100,3 +105,8 @@ def _write(file: Path, tokens: Iterable[Token]) -> None:
     except BaseException:
         written.unlink(missing_ok=True)
         raise
+
+
+def _today() -> date:
+    """The day in UTC, as the bridge has it."""
+    return datetime.now(UTC).date()

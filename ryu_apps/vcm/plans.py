@@ -211,7 +211,9 @@ def affected(inventory: Inventory, goal: Goal) -> tuple[str, ...]:
     if subject in inventory.switches:
         return inventory.nodes_of(subject)
     found = sorted((name for name, node in inventory.nodes.items() if node.power == subject), key=natural)
-    if not subject or not found:
+    if not subject:
+        raise GoalError(f"{goal}: the name of a node, a switch or a power domain is missing")
+    if not found:
         raise GoalError(f"{goal}: {inventory.name} has no node, switch or power domain of that name")
     return tuple(found)
 

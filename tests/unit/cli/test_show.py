@@ -104,7 +104,7 @@ def lines(site: Site, *arguments: str) -> list[list[str]]:
 
 def test_status_shows_switches_and_numbers(site: Site) -> None:
     shown = lines(site, "status")
-    assert ["VSIs", "4,", "1", "staged,", "3", "active"] in shown
+    assert ["VSIs", "4;", "at", "ports:", "1", "staged,", "3", "active"] in shown
     assert ["stations", "1", "of", "4", "ports", "have", "an", "agreement"] in shown
     names = [line[:3] for line in shown if line[:1] in (["s1"], ["s2"])]
     assert names == [["s1", DPID_1, "ready"], ["s2", DPID_2, "ready"]]

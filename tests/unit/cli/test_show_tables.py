@@ -112,8 +112,8 @@ def test_the_summary_of_a_bridge() -> None:
     assert facts(summary) == {
         "version": "0.2",
         "uptime": "1 h 2 min",
-        "superseded": "no",
-        "VSIs": "3, 1 staged, 2 active",
+        "newer bridge": "none",
+        "VSIs": "3; at ports: 1 staged, 2 active",
         "stations": "4 of 5 ports have an agreement",
     }
     (alarm,) = cells(alarms)
@@ -152,7 +152,7 @@ def test_a_summary_of_another_state() -> None:
         "switches": [{**SWITCH, "budget": None}],
     }
     summary, alarms, switches = show_tables.status({**STATUS, **changes})
-    assert facts(summary)["superseded"] == "yes: another bridge is newer"
+    assert facts(summary)["newer bridge"] == "yes: this one stands aside"
     (alarm,) = cells(alarms)
     assert (alarm["WHERE"], alarm["VSI"]) == ("0000000000000001", "-")
     assert cells(switches)[0]["BUDGET"] == "no limit"

@@ -88,7 +88,7 @@ def test_mistakes_are_told_with_their_places(tmp_path: Path) -> None:
     ("words", "complaint"),
     [
         (("plan", TWO_SWITCH, "evacuate", "s9"), "two-switch has no node, switch or power domain of that name"),
-        (("plan", TWO_SWITCH, "evacuate"), "two-switch has no node, switch or power domain of that name"),
+        (("plan", TWO_SWITCH, "evacuate"), "evacuate: the name of a node, a switch or a power domain is missing"),
         (("plan", TWO_SWITCH, "rebalance", "s1"), "rebalance is about the whole cluster"),
         (("plan", TWO_SWITCH, "explode", "s1"), "'explode' is not one of"),
         (("place", TWO_SWITCH, "web9"), "there is no VM 'web9' in two-switch"),
