@@ -8,7 +8,7 @@ from ryu_apps.evb.events.effect import Apply, Effect, Mode, Save, SendFrame
 from ryu_apps.evb.events.event import Event
 from ryu_apps.evb.events.other import HandOver
 from ryu_apps.evb.events.switch import FrameReceived
-from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.model import Phase, VsiTypeKey
 from ryu_apps.evb.topology.port_id import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
 from ryu_apps.evb.vsi.records.opening import decode, encode
@@ -418,15 +418,26 @@ def interrupted(world: World, *, carried_out: bool) -> int:
     return answers(world)
 
 
+def phase_at(world: World, port: PortId) -> Phase:
+    """Phase of the VM at a port, as queries show it."""
+    vsi = world.engine.registry.named(VM.text)
+    assert vsi is not None
+    program = vsi.attachments[port].holding.program
+    assert program is not None
+    return program.phase
+
+
 @pytest.mark.parametrize("carried_out", [True, False])
 def test_next_life_answers_when_both_switches_are_compared(world: World, carried_out: bool) -> None:
     before = interrupted(world, carried_out=carried_out)
     world.restart_controller(True, S2)
     world.ask(HV3, VM, ASSOCIATE)
     assert answers(world) == before, "the former owner's switch may have its gate"
+    assert phase_at(world, HV3) is Phase.ACTIVATING
     assert gate_ports(world) == ({HV3} if carried_out else {HV1})
     world.connect(S1)
     assert gate_ports(world) == {HV3} and world.answer(HV3).success
+    assert phase_at(world, HV3) is Phase.ACTIVE
     world.advance(LATER)
     assert owners(world) == {str(HV3)} and marks(world) == {}
 
