@@ -79,8 +79,9 @@ SILENCE = 0.1
 
 
 class _Peeked(NamedTuple):
-    """A frame that was looked at before it is processed."""
+    """A frame that was looked at before it is processed, and when."""
 
+    now: float
     data: bytes
     ecpdu: Ecpdu
     pdu: VdpPdu
@@ -201,7 +202,8 @@ class BridgePort:
     def frame(self, data: bytes, now: float) -> list[PortOutput]:
         """Process a frame from the port; one that cannot be decoded is counted and dropped."""
         peeked, self._peeked = self._peeked, None
-        if peeked is not None and peeked.data is data:
+        # One that waits for its switch meanwhile is processed later, when its sender may not be the station any more.
+        if peeked is not None and peeked.data is data and peeked.now == now:
             self._deassociates.heard(self.up, now)
             outputs = self._from_ecp(self.ecp.feed(Received(peeked.ecpdu), now), now, peeked.pdu)
             return [*outputs, *self._flush(now)]
@@ -226,8 +228,7 @@ class BridgePort:
     def peek(self, data: bytes, now: float) -> VdpPdu | None:
         """Return the VDPDU that :meth:`frame` would deliver; None: there is none, or that takes a closer look.
 
-        Nothing is counted.  :meth:`frame` has to follow, with the same object, before anything else happens to the
-        port: the frame is not decoded again.
+        Nothing is counted.  If :meth:`frame` follows at that time with the same object, it is not decoded again.
         """
         self._peeked = None
         if len(data) > MAX_FRAME:
@@ -239,7 +240,7 @@ class BridgePort:
             ecpdu = Ecpdu.decode(frame.payload)
             if not self.ecp.delivers(ecpdu, now):
                 return None
-            self._peeked = _Peeked(data, ecpdu, VdpPdu.decode(ecpdu.payload))
+            self._peeked = _Peeked(now, data, ecpdu, VdpPdu.decode(ecpdu.payload))
         except WireError:
             return None
         return self._peeked.pdu

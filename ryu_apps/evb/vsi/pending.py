@@ -112,9 +112,13 @@ class PendingChanges:
             attachment.holding.sweeping += (token,)
         return True
 
+    def unanswered(self) -> int:
+        """Return a token that nothing is sent with."""
+        return self._tokens.take()
+
     def defer(self, step: PendingStep) -> int:
         """Note a step that several changes will end together; returns its token, which no switch is sent."""
-        token = self._tokens.take()
+        token = self.unanswered()
         self.steps[token] = step
         return token
 

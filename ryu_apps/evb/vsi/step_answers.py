@@ -230,7 +230,7 @@ class StepAnswers(TokenOwner):
             # A Pre-Associate of a VSI that is active here ends that; not before the store holds it.
             if machine.awaits(step.attempt):
                 if machine.wanted is not VdpMode.ASSOCIATE:
-                    self._gates.shut(attachment)
+                    self._shut(attachment)
             elif attachment.present and machine.in_force is not None:
                 # Refused or replaced meanwhile: the store has what its station was not granted.
                 self._grants.record(attachment)
@@ -239,6 +239,14 @@ class StepAnswers(TokenOwner):
         elif machine.attempt == step.attempt and machine.wanted is not None:
             attachment.holding.recorded = None
             self._refusals.deny(attachment, failure)
+
+    def _shut(self, attachment: Attachment) -> None:
+        vsi = attachment.vsi
+        program = vsi.gate_program if vsi.owner is attachment else None
+        self._gates.shut(attachment)
+        if program is not None and attachment.port.dpid not in self._pending.up:
+            # It was sent nothing: it is being compared, and has the gate until then.
+            self._withdrawal.await_comparison(attachment, program)
 
     def _grant_when_shut(self, attachment: Attachment) -> None:
         # A station that is told that its VSI is staged may rely on it: nothing passes.

@@ -68,6 +68,12 @@ class Withdrawal:
         """Process the refusal of one switch: until it is compared its gate may lead to the program."""
         self._refused.setdefault(dpid, []).append((attachment, program, token))
 
+    def await_comparison(self, attachment: Attachment, program: Installation) -> None:
+        """Note that the switch of an attachment may have a gate to a program, since it is not changed now."""
+        token = self._pending.unanswered()
+        program.closing += (token,)
+        self.not_closed(attachment.port.dpid, attachment, program, token)
+
     def compared(self, dpid: int) -> list[Attachment]:
         """Process the end of a comparison of a switch, or its loss; returns the attachments for which that counts."""
         refused = self._refused.pop(dpid, [])

@@ -100,6 +100,14 @@ def test_frame_that_was_looked_at_and_is_not_the_next_is_forgotten(world: World)
         assert sum(isinstance(output, SendFrame) for output in outputs) == 1
 
 
+def test_frame_that_was_looked_at_and_waits_is_examined_when_it_is_processed(world: World) -> None:
+    station, frame, now = world.engine.stations[HV3], asked(world), world.now
+    assert station.peek(frame.data, now) is not None
+    station.remember(0x02_00_00_00_00_99)
+    later = station.frame(frame.data, now + 1.0)
+    assert not any(isinstance(output, AssociationReceived) for output in later)
+
+
 @pytest.mark.parametrize("cluster", [False, True])
 def test_answer_has_left_before_what_follows_from_the_open_gate(world: World, cluster: bool) -> None:
     bridge = Bridge(world.engine)

@@ -259,6 +259,30 @@ def test_associate_whose_own_switch_is_compared_is_answered_behind_the_gate(refu
     assert world.answer(HV1).success and len(_gates(world, HV1)) == 1
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_preassociate_of_an_active_vsi_is_granted_when_its_switch_has_shut_the_gate(late: bool) -> None:
+    world, vm = World(), Vm(1)
+    world.connect()
+    world.ask(HV1, vm, VdpMode.ASSOCIATE)
+    world.sent.clear()
+    world.slow_reads, world.store_delays = {S1}, True
+    world.ask(HV1, vm, VdpMode.PREASSOCIATE_RR)
+    if late:
+        world.alter(S1)
+    world.store_answers()
+    world.advance(0.01)
+    # It is compared, and has the gate; or it has confirmed that it is shut.
+    assert (HV1 in world.sent) is not late and len(_gates(world, HV1)) == late
+    world.slow_reads = set()
+    while world.reads:
+        world.read_on(1000)
+    world.advance(2.0)
+    assert world.answer(HV1).success and not _gates(world, HV1)
+    # Nothing of that hinders the next Associate.
+    world.ask(HV1, vm, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success and len(_gates(world, HV1)) == 1
+
+
 def _gates(world: World, port: PortId) -> list[RuleKey]:
     in_port = "in_port", port.port_no, None
     return [key for key in world.rules(port.dpid, CookieKind.GATE) if in_port in key.match]
