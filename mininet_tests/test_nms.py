@@ -38,6 +38,8 @@ URLS = {"hv1": "http://127.0.0.1:8080", "hv4": "http://127.0.0.1:8081"}
 THERE, BACK = "hv4", "hv1"
 #: A type with statistics.
 ACCOUNTED = (30, 1)
+#: Frames of a guest beside those that it is made to send: it asks for neighbours, once or twice.  Less than are sent.
+BESIDE = 3
 NMS = """version: 1
 state_dir: state
 bridges:
@@ -154,11 +156,11 @@ def test_nms_knows_the_totals_of_a_vm_wherever_it_was_and_tells_its_steps(
     with guest(both, number, BACK, ACCOUNTED) as vm:
         path = f"/nms/vsis/{vm.vsi.uuid}"
 
-        def counted(frames: int, bridge: str) -> Callable[[], bool]:
+        def counted(frames: Callable[[], int], bridge: str) -> Callable[[], bool]:
             def is_so() -> bool:
                 with suppress(OSError):
                     found = nms.get(path)
-                    return found["bridge"] == bridge and found["from_vm"]["packets"] == frames
+                    return found["bridge"] == bridge and 0 <= found["from_vm"]["packets"] - frames() <= BESIDE
                 return False
 
             return is_so
@@ -172,7 +174,7 @@ def test_nms_knows_the_totals_of_a_vm_wherever_it_was_and_tells_its_steps(
         sends(5)
         wait_until(lambda: own(f"/evb/statistics/{vm.vsi.uuid}?fresh=1")["from_vm"]["packets"] >= 5, "5 frames", 10)
         first = own(f"/evb/statistics/{vm.vsi.uuid}?fresh=1")["from_vm"]["packets"]
-        wait_until(counted(first, "a"), f"{first} frames at the NMS", 20)
+        wait_until(counted(lambda: first, "a"), f"{first} frames at the NMS", 20)
         # It dies while the VM moves, and goes on where it was.
         nms.kill()
         move(both, vm, THERE, Ladder.SAFEST_EXCHANGE, carried)
@@ -185,7 +187,7 @@ def test_nms_knows_the_totals_of_a_vm_wherever_it_was_and_tells_its_steps(
             return int(other(f"/evb/statistics/{vm.vsi.uuid}?fresh=1")["from_vm"]["packets"])
 
         wait_until(lambda: there() >= base + 7, "7 frames", 10)
-        wait_until(counted(first + there() - base, "b"), "the sum at the NMS", 20)
+        wait_until(counted(lambda: first + there() - base, "b"), "the sum at the NMS", 20)
         series = nms.get(path + "/series")
         totals = [sample["from_vm"]["packets"] for sample in series]
         assert totals == sorted(totals) and {sample["bridge"] for sample in series} >= {"a", "b"}
