@@ -29,8 +29,11 @@ _WARM_UP = 1
 
 def measure(ovs: PrivateOvs, station: BenchStation, ends: Ends, rounds: int) -> Figure:
     """Interleaved: each VSI moves between two ports, round by round."""
-    if "evb-fl1" not in ovs.run("ip", "-n", ovs.namespace, "link"):
-        ovs.add_veth("evb", FLOODER, "evb-fl0", "evb-fl1")
+    if "evb-fl1" in ovs.run("ip", "-n", ovs.namespace, "link"):
+        # Its station is another one, which has flooded.
+        ovs.vsctl("del-port", "evb", "evb-fl0")
+        ovs.remove_veth("evb-fl0")
+    ovs.add_veth("evb", FLOODER, "evb-fl0", "evb-fl1")
     with closing(packet_socket(ovs, "evb-fl1")) as uplink:
         other = BenchStation(uplink, _OTHER_STATION)
         other.agree()
