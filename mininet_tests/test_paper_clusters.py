@@ -1,4 +1,4 @@
-"""The modest cluster of the founding paper: moves between all kinds of ports, traffic through both appliances."""
+"""The clusters of the founding paper: moves between all kinds of ports, traffic through both appliances."""
 
 from __future__ import annotations
 
@@ -108,3 +108,14 @@ def test_each_vswitch_is_shown_as_one(played: Played) -> None:
     members = [member for shown in played.vswitches.values() for member in shown["members"]]
     assert all(member["ready"] for member in members)
     assert {uplink["link"] for member in members for uplink in member["uplinks"]} == {"up"}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ["paper-larger", "paper-dual"])
+def test_larger_clusters_lose_nothing_and_no_frame_passes_by_an_appliance(name: str, tmp_path: Path) -> None:
+    scenario = load_scenario(SCENARIOS / f"{name}.yaml")
+    with inside(), running_cluster(scenario, tmp_path / "logs") as cluster:
+        report = Played(scenario, cluster, tmp_path).report
+    assert [migration.failures for migration in report.migrations] == [()] * len(report.migrations)
+    assert report.appliances and all(appliance.counts["bypassed"] == 0 for appliance in report.appliances)
+    assert report.ok
