@@ -6,7 +6,7 @@ from contextlib import closing
 from ipaddress import IPv4Address
 
 from bench.figures import Figure, Line, Spread
-from bench.rig import CONFIGURED_GROUPS, FIRST_GROUP, FLOODER, GROUPS, SNOOPED, Ends, packet_socket
+from bench.rig import CONFIGURED_GROUPS, FIRST_GROUP, GROUPS, SECOND, SNOOPED, Ends, packet_socket
 from bench.station import BenchStation, vsi, vsi_mac
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 from ryu_apps.evb.wire.igmp import Report3
@@ -29,12 +29,8 @@ _WARM_UP = 1
 
 def measure(ovs: PrivateOvs, station: BenchStation, ends: Ends, rounds: int) -> Figure:
     """Interleaved: each VSI moves between two ports, round by round."""
-    if "evb-fl1" in ovs.run("ip", "-n", ovs.namespace, "link"):
-        # Its station is another one, which has flooded.
-        ovs.vsctl("del-port", "evb", "evb-fl0")
-        ovs.remove_veth("evb-fl0")
-    ovs.add_veth("evb", FLOODER, "evb-fl0", "evb-fl1")
-    with closing(packet_socket(ovs, "evb-fl1")) as uplink:
+    ovs.add_veth("evb", SECOND, "evb-se0", "evb-se1")
+    with closing(packet_socket(ovs, "evb-se1")) as uplink:
         other = BenchStation(uplink, _OTHER_STATION)
         other.agree()
         for number, type_id in _TYPES.items():

@@ -36,8 +36,8 @@ PLAIN, ALL_SERVICES = 2, 5
 #: A snooped type that may join so many groups, and one that has them configured, from the first one on.
 SNOOPED, CONFIGURED_GROUPS, GROUPS = 6, 7, 1000
 FIRST_GROUP = IPv4Address("239.2.0.0")
-#: The port of the station that floods, and to which VSIs with groups move.
-FLOODER = 4
+#: The ports of the station that floods, and of the one to which VSIs with groups move.
+FLOODER, SECOND = 4, 5
 _SECTIONS = (
     "firewall: {to_vm: {default: allow}}",
     "load_balancer: {backend_of: [web]}",
@@ -205,6 +205,7 @@ dps:
       2: {{name: client, role: host, native_vlan: {VID}, macs: ["{client}"]}}
       3: {{name: proxy, role: host, native_vlan: {VID}, macs: ["02:00:00:00:00:03"], appliance: tcp_proxy}}
       {FLOODER}: {{name: hv2, role: station, native_vlan: {VID}}}
+      {SECOND}: {{name: hv3, role: station, native_vlan: {VID}}}
 """
 
 
