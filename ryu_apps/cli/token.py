@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -44,8 +45,6 @@ def token() -> None:
 @_FILE
 def create(name: str, role: str, expires: datetime | None, file: Path) -> None:
     """Create the token NAME and print it.  It is shown this once: the file has its hash."""
-    if expires is not None and expires.date() <= _today():
-        raise click.ClickException(f"a token that expires on {expires.date()} is never accepted")
     known = _known(file) if file.exists() else []
     if any(entry.name == name for entry in known):
         raise click.ClickException(f"{file} has a token {name} already; revoke it first")
@@ -53,6 +52,8 @@ def create(name: str, role: str, expires: datetime | None, file: Path) -> None:
         text, made = new_token(name, Role.of(role), expires.date() if expires else None)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    if made.has_expired(time.time()):
+        raise click.ClickException(f"a token that expires on {made.expires} is never accepted")
     _write(file, [*known, made])
     click.echo(text)
 
@@ -62,10 +63,8 @@ def create(name: str, role: str, expires: datetime | None, file: Path) -> None:
 def list_(file: Path) -> None:
     """List names, roles and dates of expiry."""
     for entry in _known(file):
-        expired = entry.expires is not None and entry.expires <= _today()
-        click.echo(
-            f"{entry.name:20} {entry.role!s:8} {entry.expires or 'does not expire'}{' (expired)' if expired else ''}"
-        )
+        expired = " (expired)" if entry.has_expired(time.time()) else ""
+        click.echo(f"{entry.name:20} {entry.role!s:8} {entry.expires or 'does not expire'}{expired}")
 
 
 @token.command()
@@ -105,8 +104,3 @@ def _write(file: Path, tokens: Iterable[Token]) -> None:
     except BaseException:
         written.unlink(missing_ok=True)
         raise
-
-
-def _today() -> date:
-    """The day in UTC, as the bridge has it."""
-    return datetime.now(UTC).date()

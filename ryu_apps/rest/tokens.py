@@ -69,6 +69,10 @@ class Token:
     def __str__(self) -> str:
         return f"{self.name}:{self.role}:{self.expires or ''}:{self.digest}"
 
+    def has_expired(self, now: float) -> bool:
+        """True if it is not accepted any more; ``now`` is Unix time in seconds."""
+        return self.expires is not None and datetime.fromtimestamp(now, UTC).date() >= self.expires
+
 
 def new_token(name: str, role: Role, expires: date | None = None) -> tuple[str, Token]:
     """Make a token: its text, for the client alone, and its entry in the file.
@@ -152,9 +156,7 @@ class TokenFile:
         self._refresh()
         # A look-up by the hash: its time discloses nothing about the text.
         found = self._tokens.get(_digest(text))
-        if found is None or (found.expires is not None and datetime.fromtimestamp(now, UTC).date() >= found.expires):
-            return None
-        return found
+        return None if found is None or found.has_expired(now) else found
 
     def _refresh(self) -> None:
         version = version_of(self._path)

@@ -39,8 +39,7 @@ class OwnNamespace:
 @pytest.fixture
 def many_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 2 * _OF_SELECT:
-        pytest.skip(f"{hard} descriptors at most")
+    # Fails where so many are not allowed.
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * _OF_SELECT, hard))
     with ExitStack() as stack:
         while stack.enter_context(open(os.devnull)).fileno() <= _OF_SELECT:
